@@ -1,0 +1,198 @@
+//! What a snapshot is made of: references to immutable bytes, and what is in them.
+//!
+//! A task writes the state of its subtask as byte ranges and sends these references to the
+//! coordinator in its acknowledgement; a checkpoint is the collection of them.
+
+use flott_core::{KeyGroup, MaxParallelism, OperatorId, WallTime};
+use serde::{Deserialize, Serialize};
+
+/// Where bytes of a snapshot are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DataRef {
+    /// In the metadata itself: small state, and all state with `jobmanager` storage.
+    Inline(Vec<u8>),
+    /// A range of a file of the checkpoint.
+    File {
+        /// The file, relative to the job's checkpoint folder: `chk-7/3f2a….state`.
+        path: String,
+        /// Where the range begins, in bytes.
+        offset: u64,
+        /// How long it is, in bytes.
+        length: u64,
+    },
+}
+
+impl DataRef {
+    /// How many bytes it refers to.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::File { length, .. } => *length,
+        }
+    }
+
+    /// Whether it refers to no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What kind of keyed state a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum StateKind {
+    /// One value per key.
+    Value,
+    /// A list per key.
+    List,
+    /// A map per key.
+    Map,
+    /// One value per key that is reduced as values are added.
+    Reducing,
+    /// One accumulator per key.
+    Aggregating,
+    /// The timers of an operator.
+    Timers,
+}
+
+/// The shape of stored values, written beside them so that a reader of another type is refused by
+/// name instead of reading nonsense. What it holds is decided by `flott-state`: here it is text,
+/// equal for equal shapes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaText(pub String);
+
+/// One key group of a keyed state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupRange {
+    /// The group.
+    pub group: KeyGroup,
+    /// Where its entries begin in the state's bytes.
+    pub offset: u64,
+    /// How long they are, in bytes.
+    pub length: u64,
+    /// How many entries they are.
+    pub entries: u64,
+    /// The CRC-32C of those bytes.
+    pub checksum: u32,
+}
+
+/// A keyed state of one subtask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyedStateHandle {
+    /// The state's name, unique in its operator.
+    pub name: String,
+    /// What kind of state it is.
+    pub kind: StateKind,
+    /// Whether entries carry the time of their last use.
+    pub ttl: bool,
+    /// The shape of the keys.
+    pub key_schema: SchemaText,
+    /// The shape of the values.
+    pub value_schema: SchemaText,
+    /// The bytes; the groups' offsets count from their start.
+    pub data: DataRef,
+    /// The key groups that have entries, in order.
+    pub groups: Vec<GroupRange>,
+}
+
+/// How an operator's list state is dealt out on restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Redistribution {
+    /// All elements are concatenated and dealt round-robin; each subtask gets its own list back if
+    /// the parallelism did not change.
+    Split,
+    /// Everyone gets everything.
+    Union,
+    /// Every subtask has the same copy; new ones read an old one's.
+    Broadcast,
+}
+
+/// An operator state of one subtask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorStateHandle {
+    /// The state's name, unique in its operator.
+    pub name: String,
+    /// How it is dealt out on restore.
+    pub redistribution: Redistribution,
+    /// The shape of the elements.
+    pub schema: SchemaText,
+    /// The bytes.
+    pub data: DataRef,
+    /// The end offset of each element in the bytes, in order.
+    pub ends: Vec<u64>,
+    /// The CRC-32C of the bytes.
+    pub checksum: u32,
+}
+
+/// Everything that one subtask of an operator remembers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorSnapshot {
+    /// The operator.
+    pub operator: OperatorId,
+    /// Its keyed states.
+    pub keyed: Vec<KeyedStateHandle>,
+    /// Its operator states.
+    pub operator_states: Vec<OperatorStateHandle>,
+    /// The sum of its entries' hashes: equal state has an equal digest, whatever its parallelism.
+    pub digest: u64,
+}
+
+/// Everything that a task sends with its acknowledgement.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSnapshot {
+    /// One entry for each operator of the chain that has state.
+    pub operators: Vec<OperatorSnapshot>,
+    /// Whether the task had seen the end of its data: restored, it does not run `finish` again.
+    pub end_of_data: bool,
+}
+
+impl TaskSnapshot {
+    /// How many bytes of state it refers to.
+    pub fn bytes(&self) -> u64 {
+        let operators = self.operators.iter();
+        operators
+            .map(|operator| {
+                operator.keyed.iter().map(|state| state.data.len()).sum::<u64>()
+                    + operator.operator_states.iter().map(|state| state.data.len()).sum::<u64>()
+            })
+            .sum()
+    }
+}
+
+/// How a task's checkpoint went, in the terms of Flink's checkpoint statistics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubtaskCheckpointMetrics {
+    /// From the trigger to the first barrier at the task, in nanoseconds.
+    pub start_delay_nanos: u64,
+    /// From the first barrier to the last, in nanoseconds.
+    pub alignment_nanos: u64,
+    /// The synchronous part, in nanoseconds: how long the task paused.
+    pub sync_nanos: u64,
+    /// The asynchronous part, in nanoseconds.
+    pub async_nanos: u64,
+    /// How many bytes were written.
+    pub bytes: u64,
+}
+
+/// An operator as a checkpoint describes it: what a restored program is matched against.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorInfo {
+    /// Its id, the hash of its uid.
+    pub id: OperatorId,
+    /// Its uid, given or derived.
+    pub uid: String,
+    /// Its name, for people.
+    pub name: String,
+    /// How many subtasks it had.
+    pub parallelism: u32,
+    /// How many key groups it has.
+    pub max_parallelism: MaxParallelism,
+}
+
+/// When a checkpoint was triggered and completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointTimes {
+    /// The trigger.
+    pub triggered_at: WallTime,
+    /// The last acknowledgement.
+    pub completed_at: WallTime,
+}

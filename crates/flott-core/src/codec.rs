@@ -1,0 +1,113 @@
+//! How records and state become bytes, and how stored bytes are checked.
+//!
+//! The encoding is postcard: compact, with a published and stable wire format, not
+//! self-describing. What is stored carries its schema beside it (see `flott-state`).
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// What a record can be: any owned serde type that can be copied and sent between threads.
+pub trait Data: Clone + Send + Serialize + DeserializeOwned + 'static {}
+
+impl<T: Clone + Send + Serialize + DeserializeOwned + 'static> Data for T {}
+
+/// What state can hold: a record that can be read by the thread that writes a snapshot while the
+/// task goes on.
+pub trait StateData: Data + Sync {}
+
+impl<T: Data + Sync> StateData for T {}
+
+/// What a key can be.
+pub trait Key: StateData + Eq {}
+
+impl<T: StateData + Eq> Key for T {}
+
+/// Appends the encoding of `value` to `out`.
+///
+/// # Errors
+/// If the value's `Serialize` implementation fails.
+pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: Vec<u8>) -> Result<Vec<u8>> {
+    postcard::to_extend(value, out)
+        .map_err(|e| Error::with_source(ErrorKind::User, "cannot encode a value", e))
+}
+
+/// The encoding of `value`.
+///
+/// # Errors
+/// As [`encode_into`].
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
+    encode_into(value, Vec::new())
+}
+
+/// Decodes one value from the front of `bytes` and returns what follows it.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] if the bytes are no value of this type.
+pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8])> {
+    postcard::take_from_bytes(bytes).map_err(|e| {
+        Error::with_source(
+            ErrorKind::Corrupt,
+            format!("cannot decode a {}", std::any::type_name::<T>()),
+            e,
+        )
+    })
+}
+
+/// Decodes a value that takes up all of `bytes`.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] if the bytes are no value of this type or go on after it.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let (value, rest) = decode_prefix(bytes)?;
+    if rest.is_empty() {
+        return Ok(value);
+    }
+    Err(Error::new(
+        ErrorKind::Corrupt,
+        format!("{} bytes follow a {}", rest.len(), std::any::type_name::<T>()),
+    ))
+}
+
+/// How many bytes the encoding of `value` takes; 0 if it cannot be encoded.
+pub fn encoded_len<T: Serialize + ?Sized>(value: &T) -> usize {
+    postcard::experimental::serialized_size(value).unwrap_or(0)
+}
+
+/// The checksum of everything that is persisted: CRC-32C.
+pub fn checksum(bytes: &[u8]) -> u32 {
+    crc32c::crc32c(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_decodes(value: (String, i64, Option<Vec<u16>>)) {
+            let bytes = encode(&value).unwrap();
+            prop_assert_eq!(bytes.len(), encoded_len(&value));
+            prop_assert_eq!(decode::<(String, i64, Option<Vec<u16>>)>(&bytes).unwrap(), value);
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = decode::<(String, Option<Vec<u16>>)>(&bytes);
+        }
+    }
+
+    #[test]
+    fn trailing_bytes_are_an_error() {
+        let mut bytes = encode(&7u8).unwrap();
+        bytes.push(0);
+        assert_eq!(decode::<u8>(&bytes).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn the_checksum_is_crc32c() {
+        assert_eq!(checksum(b"123456789"), 0xe306_9283);
+    }
+}

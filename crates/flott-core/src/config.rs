@@ -1,0 +1,234 @@
+//! One table of typed options: it makes the parser, the help, the docs and the `config` answers.
+//!
+//! Keys, defaults and value syntax are Flink's; [`options`] has the table. Later sources win:
+//! defaults, then `conf/config.yaml`, the environment, `-D key=value`, and the program.
+
+pub mod options;
+mod value;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::error::{Error, Result};
+
+pub use value::{MemorySize, OptionValue, format_duration, parse_duration};
+
+/// A typed option.
+pub struct ConfigOption<T> {
+    key: &'static str,
+    aliases: &'static [&'static str],
+    default: &'static str,
+    doc: &'static str,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> ConfigOption<T> {
+    /// An option with its default in the syntax of a configuration file.
+    pub const fn new(key: &'static str, default: &'static str, doc: &'static str) -> Self {
+        Self { key, aliases: &[], default, doc, value: PhantomData }
+    }
+
+    /// The option, also known by older keys.
+    #[must_use]
+    pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+}
+
+/// An option without its type, as the table lists it.
+pub trait AnyOption: Sync {
+    /// The current key.
+    fn key(&self) -> &'static str;
+    /// Older keys, still accepted.
+    fn aliases(&self) -> &'static [&'static str];
+    /// The default, in the syntax of a configuration file; empty for none.
+    fn default(&self) -> &'static str;
+    /// What it does.
+    fn doc(&self) -> &'static str;
+    /// What its values are, for people.
+    fn type_name(&self) -> String;
+    /// Checks that a text is a value of the option.
+    ///
+    /// # Errors
+    /// If it is not.
+    fn check(&self, text: &str) -> Result<()>;
+}
+
+impl<T: OptionValue> AnyOption for ConfigOption<T> {
+    fn key(&self) -> &'static str {
+        self.key
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        self.aliases
+    }
+
+    fn default(&self) -> &'static str {
+        self.default
+    }
+
+    fn doc(&self) -> &'static str {
+        self.doc
+    }
+
+    fn type_name(&self) -> String {
+        T::type_name()
+    }
+
+    fn check(&self, text: &str) -> Result<()> {
+        self.parse(text).map(drop)
+    }
+}
+
+impl<T: OptionValue> ConfigOption<T> {
+    fn parse(&self, text: &str) -> Result<T> {
+        T::parse(text).map_err(|reason| {
+            Error::invalid(format!(
+                "option {}: \"{text}\" is not {}{}",
+                self.key,
+                T::type_name(),
+                if reason.is_empty() { String::new() } else { format!(": {reason}") }
+            ))
+        })
+    }
+}
+
+/// Where a value came from; later ones win.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// The option's default.
+    Default,
+    /// `conf/config.yaml`.
+    File,
+    /// An environment variable.
+    Environment,
+    /// `-D key=value`.
+    CommandLine,
+    /// The program itself.
+    Program,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Default => "default",
+            Self::File => "configuration file",
+            Self::Environment => "environment",
+            Self::CommandLine => "command line",
+            Self::Program => "program",
+        })
+    }
+}
+
+/// Values by key. Every value in it has been checked against the table.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    values: BTreeMap<&'static str, (String, Origin)>,
+}
+
+impl Configuration {
+    /// Only defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a value by any of the option's keys, unless a later origin has set it already.
+    ///
+    /// # Errors
+    /// If no option has this key (the error names the nearest one) or the value is not one of it.
+    pub fn set_text(&mut self, key: &str, text: &str, origin: Origin) -> Result<()> {
+        let option = options::find(key)?;
+        option.check(text)?;
+        self.put(option.key(), text.to_owned(), origin);
+        Ok(())
+    }
+
+    /// Sets a value from the program.
+    ///
+    /// # Errors
+    /// If the value is out of the option's range.
+    pub fn set<T: OptionValue>(&mut self, option: &ConfigOption<T>, value: T) -> Result<()> {
+        let text = value.to_text();
+        option.parse(&text)?;
+        self.put(option.key, text, Origin::Program);
+        Ok(())
+    }
+
+    /// The effective value.
+    ///
+    /// # Errors
+    /// Never for values that were set through this type; a default that does not parse is a bug.
+    pub fn get<T: OptionValue>(&self, option: &ConfigOption<T>) -> Result<T> {
+        option.parse(self.values.get(option.key).map_or(option.default, |(text, _)| text))
+    }
+
+    /// Whether anything but the default is in effect, and where it came from.
+    pub fn origin<T>(&self, option: &ConfigOption<T>) -> Origin {
+        self.values.get(option.key).map_or(Origin::Default, |(_, origin)| *origin)
+    }
+
+    /// Every value that was set, by key, with its origin.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str, Origin)> {
+        self.values.iter().map(|(key, (text, origin))| (*key, text.as_str(), *origin))
+    }
+
+    fn put(&mut self, key: &'static str, text: String, origin: Origin) {
+        let kept = self.values.get(key).is_some_and(|(_, before)| *before > origin);
+        if !kept {
+            self.values.insert(key, (text, origin));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_value_of_its_option() {
+        for option in options::ALL {
+            option.check(option.default()).unwrap();
+            assert!(!option.doc().is_empty(), "{}", option.key());
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_one() {
+        let error = Configuration::new()
+            .set_text("execution.checkpointing.intervall", "1s", Origin::CommandLine)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("did you mean \"execution.checkpointing.interval\"?"), "{error}");
+    }
+
+    #[test]
+    fn an_old_key_sets_the_current_option() {
+        let mut config = Configuration::new();
+        config.set_text("state.checkpoints.num-retained", "3", Origin::CommandLine).unwrap();
+        assert_eq!(config.get(&options::NUM_RETAINED).unwrap(), 3);
+    }
+
+    #[test]
+    fn a_value_out_of_range_names_option_and_value() {
+        let error = Configuration::new()
+            .set_text("execution.checkpointing.interval", "5 ms", Origin::CommandLine)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("execution.checkpointing.interval"), "{error}");
+        assert!(error.contains("5 ms"), "{error}");
+    }
+
+    #[test]
+    fn a_later_origin_wins_whatever_the_order() {
+        let mut config = Configuration::new();
+        let second = Some(options::Interval(Duration::from_secs(1)));
+        config.set(&options::CHECKPOINT_INTERVAL, second).unwrap();
+        config.set_text("execution.checkpointing.interval", "5 s", Origin::CommandLine).unwrap();
+        assert_eq!(config.get(&options::CHECKPOINT_INTERVAL).unwrap(), second);
+        assert_eq!(config.origin(&options::CHECKPOINT_INTERVAL), Origin::Program);
+    }
+}

@@ -1,0 +1,246 @@
+//! The table of options.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::value::choice;
+use super::{AnyOption, ConfigOption, MemorySize, OptionValue};
+use crate::error::{Error, Result};
+
+/// What a checkpoint promises after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointingMode {
+    /// Every record has its effect on state exactly once: channels wait for each other's barriers.
+    ExactlyOnce,
+    /// At least once: barriers are counted, no channel waits, records after the barrier may be
+    /// replayed.
+    AtLeastOnce,
+}
+choice!(CheckpointingMode { ExactlyOnce = "EXACTLY_ONCE", AtLeastOnce = "AT_LEAST_ONCE" });
+
+/// What happens to the completed checkpoints when a job ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointRetention {
+    /// Kept when the job is cancelled or fails, deleted when it finishes.
+    RetainOnCancellation,
+    /// Kept only when the job fails.
+    DeleteOnCancellation,
+    /// Always deleted.
+    NoExternalizedCheckpoints,
+}
+choice!(CheckpointRetention {
+    RetainOnCancellation = "RETAIN_ON_CANCELLATION",
+    DeleteOnCancellation = "DELETE_ON_CANCELLATION",
+    NoExternalizedCheckpoints = "NO_EXTERNALIZED_CHECKPOINTS" | "NONE",
+});
+
+/// Where checkpoints are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointStorageKind {
+    /// In the memory of the process: for tests and for jobs that need to survive task failures only.
+    JobManager,
+    /// In the directory `execution.checkpointing.dir`.
+    FileSystem,
+}
+choice!(CheckpointStorageKind { JobManager = "jobmanager", FileSystem = "filesystem" });
+
+/// Which restart strategy a job uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartStrategyKind {
+    /// The first failure fails the job.
+    None,
+    /// A number of restarts, a delay before each.
+    FixedDelay,
+    /// Restarts as long as failures are rare.
+    FailureRate,
+    /// Restarts with a growing delay.
+    ExponentialDelay,
+}
+choice!(RestartStrategyKind {
+    None = "none" | "off" | "disable",
+    FixedDelay = "fixed-delay" | "fixeddelay",
+    FailureRate = "failure-rate" | "failurerate",
+    ExponentialDelay = "exponential-delay" | "exponentialdelay",
+});
+
+/// Which backend keeps keyed state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateBackendKind {
+    /// On the heap of the process.
+    HashMap,
+}
+choice!(StateBackendKind { HashMap = "hashmap" });
+
+/// An interval between checkpoints: at least 10 ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval(pub Duration);
+
+impl OptionValue for Interval {
+    fn type_name() -> String {
+        format!("{} (at least 10 ms)", Duration::type_name())
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let duration = Duration::parse(text)?;
+        if duration < Duration::from_millis(10) {
+            return Err("it must be at least 10 ms".into());
+        }
+        Ok(Self(duration))
+    }
+
+    fn to_text(&self) -> String {
+        self.0.to_text()
+    }
+}
+
+/// A whole number of at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Positive(pub u32);
+
+impl OptionValue for Positive {
+    fn type_name() -> String {
+        "a whole number of at least 1".into()
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match u32::parse(text)? {
+            0 => Err(String::new()),
+            number => Ok(Self(number)),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        self.0.to_text()
+    }
+}
+
+impl fmt::Display for Positive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+macro_rules! options {
+    ($($(#[doc = $doc:literal])+ $name:ident: $ty:ty = $key:literal, $default:literal $(, old $($alias:literal),+)?;)*) => {
+        $($(#[doc = $doc])+
+        pub static $name: ConfigOption<$ty> =
+            ConfigOption::new($key, $default, concat!($($doc),+))$(.aliases(&[$($alias),+]))?;)*
+
+        /// Every option.
+        pub static ALL: &[&dyn AnyOption] = &[$(&$name),*];
+    };
+}
+
+options! {
+    /// The time between two periodic checkpoints; nothing turns them off.
+    CHECKPOINT_INTERVAL: Option<Interval> = "execution.checkpointing.interval", "";
+    /// Whether channels wait for each other's barriers.
+    CHECKPOINTING_MODE: CheckpointingMode = "execution.checkpointing.mode", "EXACTLY_ONCE";
+    /// How long a checkpoint may take before it is aborted.
+    CHECKPOINT_TIMEOUT: Duration = "execution.checkpointing.timeout", "10 min";
+    /// The least time between the completion of a checkpoint and the next periodic one.
+    MIN_PAUSE: Duration = "execution.checkpointing.min-pause", "0 ms";
+    /// How many checkpoints may be under way at once.
+    MAX_CONCURRENT: Positive = "execution.checkpointing.max-concurrent-checkpoints", "1";
+    /// How many checkpoints in a row may fail before the job restarts. (Flink: 0.)
+    TOLERABLE_FAILED: u32 = "execution.checkpointing.tolerable-failed-checkpoints", "3";
+    /// What happens to completed checkpoints when the job ends. (Flink: NO_EXTERNALIZED_CHECKPOINTS.)
+    CHECKPOINT_RETENTION: CheckpointRetention = "execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION", old "execution.checkpointing.externalized-checkpoint-retention.mode";
+    /// How many completed checkpoints are kept.
+    NUM_RETAINED: u32 = "execution.checkpointing.num-retained", "1", old "state.checkpoints.num-retained";
+    /// Whether recovery prefers a checkpoint to a newer savepoint (Flink 1.x). Savepoints that are not the end of a job are never recovery points here, so both values mean the same.
+    PREFER_CHECKPOINT_FOR_RECOVERY: bool = "execution.checkpointing.prefer-checkpoint-for-recovery", "false";
+    /// Whether checkpoints go on after some tasks have finished.
+    CHECKPOINTS_AFTER_TASKS_FINISH: bool = "execution.checkpointing.checkpoints-after-tasks-finish", "true", old "execution.checkpointing.checkpoints-after-tasks-finish.enabled";
+    /// Where checkpoints are kept; nothing means filesystem if a directory is set, else jobmanager.
+    CHECKPOINT_STORAGE: Option<CheckpointStorageKind> = "execution.checkpointing.storage", "", old "state.checkpoint-storage";
+    /// The directory of the checkpoints, a path or a file:// URL; each job has a folder in it.
+    CHECKPOINT_DIR: Option<String> = "execution.checkpointing.dir", "", old "state.checkpoints.dir";
+    /// Whether each job has its own folder, named by its id, in the checkpoint directory.
+    CHECKPOINT_CREATE_SUBDIR: bool = "execution.checkpointing.create-subdir", "true", old "state.checkpoints.create-subdir";
+    /// State smaller than this is kept in the metadata file instead of a file of its own.
+    DATA_INLINE_THRESHOLD: MemorySize = "execution.checkpointing.data-inline-threshold", "20 kb", old "state.storage.fs.memory-threshold";
+    /// The checkpoint to start from: a chk-N folder or its _metadata file.
+    SAVEPOINT_PATH: Option<String> = "execution.state-recovery.path", "", old "execution.savepoint.path";
+    /// Whether state that matches no operator is skipped instead of refused.
+    IGNORE_UNCLAIMED_STATE: bool = "execution.state-recovery.ignore-unclaimed-state", "false", old "execution.savepoint.ignore-unclaimed-state";
+
+    /// Which restart strategy; nothing means exponential-delay if checkpointing is on, else none.
+    RESTART_STRATEGY: Option<RestartStrategyKind> = "restart-strategy.type", "", old "restart-strategy";
+    /// fixed-delay: how many restarts.
+    FIXED_DELAY_ATTEMPTS: u32 = "restart-strategy.fixed-delay.attempts", "1";
+    /// fixed-delay: the wait before each restart.
+    FIXED_DELAY_DELAY: Duration = "restart-strategy.fixed-delay.delay", "1 s";
+    /// failure-rate: how many failures in the interval are survived.
+    FAILURE_RATE_MAX: Positive = "restart-strategy.failure-rate.max-failures-per-interval", "1";
+    /// failure-rate: the interval.
+    FAILURE_RATE_INTERVAL: Duration = "restart-strategy.failure-rate.failure-rate-interval", "1 min";
+    /// failure-rate: the wait before each restart.
+    FAILURE_RATE_DELAY: Duration = "restart-strategy.failure-rate.delay", "1 s";
+    /// exponential-delay: the first wait.
+    EXPONENTIAL_INITIAL: Duration = "restart-strategy.exponential-delay.initial-backoff", "1 s";
+    /// exponential-delay: the longest wait.
+    EXPONENTIAL_MAX: Duration = "restart-strategy.exponential-delay.max-backoff", "1 min";
+    /// exponential-delay: by how much the wait grows.
+    EXPONENTIAL_MULTIPLIER: f64 = "restart-strategy.exponential-delay.backoff-multiplier", "1.5";
+    /// exponential-delay: after how long without a failure the wait is the first one again.
+    EXPONENTIAL_RESET: Duration = "restart-strategy.exponential-delay.reset-backoff-threshold", "1 h";
+    /// exponential-delay: the random part of the wait, as a fraction of it.
+    EXPONENTIAL_JITTER: f64 = "restart-strategy.exponential-delay.jitter-factor", "0.1";
+    /// exponential-delay: how many restarts before the job fails; nothing means no limit.
+    EXPONENTIAL_ATTEMPTS: Option<u32> = "restart-strategy.exponential-delay.attempts-before-reset-backoff", "";
+
+    /// The parallelism of operators that set none.
+    PARALLELISM: Positive = "parallelism.default", "1";
+    /// The number of key groups of every operator that sets none; nothing derives it from the parallelism.
+    MAX_PARALLELISM: Option<Positive> = "pipeline.max-parallelism", "";
+    /// The name of the job.
+    JOB_NAME: Option<String> = "pipeline.name", "";
+    /// Whether operators are chained into one task where they can be.
+    OPERATOR_CHAINING: bool = "pipeline.operator-chaining.enabled", "true", old "pipeline.operator-chaining";
+    /// How often watermark generators are asked for a watermark.
+    AUTO_WATERMARK_INTERVAL: Duration = "pipeline.auto-watermark-interval", "200 ms";
+    /// Whether operators without a uid get one from their place in the graph; otherwise it is an error.
+    AUTO_GENERATE_UIDS: bool = "pipeline.auto-generate-uids", "true";
+    /// How long records may wait in a sender before they are sent; 0 sends each batch at once.
+    BUFFER_TIMEOUT: Duration = "execution.buffer-timeout.interval", "100 ms", old "execution.buffer-timeout";
+    /// Which backend keeps keyed state.
+    STATE_BACKEND: StateBackendKind = "state.backend.type", "hashmap", old "state.backend";
+    /// How many bytes of records may wait in one channel between two tasks.
+    CHANNEL_BYTES: MemorySize = "taskmanager.network.memory.max-bytes-per-channel", "256 kb";
+    /// How many threads step tasks; nothing means one per core.
+    DRIVER_THREADS: Option<Positive> = "taskmanager.driver-threads", "";
+    /// How many failures the exception history keeps.
+    EXCEPTION_HISTORY_SIZE: Positive = "web.exception-history-size", "16";
+}
+
+/// The option that has this key, current or old.
+///
+/// # Errors
+/// If none has it: the error names the nearest key.
+pub fn find(key: &str) -> Result<&'static dyn AnyOption> {
+    let found = ALL.iter().find(|option| option.key() == key || option.aliases().contains(&key));
+    found.copied().ok_or_else(|| {
+        let nearest =
+            ALL.iter().map(|option| option.key()).min_by_key(|known| distance(key, known));
+        Error::invalid(format!(
+            "unknown option \"{key}\": did you mean \"{}\"?",
+            nearest.unwrap_or_default()
+        ))
+    })
+}
+
+/// The edit distance of two texts (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

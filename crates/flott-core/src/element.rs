@@ -1,0 +1,32 @@
+//! What travels between tasks beside the records.
+
+use crate::id::CheckpointId;
+use crate::time::{Timestamp, WallTime};
+
+/// A checkpoint barrier: everything before it belongs to the checkpoint, nothing after it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Barrier {
+    /// The checkpoint that it belongs to.
+    pub checkpoint: CheckpointId,
+    /// When the coordinator triggered it.
+    pub triggered_at: WallTime,
+}
+
+/// A control element. It keeps its place among the records of its channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// No record with a timestamp at or below this will follow.
+    Watermark(Timestamp),
+    /// The channel has nothing to send for a while: watermarks downstream do not wait for it.
+    Idle,
+    /// The channel takes part in watermarks again.
+    Active,
+    /// A checkpoint barrier.
+    Barrier(Barrier),
+    /// The checkpoint was aborted upstream: do not wait for its barrier.
+    CancelBarrier(CheckpointId),
+    /// No more records will follow, but barriers still may (the final checkpoint).
+    EndOfData,
+    /// Nothing will follow.
+    EndOfPartition,
+}

@@ -1,0 +1,104 @@
+//! Catalogued bugs, put back behind a switch.
+//!
+//! Real bugs of systems like this one, kept as mutants: with the cargo feature `mutants` the
+//! simulator turns one on per run and must find it; without the feature [`Mutant::is_on`] is a
+//! constant `false` and costs nothing.
+
+/// A bug that the engine can be told to have. The variants name the rule that they break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// An exactly-once gate goes on reading a channel whose barrier has arrived (FLINK-17568).
+    ReadPastBarrier,
+    /// A source emits between its snapshot and its barrier (FLINK-2098).
+    EmitBetweenSnapshotAndBarrier,
+    /// A gate takes a cancelled barrier for one that is still to come (FLINK-4975).
+    IgnoreCancelBarrier,
+    /// Restored state goes to the wrong subtask (FLINK-16576).
+    RestoreWrongSubtask,
+    /// Two operators of one chain share one place for their state (FLINK-12296).
+    ChainSharesState,
+    /// Checkpoint ids start again at 1 after a restore (Arroyo #1003).
+    ReuseCheckpointIds,
+    /// A failed state upload is taken for a success (FLINK-20675, RisingWave #17730).
+    IgnoreUploadFailure,
+    /// State file names repeat after a restart (FLINK-29095).
+    ReuseFileNames,
+    /// An unknown outcome of the completed record is taken for a failure (FLINK-22494).
+    UnknownMeansFailed,
+    /// A task ends before the final checkpoint committed its output (FLINK-38614).
+    FinishBeforeFinalCommit,
+    /// Pending transactions of an aborted checkpoint are forgotten instead of carried on
+    /// (FLINK-23854).
+    DropAbortedCommittables,
+    /// Only the newest of several restored committables is committed (FLINK-29509).
+    RecoverOneCommittable,
+    /// Recovered committables are skipped instead of committed (FLINK-25920).
+    SkipRecoveredCommit,
+    /// Timers are not restored (FLINK-4651).
+    LoseTimersOnRestore,
+    /// Event-time timers are restored as processing-time timers (FLINK-11658, FLINK-15406).
+    MixTimerKinds,
+    /// The end of data runs `finish` again after a restore (FLINK-25920, FLINK-24161).
+    FinishTwice,
+    /// The end of data overtakes records that are still buffered (FLINK-38614).
+    EndOvertakesRecords,
+    /// A watermark is the maximum of the inputs, not the minimum (FLINK-25199).
+    WatermarkMaximum,
+    /// Snapshots see writes that came after the barrier (missing copy on write).
+    SnapshotNotIsolated,
+    /// Messages of an earlier attempt are accepted (FLINK-12863).
+    AcceptStaleAttempt,
+}
+
+impl Mutant {
+    /// Every mutant.
+    pub const ALL: [Self; 20] = [
+        Self::ReadPastBarrier,
+        Self::EmitBetweenSnapshotAndBarrier,
+        Self::IgnoreCancelBarrier,
+        Self::RestoreWrongSubtask,
+        Self::ChainSharesState,
+        Self::ReuseCheckpointIds,
+        Self::IgnoreUploadFailure,
+        Self::ReuseFileNames,
+        Self::UnknownMeansFailed,
+        Self::FinishBeforeFinalCommit,
+        Self::DropAbortedCommittables,
+        Self::RecoverOneCommittable,
+        Self::SkipRecoveredCommit,
+        Self::LoseTimersOnRestore,
+        Self::MixTimerKinds,
+        Self::FinishTwice,
+        Self::EndOvertakesRecords,
+        Self::WatermarkMaximum,
+        Self::SnapshotNotIsolated,
+        Self::AcceptStaleAttempt,
+    ];
+
+    /// Whether this thread runs with the bug.
+    #[inline]
+    pub fn is_on(self) -> bool {
+        #[cfg(feature = "mutants")]
+        return switch::ACTIVE.get() == Some(self);
+        #[cfg(not(feature = "mutants"))]
+        return false;
+    }
+
+    /// Runs `body` with the bug `mutant` on this thread.
+    #[cfg(feature = "mutants")]
+    pub fn with<R>(mutant: Option<Self>, body: impl FnOnce() -> R) -> R {
+        let before = switch::ACTIVE.replace(mutant);
+        let result = body();
+        switch::ACTIVE.set(before);
+        result
+    }
+}
+
+#[cfg(feature = "mutants")]
+mod switch {
+    use std::cell::Cell;
+
+    thread_local! {
+        pub(super) static ACTIVE: Cell<Option<super::Mutant>> = const { Cell::new(None) };
+    }
+}
