@@ -34,6 +34,16 @@ pub fn hash128(bytes: &[u8]) -> u128 {
     (u128::from(fold(high.0, FINISH)) << 64) | u128::from(fold(low.0, SEED))
 }
 
+/// A 64-bit mixing function (splitmix64, by Sebastiano Vigna): every index gets its own
+/// pseudo-random number, so that generators need no state.
+#[inline]
+pub fn mix(index: u64) -> u64 {
+    let mut z = index.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
 /// Why a value could not be hashed.
 #[derive(Debug)]
 pub struct HashError(String);

@@ -142,7 +142,7 @@ pub fn format_duration(duration: Duration) -> String {
         ("ms", 1_000_000),
         ("us", 1_000),
     ] {
-        if nanos != 0 && nanos % each == 0 {
+        if nanos != 0 && nanos.is_multiple_of(each) {
             return format!("{} {unit}", nanos / each);
         }
     }
