@@ -1,1 +1,3 @@
 //! (being written)
+pub mod table;
+pub use table::{PagedTable, TableSnapshot};

@@ -137,7 +137,7 @@ fn a_side_output_is_chained() {
     let plan = program.plan();
     assert_eq!(plan.vertices.len(), 1);
     let expected = ChainedEdge {
-        stream_edge: 1,
+        stream_edge: 2,
         source: split,
         target: late,
         side_output: Some("late data".into()),
