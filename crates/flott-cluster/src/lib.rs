@@ -1,1 +1,19 @@
-//! (being written)
+//! Makes it happen on machines: today the embedded cluster, which runs a job in this process.
+//!
+//! The pure machines (`flott-control`'s `JobMaster`, `flott-checkpoint`'s coordinator inside it,
+//! `flott-runtime`'s tasks) decide; this crate performs: threads that step tasks ([`mod@driver`]),
+//! storage of checkpoints ([`storage`]), clocks, and the loop that feeds the job master
+//! ([`mod@embedded`]).
+//!
+//! It may depend on everything below the user's API. It must not decide anything that a machine
+//! could decide.
+
+mod clock;
+mod driver;
+pub mod embedded;
+mod io;
+mod job;
+pub mod plan;
+pub mod storage;
+
+pub use embedded::{CancelHandle, EmbeddedCluster};

@@ -1,1 +1,18 @@
-//! (being written)
+//! Decides who runs and what to do when something dies.
+//!
+//! [`job::JobMaster`] is the life of one job: it deploys the tasks, feeds the checkpoint
+//! coordinator, and on a failure asks the [`restart::RestartStrategy`] whether to begin again from
+//! the latest completed checkpoint. [`exception`] keeps what went wrong, for people.
+//!
+//! This crate performs nothing: machines go in by inputs and come out by effects. It does not know
+//! processes, sockets or threads, nor what a task computes. Start with [`job::JobMaster`].
+
+pub mod exception;
+pub mod job;
+pub mod restart;
+
+pub use exception::{ExceptionEntry, ExceptionHistory, Failure};
+pub use job::{
+    ExecutionState, JobEffect, JobInput, JobMaster, JobSpec, JobStatus, TaskSpec, TaskView,
+};
+pub use restart::{Decision, RestartStrategy, RestartStrategyConfig};

@@ -1,7 +1,7 @@
 //! One table of typed options: it makes the parser, the help, the docs and the `config` answers.
 //!
 //! Keys, defaults and value syntax are Flink's; [`options`] has the table. Later sources win:
-//! defaults, then `conf/config.yaml`, the environment, `-D key=value`, and the program.
+//! defaults, then `conf/config.yaml`, the environment, the program, and `-D key=value`.
 
 pub mod options;
 mod value;
@@ -104,10 +104,10 @@ pub enum Origin {
     File,
     /// An environment variable.
     Environment,
-    /// `-D key=value`.
-    CommandLine,
     /// The program itself.
     Program,
+    /// `-D key=value`: what the person who starts the job says now.
+    CommandLine,
 }
 
 impl fmt::Display for Origin {
@@ -226,9 +226,10 @@ mod tests {
     fn a_later_origin_wins_whatever_the_order() {
         let mut config = Configuration::new();
         let second = Some(options::Interval(Duration::from_secs(1)));
-        config.set(&options::CHECKPOINT_INTERVAL, second).unwrap();
-        config.set_text("execution.checkpointing.interval", "5 s", Origin::CommandLine).unwrap();
+        config.set_text("execution.checkpointing.interval", "1 s", Origin::CommandLine).unwrap();
+        let five = Some(options::Interval(Duration::from_secs(5)));
+        config.set(&options::CHECKPOINT_INTERVAL, five).unwrap();
         assert_eq!(config.get(&options::CHECKPOINT_INTERVAL).unwrap(), second);
-        assert_eq!(config.origin(&options::CHECKPOINT_INTERVAL), Origin::Program);
+        assert_eq!(config.origin(&options::CHECKPOINT_INTERVAL), Origin::CommandLine);
     }
 }

@@ -25,6 +25,7 @@ mod gate;
 pub mod operator;
 pub mod partition;
 pub mod program;
+pub mod restore;
 pub mod snapshot;
 pub mod stage;
 pub mod task;

@@ -1,3 +1,45 @@
-//! (being written)
+//! Remembers: keyed state, operator state and timers of one operator in one subtask.
+//!
+//! An operator declares its states by descriptor when it opens and uses them through copyable
+//! handles: [`keyed`] for values that belong to a record's key, [`operator_state`] for what
+//! belongs to the subtask, [`timers`] for times at which a key wants to be called. State lives on
+//! the heap in paged copy-on-write tables ([`table`]).
+//!
+//! A snapshot has two parts. The synchronous one takes references, whatever the size of the state,
+//! while the task stands still; its result is `Send`. The asynchronous one encodes and writes
+//! ([`snapshot`]) while the task goes on. On restore the bytes of the key groups that a subtask
+//! owns are handed back ([`restore`]); each state is checked against the program's own types
+//! ([`schema`]) and decoded when its name is registered, and what nobody registers is reported.
+//!
+//! This crate may depend on the core and on the words of `flott-checkpoint` (handles, storage). It
+//! knows no clock (the time is set from outside), no thread and no file, and it does not know what
+//! a task, a barrier, a channel or a job is.
+
+pub mod keyed;
+pub mod operator_state;
+pub mod restore;
+pub mod schema;
+pub mod snapshot;
 pub mod table;
+pub mod timers;
+
+#[cfg(test)]
+mod testing;
+
+pub use flott_checkpoint::snapshot::Redistribution;
+
+pub use keyed::{
+    AggregateFunction, AggregatingState, AggregatingStateDescriptor, KeyedBackend, KeyedSnapshot,
+    KeyedStateContext, ListState, ListStateDescriptor, MapState, MapStateDescriptor, RawValue,
+    ReduceFunction, ReducingState, ReducingStateDescriptor, StateTtlConfig, StateVisibility,
+    UpdateType, ValueState, ValueStateDescriptor,
+};
+pub use operator_state::{
+    BroadcastState, OperatorListState, OperatorStateBackend, OperatorStateContext,
+    OperatorStateSnapshot,
+};
+pub use restore::{RestoredChunk, RestoredKeyedState, RestoredOperatorState};
+pub use schema::{Schema, difference};
+pub use snapshot::SnapshotWriter;
 pub use table::{PagedTable, TableSnapshot};
+pub use timers::{TimerKind, TimerService, TimerSnapshot};

@@ -1,1 +1,50 @@
-//! (being written)
+//! Typed, stateful stream programs with exactly-once state: the crate that users add.
+//!
+//! A job is a function of the environment and its arguments; a job binary lists its jobs:
+//!
+//! ```no_run
+//! use flott::prelude::*;
+//!
+//! /// Counts words.
+//! fn word_count(env: &StreamExecutionEnvironment, args: WordCountArgs) -> flott::Result<()> {
+//!     env.read_text_file(&args.file)
+//!         .flat_map(|line, out| line.split_whitespace().for_each(|word| out.collect(word.to_owned())))
+//!         .map(|word| (word, 1u64))
+//!         .key_by(|(word, _)| word.clone())
+//!         .sum(|(_, count)| count)
+//!         .print();
+//!     Ok(())
+//! }
+//!
+//! #[derive(clap::Args)]
+//! struct WordCountArgs {
+//!     /// The text.
+//!     #[arg(long)]
+//!     file: String,
+//! }
+//!
+//! flott::main! { word_count }
+//! ```
+//!
+//! This crate is a door: it has the command line of a job binary ([`cli`]) and re-exports the rest.
+//! It must not contain any of the engine.
+
+pub mod cli;
+pub mod environment;
+pub mod prelude;
+
+pub use flott_core::{Error, ErrorKind, Result};
+pub use {flott_cluster as cluster, flott_connectors as connectors};
+pub use {flott_core as core, flott_datastream as datastream};
+
+/// The `main` of a job binary: lists its jobs, each the path of a function
+/// `fn(&StreamExecutionEnvironment, Args) -> flott::Result<()>` where `Args` is a `clap::Args`.
+/// The name of a job is that of its function.
+#[macro_export]
+macro_rules! main {
+    ($($job:path),+ $(,)?) => {
+        fn main() -> ::std::process::ExitCode {
+            $crate::cli::main(&[$($crate::cli::Job::new(stringify!($job), $job)),+])
+        }
+    };
+}

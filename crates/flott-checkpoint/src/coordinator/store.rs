@@ -1,0 +1,102 @@
+//! The completed checkpoints that are kept, and the files of those that are not.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use flott_core::{CheckpointId, JobId};
+
+use crate::record::{CompletedCheckpoint, is_relative};
+use crate::storage::{METADATA_FILE, checkpoint_folder};
+
+#[derive(Debug)]
+pub(super) struct Store {
+    num_retained: usize,
+    /// The job's own, oldest first.
+    retained: VecDeque<Arc<CompletedCheckpoint>>,
+    /// Where the job was started from, if another job took it: the user's, never deleted.
+    foreign: Option<Arc<CompletedCheckpoint>>,
+    /// Checkpoints that are gone, with their files. A newer checkpoint may refer to some of these
+    /// files (those of subtasks that have finished), so a folder goes when no reference is left.
+    graves: BTreeMap<CheckpointId, BTreeSet<String>>,
+}
+
+impl Store {
+    pub(super) fn new(
+        job: JobId,
+        num_retained: u32,
+        restored: Option<Arc<CompletedCheckpoint>>,
+    ) -> Self {
+        let (own, foreign): (Vec<_>, Vec<_>) =
+            restored.into_iter().partition(|record| record.job == job);
+        Self {
+            num_retained: num_retained.max(1) as usize,
+            retained: own.into(),
+            foreign: foreign.into_iter().next(),
+            graves: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn latest(&self) -> Option<&Arc<CompletedCheckpoint>> {
+        self.retained.back().or(self.foreign.as_ref())
+    }
+
+    pub(super) fn retained(&self) -> impl Iterator<Item = &Arc<CompletedCheckpoint>> {
+        self.retained.iter()
+    }
+
+    /// Adds the newest and drops the oldest beyond the number to keep; returns those dropped.
+    pub(super) fn add(&mut self, record: Arc<CompletedCheckpoint>) -> Vec<CheckpointId> {
+        self.retained.push_back(record);
+        let surplus = self.retained.len().saturating_sub(self.num_retained);
+        self.drop_oldest(surplus)
+    }
+
+    pub(super) fn drop_all(&mut self) -> Vec<CheckpointId> {
+        self.drop_oldest(self.retained.len())
+    }
+
+    fn drop_oldest(&mut self, count: usize) -> Vec<CheckpointId> {
+        let dropped: Vec<_> = self.retained.drain(..count).collect();
+        for record in &dropped {
+            self.bury(record.checkpoint, record.files().into_iter().map(str::to_owned));
+        }
+        dropped.iter().map(|record| record.checkpoint).collect()
+    }
+
+    /// Marks a checkpoint's folder and files for deletion.
+    pub(super) fn bury(&mut self, checkpoint: CheckpointId, files: impl Iterator<Item = String>) {
+        let grave = self.graves.entry(checkpoint).or_default();
+        grave.insert(metadata_path(checkpoint));
+        grave.extend(files.filter(|path| is_relative(path)));
+    }
+
+    /// The paths of the job's folder that must stay, beside those that pending checkpoints need.
+    pub(super) fn live(&self) -> BTreeSet<String> {
+        let files = self.retained.iter().flat_map(|record| record.files()).map(str::to_owned);
+        let records = self.retained.iter().map(|record| metadata_path(record.checkpoint));
+        files.chain(records).collect()
+    }
+
+    /// What can be deleted now: whole folders where nothing in them is `live`, else single files.
+    pub(super) fn sweep(&mut self, live: &BTreeSet<String>) -> Vec<String> {
+        let mut dead = BTreeSet::new();
+        let mut folders = BTreeSet::new();
+        self.graves.retain(|checkpoint, files| {
+            let prefix = format!("{}/", checkpoint_folder(*checkpoint));
+            let is_needed = live.range(prefix.clone()..).next();
+            let is_needed = is_needed.is_some_and(|path| path.starts_with(&prefix));
+            if !is_needed {
+                folders.insert(prefix);
+            }
+            files.retain(|path| live.contains(path) || !dead.insert(path.clone()));
+            is_needed
+        });
+        dead.retain(|path| !folders.iter().any(|folder| path.starts_with(folder)));
+        let folders = folders.iter().map(|folder| folder.trim_end_matches('/').to_owned());
+        folders.chain(dead).collect()
+    }
+}
+
+pub(super) fn metadata_path(checkpoint: CheckpointId) -> String {
+    format!("{}/{METADATA_FILE}", checkpoint_folder(checkpoint))
+}

@@ -1,0 +1,70 @@
+use super::*;
+
+fn taken_by(job: JobId, checkpoint: u64) -> CompletedCheckpoint {
+    let mut f = Fixture::completed(&[]);
+    let mut record = (**f.coordinator.latest().unwrap()).clone();
+    f.drain();
+    record.job = job;
+    record.checkpoint = CheckpointId(checkpoint);
+    record
+}
+
+#[test]
+fn ids_go_on_after_the_restored_checkpoint_of_any_job() {
+    for owner in [job(), JobId::from_name("another")] {
+        let mut f = Fixture::restored(&[], Some(taken_by(owner, 41)));
+        f.feed(tasks_running(0));
+        assert_eq!(f.tick(1_000), ["prepare 42"]);
+    }
+}
+
+#[test]
+fn ids_go_on_over_a_restart_even_if_no_checkpoint_completed() {
+    let mut f = Fixture::triggered(&[]);
+    f.feed(Input::Stop);
+    f.feed(tasks_running(1));
+    assert_eq!(f.tick(2_000), ["prepare 2"]);
+}
+
+#[test]
+fn a_checkpoint_of_another_job_is_restored_from_but_never_deleted() {
+    let foreign = taken_by(JobId::from_name("another"), 41).rebased("/data/another/");
+    assert!(foreign.files().contains("/data/another/chk-1/s0"));
+    let mut f = Fixture::restored(&[], Some(foreign));
+    assert_eq!(f.coordinator.latest().unwrap().checkpoint, CheckpointId(41));
+    assert!(f.retained().is_empty());
+    f.feed(tasks_running(0));
+    f.tick(1_000);
+    f.feed(prepared(42));
+    f.feed(finished("s0"));
+    f.feed(ack(42, "s1"));
+    f.feed(ack(42, "k0"));
+    assert_eq!(f.feed(persisted(42)), ["complete 42 @0 [k0 s1]", "completed 42"]);
+    let latest = f.coordinator.latest().unwrap();
+    assert!(latest.files().contains("/data/another/chk-1/s0"), "carried on for the finished task");
+    let ended = Input::Shutdown { status: TerminalStatus::Finished };
+    assert_eq!(f.feed(ended), ["discard chk-42"]);
+}
+
+#[test]
+fn a_checkpoint_of_the_job_itself_is_subsumed_like_any_other() {
+    let mut f = Fixture::restored(&[], Some(taken_by(job(), 41)));
+    assert_eq!(f.retained(), [41]);
+    f.feed(tasks_running(0));
+    f.tick(1_000);
+    f.feed(prepared(42));
+    for name in ["s0", "s1", "k0"] {
+        f.feed(ack(42, name));
+    }
+    let effects = f.feed(persisted(42));
+    assert_eq!(effects.last().unwrap(), "discard chk-41 chk-1/k0 chk-1/s0 chk-1/s1");
+}
+
+#[test]
+fn an_attempt_that_is_not_newer_is_refused() {
+    let mut f = Fixture::running(&[]);
+    f.feed(tasks_running(1));
+    f.feed(tasks_running(1));
+    f.feed(tasks_running(0));
+    assert_eq!(f.coordinator.stale_messages(), 2);
+}

@@ -1,0 +1,60 @@
+use super::*;
+
+#[test]
+fn a_completion_aborts_older_checkpoints_without_counting_them() {
+    let options = [("max-concurrent-checkpoints", "2"), ("tolerable-failed-checkpoints", "0")];
+    let mut f = Fixture::triggered(&options);
+    f.tick(2_000);
+    f.feed(prepared(2));
+    for name in ["s0", "s1", "k0"] {
+        f.feed(ack(2, name));
+    }
+    assert_eq!(
+        f.feed(persisted(2)),
+        [
+            "complete 2 @0 [k0 s0 s1]",
+            "completed 2",
+            "aborted 1 @0 [k0 s0 s1]",
+            "failed 1 CheckpointSubsumed",
+            "discard chk-1",
+        ]
+    );
+    assert_eq!(f.retained(), [2]);
+}
+
+#[test]
+fn completed_checkpoints_beyond_the_number_to_keep_are_discarded_oldest_first() {
+    let mut f = Fixture::completed(&[("num-retained", "2")]);
+    f.tick(2_000);
+    f.complete(2);
+    assert_eq!(f.retained(), [1, 2]);
+    f.tick(3_000);
+    f.feed(prepared(3));
+    for name in ["s0", "s1", "k0"] {
+        f.feed(ack(3, name));
+    }
+    assert_eq!(f.feed(persisted(3)), ["complete 3 @0 [k0 s0 s1]", "completed 3", "discard chk-1"]);
+    assert_eq!(f.retained(), [2, 3]);
+    let history = &f.coordinator.stats().history;
+    assert_eq!(
+        history.iter().map(|entry| entry.discarded).collect::<Vec<_>>(),
+        [false, false, true]
+    );
+}
+
+#[test]
+fn files_that_a_newer_checkpoint_shares_outlive_their_folder() {
+    let mut f = Fixture::completed(&[]);
+    f.tick(2_000);
+    f.feed(prepared(2));
+    f.feed(ack_of(0, 2, "s0", "chk-1/s0", false));
+    f.feed(ack(2, "s1"));
+    f.feed(ack(2, "k0"));
+    assert_eq!(f.feed(persisted(2)).last().unwrap(), "discard chk-1/_metadata chk-1/k0 chk-1/s1");
+    f.tick(3_000);
+    f.feed(prepared(3));
+    for name in ["s0", "s1", "k0"] {
+        f.feed(ack(3, name));
+    }
+    assert_eq!(f.feed(persisted(3)).last().unwrap(), "discard chk-1 chk-2");
+}

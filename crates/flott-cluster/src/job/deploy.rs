@@ -1,0 +1,184 @@
+//! The tasks of one deployment: built, placed on the drivers, told what to do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use flott_checkpoint::{CompletedCheckpoint, DeclineReason};
+use flott_control::{Failure, JobInput};
+use flott_core::{AttemptNumber, ErrorKind, Result, TaskId};
+use flott_runtime::build::{Deployment, build_tasks};
+use flott_runtime::restore::load_tasks;
+use flott_runtime::{Clock, Command, Mailbox, PendingSnapshot, TaskEvent, Wake};
+
+use crate::driver::{DriverPool, EventSink, TaskCell};
+use crate::io::IoPool;
+use crate::plan::{PlannedJob, assign_record};
+
+/// What a deployment runs on: drivers, storage threads, the clock, and where events go.
+pub(super) type Shell<'a> =
+    (&'a DriverPool, &'a Arc<IoPool>, &'a Arc<dyn Clock>, &'a Sender<JobInput>);
+
+/// The tasks of the newest deployment.
+#[derive(Default)]
+pub(super) struct DeployedTasks {
+    attempt: AttemptNumber,
+    mailboxes: BTreeMap<TaskId, Mailbox>,
+    /// Tasks that could not be deployed: nobody else will report their end.
+    missing: Vec<TaskId>,
+    /// Keeps the places of the tasks alive: the drivers hold them only while there is work.
+    _cells: Vec<Arc<TaskCell>>,
+}
+
+impl DeployedTasks {
+    /// Deploys every task of the job, with the state of `restore`. If that is not possible, the
+    /// failure is sent to the master.
+    pub(super) fn deploy(
+        planned: &Arc<PlannedJob>,
+        attempt: AttemptNumber,
+        restore: Option<&CompletedCheckpoint>,
+        shell: Shell<'_>,
+    ) -> Self {
+        Self::try_deploy(planned, attempt, restore, shell).unwrap_or_else(|error| {
+            let failure = Failure {
+                suppresses_restarts: !may_pass(error.kind()),
+                ..Failure::new(error.report())
+            };
+            let (.., sender) = shell;
+            let _ = sender.send(JobInput::GlobalFailure { failure });
+            let missing = planned.spec.tasks.iter().map(|task| task.info.id).collect();
+            Self { attempt, missing, ..Self::default() }
+        })
+    }
+
+    fn try_deploy(
+        planned: &Arc<PlannedJob>,
+        attempt: AttemptNumber,
+        restore: Option<&CompletedCheckpoint>,
+        shell: Shell<'_>,
+    ) -> Result<Self> {
+        let (drivers, _, clock, _) = shell;
+        let restored = match restore {
+            Some(record) => {
+                let allow = planned.settings.allow_non_restored_state;
+                let assignment = assign_record(record, &planned.graph, allow)?;
+                load_tasks(&planned.graph, &assignment, &*planned.storage)?
+            }
+            None => BTreeMap::new(),
+        };
+        let ids = planned.spec.tasks.iter().map(|task| task.info.id);
+        let cells: BTreeMap<TaskId, Arc<TaskCell>> = ids.map(|id| (id, drivers.cell())).collect();
+        let tasks = build_tasks(
+            &Deployment {
+                job: planned.spec.job,
+                attempt,
+                graph: &planned.graph,
+                program: &planned.program,
+                settings: &planned.settings,
+                clock: clock.clone(),
+                wakers: &|id| cells[&id].clone() as Arc<dyn Wake>,
+            },
+            restored,
+        )?;
+        let mailboxes = tasks.iter().map(|task| (task.id(), task.mailbox())).collect();
+        let sink = event_sink(planned, shell);
+        for task in tasks {
+            drivers.run(&cells[&task.id()].clone(), task, attempt, sink.clone());
+        }
+        let cells = cells.into_values().collect();
+        Ok(Self { attempt, mailboxes, missing: Vec::new(), _cells: cells })
+    }
+
+    /// Tells tasks of this deployment; those of an older one are gone.
+    pub(super) fn tell(&self, attempt: AttemptNumber, tasks: &[TaskId], command: Command) {
+        if attempt != self.attempt {
+            return;
+        }
+        for task in tasks {
+            if let Some(mailbox) = self.mailboxes.get(task) {
+                mailbox.send(command);
+            }
+        }
+    }
+
+    pub(super) fn cancel(&self, attempt: AttemptNumber, sender: &Sender<JobInput>) {
+        let all: Vec<TaskId> = self.mailboxes.keys().copied().collect();
+        self.tell(attempt, &all, Command::Cancel);
+        for task in &self.missing {
+            let _ = sender.send(JobInput::TaskCanceled { attempt, task: *task });
+        }
+    }
+}
+
+/// Whether a failure to start may pass by itself.
+fn may_pass(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::Io | ErrorKind::Unknown | ErrorKind::User | ErrorKind::Cancelled => true,
+        ErrorKind::InvalidInput | ErrorKind::Corrupt | ErrorKind::Internal => false,
+    }
+}
+
+/// Turns what tasks say into inputs of the master; snapshots are written first.
+fn event_sink(planned: &Arc<PlannedJob>, shell: Shell<'_>) -> EventSink {
+    let (_, io, clock, sender) = shell;
+    let (planned, clock) = (planned.clone(), clock.clone());
+    // The pool outlives the drivers, but must not be kept alive by a task's event sink: its end is
+    // the end of its threads.
+    let io = Arc::downgrade(io);
+    let sender = std::sync::Mutex::new(sender.clone());
+    Arc::new(move |task, attempt, event| {
+        let Ok(sender) = sender.lock().map(|sender| sender.clone()) else { return };
+        let input = match event {
+            TaskEvent::Running => JobInput::TaskRunning { attempt, task },
+            TaskEvent::EndOfData => JobInput::EndOfData { attempt, task },
+            TaskEvent::Finished => JobInput::TaskFinished { attempt, task },
+            TaskEvent::Canceled => JobInput::TaskCanceled { attempt, task },
+            TaskEvent::Failed { error, opened } => {
+                let failure = Failure {
+                    suppresses_restarts: !opened && !may_pass(error.kind()),
+                    ..Failure::new(error.report())
+                };
+                JobInput::TaskFailed { attempt, task, failure }
+            }
+            TaskEvent::Declined(checkpoint) => JobInput::Decline {
+                attempt,
+                checkpoint,
+                task,
+                reason: DeclineReason::Subsumed,
+                message: "a newer barrier arrived first".into(),
+            },
+            TaskEvent::Snapshot(pending) => {
+                let (planned, clock) = (planned.clone(), clock.clone());
+                if let Some(io) = io.upgrade() {
+                    io.submit(move || {
+                        let _ = sender.send(write_snapshot(&planned, &*clock, pending));
+                    });
+                }
+                return;
+            }
+        };
+        // After the end of the job nobody listens any more.
+        let _ = sender.send(input);
+    })
+}
+
+/// The asynchronous part of a task's checkpoint.
+fn write_snapshot(planned: &PlannedJob, clock: &dyn Clock, pending: PendingSnapshot) -> JobInput {
+    let PendingSnapshot { checkpoint, task, attempt, mut metrics, .. } = pending;
+    let started = clock.now().mono;
+    match pending.write(&planned.storage, planned.inline_threshold) {
+        Ok(snapshot) => {
+            let elapsed = clock.now().mono.since(started);
+            metrics.async_nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+            metrics.bytes = snapshot.bytes();
+            JobInput::Ack { attempt, checkpoint, task, snapshot, metrics }
+        }
+        Err(error) => JobInput::Decline {
+            attempt,
+            checkpoint,
+            task,
+            reason: DeclineReason::AsyncException,
+            message: error.report(),
+        },
+    }
+}

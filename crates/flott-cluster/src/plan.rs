@@ -1,0 +1,162 @@
+//! From a program and its configuration to a job that can be started: everything that can be wrong
+//! with them is found here, before anything runs. Pure: the simulator plans its jobs with it, too.
+
+use std::sync::Arc;
+
+use flott_checkpoint::assign::{Assignment, assign};
+use flott_checkpoint::snapshot::OperatorInfo;
+use flott_checkpoint::storage::CheckpointStorage;
+use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, TaskInfo};
+use flott_control::{JobSpec, RestartStrategyConfig, TaskSpec};
+use flott_core::config::{Configuration, MemorySize, options};
+use flott_core::{JobId, Result, TaskId};
+use flott_plan::{JobGraph, JobVertex, execution_graph};
+use flott_runtime::batch::BATCH_RECORDS;
+use flott_runtime::restore::program_operators;
+use flott_runtime::{Program, TaskSettings};
+
+/// A job, ready to start.
+pub struct PlannedJob {
+    /// What the job master is told.
+    pub spec: JobSpec,
+    /// The code.
+    pub program: Arc<Program>,
+    /// The plan.
+    pub graph: JobGraph,
+    /// What every task is told.
+    pub settings: TaskSettings,
+    /// Where checkpoints go.
+    pub storage: Arc<dyn CheckpointStorage>,
+    /// State up to this size, in bytes, goes into the metadata.
+    pub inline_threshold: usize,
+}
+
+impl PlannedJob {
+    /// Plans a job that starts from `restored` and writes its checkpoints to `storage`.
+    ///
+    /// # Errors
+    /// If the program or an option is wrong, or the checkpoint does not fit the program.
+    pub fn new(
+        job: JobId,
+        program: Arc<Program>,
+        config: &Configuration,
+        restored: Option<CompletedCheckpoint>,
+        storage: Arc<dyn CheckpointStorage>,
+    ) -> Result<Self> {
+        let name = config.get(&options::JOB_NAME)?.unwrap_or_else(|| "Flott Streaming Job".into());
+        let allow_non_restored_state = config.get(&options::IGNORE_UNCLAIMED_STATE)?;
+        let graph = JobGraph::build(&program.graph, config)?;
+        let graph = match &restored {
+            Some(record) => adopt(&program, graph, record, config, allow_non_restored_state)?,
+            None => graph,
+        };
+        let checkpointing = CheckpointConfig::from_configuration(config)?;
+        let periodic = checkpointing.interval.is_some();
+        let settings = TaskSettings {
+            checkpointing: periodic,
+            mode: checkpointing.mode,
+            await_final_checkpoint: periodic && checkpointing.after_tasks_finish,
+            allow_non_restored_state,
+            channel_bytes: size(config.get(&options::CHANNEL_BYTES)?),
+            batch_records: BATCH_RECORDS,
+            buffer_timeout: config.get(&options::BUFFER_TIMEOUT)?,
+        };
+        let spec = JobSpec {
+            job,
+            name,
+            tasks: tasks(&graph),
+            operators: operators(&graph),
+            restart: RestartStrategyConfig::from_configuration(config)?,
+            checkpointing,
+            restored: restored.map(Arc::new),
+            exception_history_size: config.get(&options::EXCEPTION_HISTORY_SIZE)?.0 as usize,
+        };
+        let inline_threshold = size(config.get(&options::DATA_INLINE_THRESHOLD)?);
+        Ok(Self { spec, program, graph, settings, storage, inline_threshold })
+    }
+}
+
+fn size(size: MemorySize) -> usize {
+    usize::try_from(size.0).unwrap_or(usize::MAX)
+}
+
+/// The state that a record has for the tasks of a graph.
+///
+/// # Errors
+/// If the record does not fit the graph.
+pub fn assign_record(
+    record: &CompletedCheckpoint,
+    graph: &JobGraph,
+    allow_non_restored: bool,
+) -> Result<Assignment> {
+    assign(record, &program_operators(graph), allow_non_restored)
+}
+
+/// Plans again with the numbers of key groups that the state has: those that nobody set follow it.
+fn adopt(
+    program: &Program,
+    graph: JobGraph,
+    record: &CompletedCheckpoint,
+    config: &Configuration,
+    allow_non_restored: bool,
+) -> Result<JobGraph> {
+    let assignment = assign_record(record, &graph, allow_non_restored)?;
+    let mut stream_graph = program.graph.clone();
+    for operator in graph.vertices.iter().flat_map(|vertex| &vertex.operators) {
+        if let Some(stored) = assignment.max_parallelism.get(&operator.id) {
+            stream_graph.node_mut(operator.node).max_parallelism = Some(stored.get());
+        }
+    }
+    let graph = JobGraph::build(&stream_graph, config)?;
+    // What follows the state must still fit it.
+    assign_record(record, &graph, allow_non_restored)?;
+    Ok(graph)
+}
+
+/// Every task of a graph, as the job master wants to know it.
+fn tasks(graph: &JobGraph) -> Vec<TaskSpec> {
+    let task = |vertex: &JobVertex, subtask| TaskSpec {
+        info: TaskInfo {
+            id: TaskId { vertex: vertex.id, subtask },
+            is_source: vertex.is_source,
+            operators: vertex.operators.iter().map(|operator| operator.id).collect(),
+            inputs: inputs(graph, vertex, subtask),
+        },
+        name: format!("{} ({}/{})", vertex.name, subtask + 1, vertex.parallelism),
+    };
+    let vertices = graph.vertices.iter();
+    vertices
+        .flat_map(|vertex| (0..vertex.parallelism).map(move |subtask| task(vertex, subtask)))
+        .collect()
+}
+
+/// The tasks that a task reads from.
+fn inputs(graph: &JobGraph, vertex: &JobVertex, subtask: u32) -> Vec<TaskId> {
+    let mut inputs = Vec::new();
+    for edge in graph.inputs_of(vertex.id) {
+        let producers = graph.vertex(edge.source_vertex).map_or(0, |source| source.parallelism);
+        let channels = execution_graph::channels(edge, producers, vertex.parallelism);
+        inputs.extend(channels.into_iter().filter(|(_, consumer)| *consumer == subtask).map(
+            |(producer, _)| TaskId { vertex: edge.source_vertex, subtask: producer },
+        ));
+    }
+    inputs.sort_unstable();
+    inputs.dedup();
+    inputs
+}
+
+/// Every operator of a graph, as a checkpoint describes it.
+fn operators(graph: &JobGraph) -> Vec<OperatorInfo> {
+    let vertices = graph.vertices.iter();
+    vertices
+        .flat_map(|vertex| {
+            vertex.operators.iter().map(|operator| OperatorInfo {
+                id: operator.id,
+                uid: operator.uid.clone(),
+                name: operator.name.clone(),
+                parallelism: vertex.parallelism,
+                max_parallelism: vertex.max_parallelism,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,99 @@
+//! Checkpoint storage: which one a job uses.
+
+mod file;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE};
+use flott_checkpoint::{MemoryStorage, StorageConfig, metadata};
+use flott_core::{Error, ErrorKind, JobId, Result};
+
+pub use file::FileStorage;
+
+/// The storage of a new job.
+///
+/// # Errors
+/// If the directory is no local one.
+pub(crate) fn for_job(config: &StorageConfig, job: JobId) -> Result<Arc<dyn CheckpointStorage>> {
+    Ok(match config {
+        StorageConfig::JobManager => Arc::new(MemoryStorage::new()),
+        StorageConfig::FileSystem { dir, create_subdir } => {
+            let mut folder = local_path(dir)?;
+            if *create_subdir {
+                folder.push(job.to_string());
+            }
+            Arc::new(FileStorage::new(folder))
+        }
+    })
+}
+
+/// The local path that a path or a `file://` URL means.
+pub(crate) fn local_path(place: &str) -> Result<PathBuf> {
+    let path = match place.split_once("://") {
+        None => place.strip_prefix("file:").unwrap_or(place),
+        Some(("file", path)) => path,
+        Some((scheme, _)) => {
+            return Err(Error::invalid(format!(
+                "cannot use \"{place}\": the scheme {scheme}:// is not supported yet; use a path \
+                 or a file:// URL"
+            )));
+        }
+    };
+    Ok(Path::new(path).to_path_buf())
+}
+
+/// What `-s PATH` names.
+pub(crate) struct CheckpointFile {
+    /// The bytes of its record.
+    pub(crate) metadata: Vec<u8>,
+    /// The record's file.
+    pub(crate) file: PathBuf,
+    /// The folder of the job that wrote it.
+    pub(crate) folder: PathBuf,
+}
+
+/// Reads the record of the checkpoint in `place`: a `chk-N` folder, or its `_metadata` file.
+///
+/// # Errors
+/// If it does not exist or cannot be read; the newest other intact checkpoint beside it is offered.
+pub(crate) fn open_checkpoint(place: &str) -> Result<CheckpointFile> {
+    let given = local_path(place)?;
+    let is_record = given.file_name().is_some_and(|name| name == METADATA_FILE);
+    let file = if is_record { given.clone() } else { given.join(METADATA_FILE) };
+    let metadata = std::fs::read(&file).map_err(|e| {
+        let mut message = if given.exists() {
+            format!("\"{place}\" is not a checkpoint: it has no readable file _metadata")
+        } else {
+            format!("the checkpoint \"{place}\" does not exist")
+        };
+        if let Some(other) = offer(&file) {
+            let other = other.display();
+            message.push_str(&format!("; the newest intact checkpoint beside it is \"{other}\""));
+        }
+        Error::with_source(ErrorKind::InvalidInput, message, e)
+    })?;
+    let folder = file.parent().and_then(Path::parent).unwrap_or(Path::new(".")).to_path_buf();
+    Ok(CheckpointFile { metadata, file, folder })
+}
+
+/// The newest other checkpoint beside this one that is intact. It is offered, never taken
+/// silently: sinks may have committed what came after it.
+pub(crate) fn offer(metadata_file: &Path) -> Option<PathBuf> {
+    let folder = metadata_file.parent()?;
+    let entries = std::fs::read_dir(folder.parent()?).ok()?.flatten();
+    let numbered = entries.filter_map(|entry| {
+        let path = entry.path();
+        let number: u64 = path.file_name()?.to_str()?.strip_prefix("chk-")?.parse().ok()?;
+        (path != folder && intact(&path)).then_some((number, path))
+    });
+    numbered.max().map(|(_, path)| path)
+}
+
+/// Whether a checkpoint's record is whole and all its files are there.
+fn intact(folder: &Path) -> bool {
+    let Ok(bytes) = std::fs::read(folder.join(METADATA_FILE)) else { return false };
+    let Ok(record) = metadata::decode(&bytes, METADATA_FILE) else { return false };
+    let job_folder = folder.parent().unwrap_or(Path::new("."));
+    record.files().into_iter().all(|path| job_folder.join(path).is_file())
+}

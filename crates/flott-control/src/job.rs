@@ -1,0 +1,375 @@
+//! The life of one job.
+//!
+//! ```text
+//! INITIALIZING ─▶ CREATED ─▶ RUNNING ─▶ FINISHED
+//!                              │  ▲
+//!                              ▼  │
+//!                          RESTARTING        FAILING ─▶ FAILED
+//!                              (from anywhere: CANCELLING ─▶ CANCELED)
+//! ```
+//!
+//! All tasks of a job are one failover region: a failure ends the attempt, and the next one begins
+//! from the latest completed checkpoint. It begins only when every task of the last one is out, no
+//! completed record is being written (so that it is known which checkpoint is the latest), and the
+//! delay is over. Messages of another attempt are refused and counted.
+
+mod event;
+mod failure;
+mod forward;
+mod spec;
+mod status;
+mod tasks;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use flott_checkpoint::{Coordinator, TerminalStatus};
+use flott_core::mutant::Mutant;
+use flott_core::{AttemptNumber, MonoTime, Now, TaskId, WallTime};
+
+use crate::exception::{ExceptionHistory, Failure};
+use crate::restart::RestartStrategy;
+
+pub use event::{JobEffect, JobInput};
+pub use spec::{JobSpec, TaskSpec};
+pub use status::{ExecutionState, JobStatus};
+pub use tasks::TaskView;
+
+use tasks::Tasks;
+
+/// Runs one job. Feed it inputs with [`JobMaster::handle`] and the passage of time with
+/// [`JobMaster::handle_timeout`]; after each, drain [`JobMaster::poll_effect`].
+#[derive(Debug)]
+pub struct JobMaster {
+    spec: JobSpec,
+    phase: Phase,
+    attempt: AttemptNumber,
+    tasks: Tasks,
+    coordinator: Coordinator,
+    strategy: RestartStrategy,
+    exceptions: ExceptionHistory,
+    num_restarts: u64,
+    stale_messages: u64,
+    timestamps: BTreeMap<JobStatus, WallTime>,
+    effects: VecDeque<JobEffect>,
+}
+
+/// Where the job is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing has been deployed. Ends with `Start`.
+    Initializing,
+    /// An attempt is deployed. Ends when all tasks have finished, with a failure, or with a cancel.
+    Running(Deployed),
+    /// The attempt failed; its tasks are being cancelled. Ends with the next deployment.
+    Restarting {
+        until: MonoTime,
+        /// The delay is over.
+        is_due: bool,
+    },
+    /// The attempt failed for good. Ends when its tasks are out.
+    Failing { failure: String },
+    /// The user wants it to end. Ends when its tasks are out.
+    Cancelling {
+        /// The tasks are cancelled only when no completed record is being written: what it names
+        /// is to be committed by them first.
+        tasks_told: bool,
+    },
+    /// Over.
+    Ended(TerminalStatus),
+}
+
+/// How far a deployed attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deployed {
+    /// Some task does not run yet. Ends when all do, or have finished.
+    Deploying,
+    /// All run or have finished; the coordinator takes checkpoints.
+    AllRunning,
+    /// All have finished. Ends when no completed record is being written.
+    Finishing,
+}
+
+impl JobMaster {
+    /// A job that has not been started. `seed` decides the jitter of its restarts.
+    pub fn new(now: Now, spec: JobSpec, seed: u64) -> Self {
+        let coordinator = Coordinator::new(
+            spec.job,
+            spec.name.clone(),
+            spec.operators.clone(),
+            spec.checkpointing.clone(),
+            spec.restored.clone(),
+        );
+        Self {
+            phase: Phase::Initializing,
+            attempt: AttemptNumber::default(),
+            tasks: Tasks::new(now, &spec.tasks),
+            coordinator,
+            strategy: RestartStrategy::new(&spec.restart, seed),
+            exceptions: ExceptionHistory::new(spec.exception_history_size),
+            num_restarts: 0,
+            stale_messages: 0,
+            timestamps: BTreeMap::from([(JobStatus::Initializing, now.wall)]),
+            effects: VecDeque::new(),
+            spec,
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, now: Now, input: JobInput) {
+        match input {
+            JobInput::Start => self.start(now),
+            JobInput::Cancel => self.cancel(now),
+            JobInput::GlobalFailure { failure } => self.failed(now, failure, None),
+            JobInput::TaskRunning { attempt, task } => {
+                self.task_changed(now, attempt, task, ExecutionState::Running);
+            }
+            JobInput::TaskFinished { attempt, task } => self.task_finished(now, attempt, task),
+            JobInput::TaskCanceled { attempt, task } => self.task_canceled(now, attempt, task),
+            JobInput::TaskFailed { attempt, task, failure } => {
+                if self.task_changed(now, attempt, task, ExecutionState::Failed) {
+                    self.failed(now, failure, Some(task));
+                }
+            }
+            JobInput::EndOfData { attempt, task } => self.end_of_data(now, attempt, task),
+            JobInput::Ack { .. }
+            | JobInput::Decline { .. }
+            | JobInput::LocationPrepared { .. }
+            | JobInput::LocationFailed { .. }
+            | JobInput::MetadataPersisted { .. }
+            | JobInput::MetadataFailed { .. }
+            | JobInput::MetadataUnknown { .. }
+            | JobInput::CheckpointRequested { .. } => self.forward(now, input),
+        }
+        self.advance(now);
+    }
+
+    /// The next thing to do, in order. Call until there is none.
+    pub fn poll_effect(&mut self) -> Option<JobEffect> {
+        self.effects.pop_front()
+    }
+
+    /// When [`JobMaster::handle_timeout`] is to be called next, and why.
+    pub fn poll_timeout(&self) -> Option<(MonoTime, &'static str)> {
+        let restart = match &self.phase {
+            Phase::Restarting { until, is_due: false } => Some((*until, "restart delay")),
+            Phase::Restarting { is_due: true, .. }
+            | Phase::Initializing
+            | Phase::Running(_)
+            | Phase::Failing { .. }
+            | Phase::Cancelling { .. }
+            | Phase::Ended(_) => None,
+        };
+        self.coordinator.poll_timeout().into_iter().chain(restart).min_by_key(|(at, _)| *at)
+    }
+
+    /// Takes in that time has passed. Calling it early does nothing.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.coordinator.handle_timeout(now);
+        if let Phase::Restarting { until, is_due } = &mut self.phase {
+            *is_due |= *until <= now.mono;
+        }
+        self.advance(now);
+    }
+
+    /// The job's status, in Flink's terms.
+    pub fn status(&self) -> JobStatus {
+        match &self.phase {
+            Phase::Initializing => JobStatus::Initializing,
+            Phase::Running(_) => JobStatus::Running,
+            Phase::Restarting { .. } => JobStatus::Restarting,
+            Phase::Failing { .. } => JobStatus::Failing,
+            Phase::Cancelling { .. } => JobStatus::Cancelling,
+            Phase::Ended(status) => (*status).into(),
+        }
+    }
+
+    /// When the job last entered each status that it has been in.
+    pub fn timestamps(&self) -> &BTreeMap<JobStatus, WallTime> {
+        &self.timestamps
+    }
+
+    /// What the job is.
+    pub fn spec(&self) -> &JobSpec {
+        &self.spec
+    }
+
+    /// The current attempt: how many deployments came before it.
+    pub fn attempt(&self) -> AttemptNumber {
+        self.attempt
+    }
+
+    /// The tasks of the current attempt.
+    pub fn tasks(&self) -> impl Iterator<Item = TaskView<'_>> {
+        self.tasks.views()
+    }
+
+    /// How often the job was restarted (Flink's metric `numRestarts`).
+    pub fn num_restarts(&self) -> u64 {
+        self.num_restarts
+    }
+
+    /// What went wrong.
+    pub fn exceptions(&self) -> &ExceptionHistory {
+        &self.exceptions
+    }
+
+    /// The checkpoints.
+    pub fn coordinator(&self) -> &Coordinator {
+        &self.coordinator
+    }
+
+    /// How many messages of another attempt, or of unknown tasks, were refused.
+    pub fn stale_messages(&self) -> u64 {
+        self.stale_messages + self.coordinator.stale_messages()
+    }
+
+    fn start(&mut self, now: Now) {
+        if self.phase == Phase::Initializing {
+            self.status_changed(now, JobStatus::Initializing, JobStatus::Created);
+            self.deploy(now, JobStatus::Created);
+        }
+    }
+
+    /// Deploys the current attempt from the latest completed checkpoint.
+    fn deploy(&mut self, now: Now, from: JobStatus) {
+        self.tasks = Tasks::new(now, &self.spec.tasks);
+        self.tasks.deployed();
+        self.phase = Phase::Running(Deployed::Deploying);
+        self.status_changed(now, from, JobStatus::Running);
+        let restore = self.coordinator.latest().cloned();
+        self.effects.push_back(JobEffect::Deploy { attempt: self.attempt, restore });
+    }
+
+    fn cancel(&mut self, now: Now) {
+        let from = self.status();
+        let tasks_told = match &self.phase {
+            Phase::Initializing | Phase::Restarting { .. } | Phase::Failing { .. } => true,
+            Phase::Running(_) => false,
+            Phase::Cancelling { .. } | Phase::Ended(_) => return,
+        };
+        self.stop_checkpoints(now);
+        if self.phase == Phase::Initializing {
+            self.tasks.none_deployed(now);
+        }
+        self.phase = Phase::Cancelling { tasks_told };
+        self.status_changed(now, from, JobStatus::Cancelling);
+    }
+
+    fn cancel_tasks(&mut self, now: Now) {
+        if self.tasks.cancel(now) {
+            self.effects.push_back(JobEffect::CancelTasks { attempt: self.attempt });
+        }
+    }
+
+    /// Records what a task says of itself. False if it is nothing new.
+    fn task_changed(
+        &mut self,
+        now: Now,
+        attempt: AttemptNumber,
+        task: TaskId,
+        state: ExecutionState,
+    ) -> bool {
+        let is_known = self.is_current(attempt) && self.tasks.contains(task);
+        self.stale_messages += u64::from(!is_known);
+        is_known && self.tasks.change(now, task, state)
+    }
+
+    fn task_finished(&mut self, now: Now, attempt: AttemptNumber, task: TaskId) {
+        if self.task_changed(now, attempt, task, ExecutionState::Finished)
+            && self.phase == Phase::Running(Deployed::AllRunning)
+        {
+            self.tell_finished(now, task);
+        }
+    }
+
+    fn task_canceled(&mut self, now: Now, attempt: AttemptNumber, task: TaskId) {
+        let was_asked = self.tasks.is_canceling(task);
+        if self.task_changed(now, attempt, task, ExecutionState::Canceled) && !was_asked {
+            let name = self.tasks.name(task).unwrap_or_default();
+            let failure = Failure::new(format!("task {name} was canceled unexpectedly"));
+            self.failed(now, failure, Some(task));
+        }
+    }
+
+    fn end_of_data(&mut self, now: Now, attempt: AttemptNumber, task: TaskId) {
+        if !self.is_current(attempt) || !self.tasks.contains(task) {
+            self.stale_messages += 1;
+            return;
+        }
+        self.tasks.end_of_data(task);
+        if self.phase == Phase::Running(Deployed::AllRunning) {
+            self.tell_end_of_data(now, task);
+        }
+    }
+
+    fn is_current(&self, attempt: AttemptNumber) -> bool {
+        attempt == self.attempt || Mutant::AcceptStaleAttempt.is_on()
+    }
+
+    /// Takes every step that can be taken without anything new from outside.
+    fn advance(&mut self, now: Now) {
+        self.drain_coordinator(now);
+        while self.step(now) {
+            self.drain_coordinator(now);
+        }
+    }
+
+    /// One step; false if there is none. Each leads to another phase, so they end.
+    fn step(&mut self, now: Now) -> bool {
+        let all_out = self.tasks.all_out();
+        let is_settled = self.coordinator.is_settled();
+        match &self.phase {
+            Phase::Running(Deployed::Finishing) if is_settled => {
+                self.end(now, TerminalStatus::Finished, None);
+            }
+            Phase::Running(Deployed::Deploying | Deployed::AllRunning)
+                if self.tasks.all_finished() =>
+            {
+                self.phase = Phase::Running(Deployed::Finishing);
+                self.stop_checkpoints(now);
+            }
+            Phase::Running(Deployed::Deploying) if self.tasks.all_started() => {
+                self.phase = Phase::Running(Deployed::AllRunning);
+                self.tell_all_running(now);
+            }
+            Phase::Restarting { is_due: true, .. } if all_out && is_settled => {
+                self.attempt = self.attempt.next();
+                self.deploy(now, JobStatus::Restarting);
+            }
+            Phase::Failing { failure } if all_out && is_settled => {
+                let failure = failure.clone();
+                self.end(now, TerminalStatus::Failed, Some(failure));
+            }
+            Phase::Cancelling { tasks_told: false } if is_settled => {
+                self.phase = Phase::Cancelling { tasks_told: true };
+                self.cancel_tasks(now);
+            }
+            Phase::Cancelling { tasks_told: true } if all_out && is_settled => {
+                self.end(now, TerminalStatus::Canceled, None);
+            }
+            Phase::Initializing
+            | Phase::Running(_)
+            | Phase::Restarting { .. }
+            | Phase::Failing { .. }
+            | Phase::Cancelling { .. }
+            | Phase::Ended(_) => return false,
+        }
+        true
+    }
+
+    fn end(&mut self, now: Now, status: TerminalStatus, failure: Option<String>) {
+        let from = self.status();
+        self.phase = Phase::Ended(status);
+        self.shut_down_checkpoints(now, status);
+        self.status_changed(now, from, status.into());
+        self.effects.push_back(JobEffect::Ended { status, failure });
+    }
+
+    fn status_changed(&mut self, now: Now, from: JobStatus, to: JobStatus) {
+        self.timestamps.insert(to, now.wall);
+        self.effects.push_back(JobEffect::StatusChanged { from, to });
+    }
+}
+
+#[cfg(test)]
+mod tests;

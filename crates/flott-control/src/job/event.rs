@@ -1,0 +1,159 @@
+//! What goes into a job and what comes out.
+
+use std::sync::Arc;
+
+use flott_checkpoint::snapshot::{SubtaskCheckpointMetrics, TaskSnapshot};
+use flott_checkpoint::{CompletedCheckpoint, DeclineReason, Effect, TerminalStatus};
+use flott_core::{AttemptNumber, CheckpointId, TaskId};
+
+use super::status::JobStatus;
+use crate::exception::Failure;
+
+/// What happened. Those that answer a checkpoint effect are explained at
+/// [`flott_checkpoint::Input`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobInput {
+    /// Begin.
+    Start,
+    /// The user wants the job to end now.
+    Cancel,
+    /// Something failed that is no task's fault: a deployment, say.
+    GlobalFailure {
+        /// What.
+        failure: Failure,
+    },
+    /// A task runs: it has restored its state and can be triggered.
+    TaskRunning {
+        /// Its attempt.
+        attempt: AttemptNumber,
+        /// Which.
+        task: TaskId,
+    },
+    /// A task is done and out.
+    TaskFinished {
+        /// Its attempt.
+        attempt: AttemptNumber,
+        /// Which.
+        task: TaskId,
+    },
+    /// A task, or the machine that it ran on, failed; it is out.
+    TaskFailed {
+        /// Its attempt.
+        attempt: AttemptNumber,
+        /// Which.
+        task: TaskId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A task was cancelled and is out.
+    TaskCanceled {
+        /// Its attempt.
+        attempt: AttemptNumber,
+        /// Which.
+        task: TaskId,
+    },
+    /// A task has processed all of its data.
+    EndOfData {
+        /// Its attempt.
+        attempt: AttemptNumber,
+        /// Which.
+        task: TaskId,
+    },
+    /// A task has stored its part of a checkpoint.
+    Ack {
+        /// Its attempt.
+        attempt: AttemptNumber,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Which task.
+        task: TaskId,
+        /// What it stored.
+        snapshot: TaskSnapshot,
+        /// How that went.
+        metrics: SubtaskCheckpointMetrics,
+    },
+    /// A task cannot take part in a checkpoint.
+    Decline {
+        /// Its attempt.
+        attempt: AttemptNumber,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Which task.
+        task: TaskId,
+        /// Why.
+        reason: DeclineReason,
+        /// The details.
+        message: String,
+    },
+    /// A checkpoint's folder exists.
+    LocationPrepared {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// A checkpoint's folder could not be created.
+    LocationFailed {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Why.
+        message: String,
+    },
+    /// A completed record exists.
+    MetadataPersisted {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// A completed record was not written.
+    MetadataFailed {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Why.
+        message: String,
+    },
+    /// A completed record may or may not exist.
+    MetadataUnknown {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// What is known.
+        message: String,
+    },
+    /// Somebody wants a checkpoint now.
+    CheckpointRequested {
+        /// Who: comes back in the answer.
+        request: u64,
+    },
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobEffect {
+    /// Deploy every task of the job. Answer with `TaskRunning` or `TaskFailed` for each.
+    Deploy {
+        /// The attempt; goes into every message of these tasks.
+        attempt: AttemptNumber,
+        /// The checkpoint that they start from.
+        restore: Option<Arc<CompletedCheckpoint>>,
+    },
+    /// Cancel every task of the attempt that is not out. Answer with `TaskCanceled`,
+    /// `TaskFinished` or `TaskFailed` for each, also for those that were never deployed.
+    CancelTasks {
+        /// The attempt.
+        attempt: AttemptNumber,
+    },
+    /// An effect of the checkpoint coordinator. [`Effect::FailJob`] is not among them: the job
+    /// acts on it itself.
+    Checkpoint(Effect),
+    /// The job's status changed.
+    StatusChanged {
+        /// The old one.
+        from: JobStatus,
+        /// The new one.
+        to: JobStatus,
+    },
+    /// The job is over. Nothing follows, except what is due to late messages.
+    Ended {
+        /// How.
+        status: TerminalStatus,
+        /// Why it failed, with the chain of causes.
+        failure: Option<String>,
+    },
+}

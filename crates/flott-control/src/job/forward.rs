@@ -1,0 +1,97 @@
+//! Between the job and its checkpoint coordinator.
+
+use flott_checkpoint::{Effect, Input, TerminalStatus};
+use flott_core::{Now, TaskId};
+
+use super::{ExecutionState, JobEffect, JobInput, JobMaster, TaskView};
+use crate::exception::Failure;
+
+impl JobMaster {
+    /// Hands on what only concerns checkpoints.
+    pub(super) fn forward(&mut self, now: Now, input: JobInput) {
+        let input = match input {
+            JobInput::Ack { attempt, checkpoint, task, snapshot, metrics } => {
+                Input::Ack { attempt, checkpoint, task, snapshot, metrics }
+            }
+            JobInput::Decline { attempt, checkpoint, task, reason, message } => {
+                Input::Decline { attempt, checkpoint, task, reason, message }
+            }
+            JobInput::LocationPrepared { checkpoint } => Input::LocationPrepared { checkpoint },
+            JobInput::LocationFailed { checkpoint, message } => {
+                Input::LocationFailed { checkpoint, message }
+            }
+            JobInput::MetadataPersisted { checkpoint } => Input::MetadataPersisted { checkpoint },
+            JobInput::MetadataFailed { checkpoint, message } => {
+                Input::MetadataFailed { checkpoint, message }
+            }
+            JobInput::MetadataUnknown { checkpoint, message } => {
+                Input::MetadataUnknown { checkpoint, message }
+            }
+            JobInput::CheckpointRequested { request } => Input::CheckpointRequested { request },
+            // The job's own business.
+            JobInput::Start
+            | JobInput::Cancel
+            | JobInput::GlobalFailure { .. }
+            | JobInput::TaskRunning { .. }
+            | JobInput::TaskFinished { .. }
+            | JobInput::TaskFailed { .. }
+            | JobInput::TaskCanceled { .. }
+            | JobInput::EndOfData { .. } => return,
+        };
+        self.coordinator.handle(now, input);
+    }
+
+    /// All tasks run or have finished: tells so, and what happened before this could be told.
+    pub(super) fn tell_all_running(&mut self, now: Now) {
+        let tasks = self.spec.tasks.iter().map(|task| task.info.clone()).collect();
+        self.coordinator.handle(now, Input::TasksRunning { attempt: self.attempt, tasks });
+        let early: Vec<(TaskId, ExecutionState, bool)> = self
+            .tasks
+            .views()
+            .map(|TaskView { id, state, end_of_data, .. }| (id, state, end_of_data))
+            .collect();
+        for (task, state, end_of_data) in early {
+            if end_of_data {
+                self.tell_end_of_data(now, task);
+            }
+            if state == ExecutionState::Finished {
+                self.tell_finished(now, task);
+            }
+        }
+    }
+
+    pub(super) fn tell_end_of_data(&mut self, now: Now, task: TaskId) {
+        self.coordinator.handle(now, Input::EndOfData { attempt: self.attempt, task });
+    }
+
+    pub(super) fn tell_finished(&mut self, now: Now, task: TaskId) {
+        self.coordinator.handle(now, Input::TaskFinished { attempt: self.attempt, task });
+    }
+
+    pub(super) fn stop_checkpoints(&mut self, now: Now) {
+        self.coordinator.handle(now, Input::Stop);
+    }
+
+    pub(super) fn shut_down_checkpoints(&mut self, now: Now, status: TerminalStatus) {
+        self.coordinator.handle(now, Input::Shutdown { status });
+        self.drain_coordinator(now);
+    }
+
+    /// Passes the coordinator's effects on; the failure of the job is the job's to handle.
+    pub(super) fn drain_coordinator(&mut self, now: Now) {
+        while let Some(effect) = self.coordinator.poll_effect() {
+            match effect {
+                Effect::FailJob { message } => self.failed(now, Failure::new(message), None),
+                Effect::PrepareLocation { .. }
+                | Effect::TriggerSources { .. }
+                | Effect::PersistMetadata { .. }
+                | Effect::NotifyComplete { .. }
+                | Effect::NotifyAborted { .. }
+                | Effect::Discard { .. }
+                | Effect::Answer { .. }
+                | Effect::Completed { .. }
+                | Effect::Failed { .. } => self.effects.push_back(JobEffect::Checkpoint(effect)),
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What a job is made of.
+
+use std::sync::Arc;
+
+use flott_checkpoint::snapshot::OperatorInfo;
+use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, TaskInfo};
+use flott_core::JobId;
+
+use crate::restart::RestartStrategyConfig;
+
+/// A job, ready to run.
+#[derive(Clone, Debug)]
+pub struct JobSpec {
+    /// Its id.
+    pub job: JobId,
+    /// Its name.
+    pub name: String,
+    /// Every subtask of every vertex.
+    pub tasks: Vec<TaskSpec>,
+    /// Every operator.
+    pub operators: Vec<OperatorInfo>,
+    /// How it takes checkpoints.
+    pub checkpointing: CheckpointConfig,
+    /// What it does after a failure.
+    pub restart: RestartStrategyConfig,
+    /// What it starts from. A checkpoint of another job must name its files by absolute path
+    /// ([`CompletedCheckpoint::rebased`]).
+    pub restored: Option<Arc<CompletedCheckpoint>>,
+    /// How many failures its history keeps.
+    pub exception_history_size: usize,
+}
+
+/// A task of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskSpec {
+    /// What the checkpoint coordinator needs to know.
+    pub info: TaskInfo,
+    /// Its name, with its number: `op name (1/4)`.
+    pub name: String,
+}

@@ -1,0 +1,170 @@
+//! A stream partitioned by key.
+
+use std::ops::AddAssign;
+
+use flott_core::Result;
+use flott_core::codec::{Data, Key, StateData};
+use flott_plan::{NodeKind, StreamNode};
+use flott_runtime::{NodeCode, Operator, OperatorInstance};
+use flott_state::AggregateFunction;
+use serde::{Deserialize, Serialize};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::environment::StreamExecutionEnvironment;
+use crate::keyed_process::{KeyedProcess, KeyedProcessFunction};
+use crate::outcome::Outcome;
+use crate::rolling::{Rolling, RollingAggregate};
+use crate::stream::{DataStream, Endpoint, add_operator};
+
+/// A record with its key and the key's stable hash, which are computed once, where the stream is
+/// partitioned.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Keyed<K, T> {
+    /// The key's stable hash.
+    pub hash: u64,
+    /// The key.
+    pub key: K,
+    /// The record.
+    pub value: T,
+}
+
+/// A stream in which records with equal keys meet in one subtask.
+pub struct KeyedStream<K, T> {
+    env: StreamExecutionEnvironment,
+    endpoints: Vec<Endpoint>,
+    record: PhantomData<fn() -> (K, T)>,
+}
+
+impl<K: Key, T: Data> KeyedStream<K, T> {
+    pub(crate) fn new(env: StreamExecutionEnvironment, endpoints: Vec<Endpoint>) -> Self {
+        Self { env, endpoints, record: PhantomData }
+    }
+
+    /// Calls `function` for each record, with state and timers of the record's key.
+    pub fn process<U: Data, F>(self, function: F) -> DataStream<U>
+    where
+        F: KeyedProcessFunction<K, T, U> + Clone + Sync + 'static,
+    {
+        self.transform("process", move |_| KeyedProcess::new(function.clone()))
+    }
+
+    /// A running aggregate per key: emits the result after each record.
+    pub fn aggregate<A, U: Data, F>(self, function: F) -> DataStream<U>
+    where
+        A: StateData,
+        F: AggregateFunction<T, A, U> + 'static,
+    {
+        let function: Arc<dyn AggregateFunction<T, A, U>> = Arc::new(function);
+        self.transform("aggregate", move |_| RollingAggregate::new(function.clone()))
+    }
+
+    /// Adds an operator with state by key. The verbs of this type are made of this; so can your own
+    /// be.
+    pub fn transform<U: Data, O: Operator<Keyed<K, T>, U> + 'static>(
+        self,
+        name: &str,
+        make: impl Fn(&OperatorInstance) -> O + Send + Sync + 'static,
+    ) -> DataStream<U> {
+        let mut node = StreamNode::new(name, NodeKind::Operator);
+        node.stateful = true;
+        node.keyed = true;
+        let code = NodeCode::operator::<Keyed<K, T>, U, O>(make);
+        add_operator(&self.env, &self.endpoints, node, code)
+    }
+}
+
+/// Rolling aggregates: the state is a record, which each new record of the key updates; what is
+/// emitted is the state after that.
+impl<K: Key, T: StateData> KeyedStream<K, T> {
+    /// The running sum of a field. The other fields are those of the key's first record.
+    ///
+    /// `field` says which field: `.sum(|(_, count)| count)`.
+    pub fn sum<N: AddAssign + Clone + 'static>(
+        self,
+        field: impl Fn(&mut T) -> &mut N + Clone + Send + Sync + 'static,
+    ) -> DataStream<T> {
+        self.rolling("sum", move |sum, mut record| {
+            *field(sum) += field(&mut record).clone();
+            Ok(())
+        })
+    }
+
+    /// The running minimum of a field. The other fields are those of the key's first record.
+    pub fn min<N: PartialOrd + 'static>(
+        self,
+        field: impl Fn(&mut T) -> &mut N + Clone + Send + Sync + 'static,
+    ) -> DataStream<T> {
+        self.rolling("min", move |least, mut record| {
+            let (least, found) = (field(least), field(&mut record));
+            if *found < *least {
+                std::mem::swap(least, found);
+            }
+            Ok(())
+        })
+    }
+
+    /// The running maximum of a field. The other fields are those of the key's first record.
+    pub fn max<N: PartialOrd + 'static>(
+        self,
+        field: impl Fn(&mut T) -> &mut N + Clone + Send + Sync + 'static,
+    ) -> DataStream<T> {
+        self.rolling("max", move |greatest, mut record| {
+            let (greatest, found) = (field(greatest), field(&mut record));
+            if *found > *greatest {
+                std::mem::swap(greatest, found);
+            }
+            Ok(())
+        })
+    }
+
+    /// The record with the least value of a field so far; the first of several.
+    pub fn min_by<N: PartialOrd>(
+        self,
+        field: impl Fn(&T) -> N + Clone + Send + Sync + 'static,
+    ) -> DataStream<T> {
+        self.rolling("min_by", move |least, record| {
+            if field(&record) < field(least) {
+                *least = record;
+            }
+            Ok(())
+        })
+    }
+
+    /// The record with the greatest value of a field so far; the first of several.
+    pub fn max_by<N: PartialOrd>(
+        self,
+        field: impl Fn(&T) -> N + Clone + Send + Sync + 'static,
+    ) -> DataStream<T> {
+        self.rolling("max_by", move |greatest, record| {
+            if field(&record) > field(greatest) {
+                *greatest = record;
+            }
+            Ok(())
+        })
+    }
+
+    /// Combines each record with what came before it: `f` gets the last result (or the key's first
+    /// record) and the new record, and returns the new result, or a `Result` with it.
+    pub fn reduce<R, M>(
+        self,
+        f: impl Fn(&T, T) -> R + Clone + Send + Sync + 'static,
+    ) -> DataStream<T>
+    where
+        R: Outcome<T, M> + 'static,
+        M: 'static,
+    {
+        self.rolling("reduce", move |result, record| {
+            *result = f(result, record).into_result()?;
+            Ok(())
+        })
+    }
+
+    fn rolling(
+        self,
+        name: &str,
+        update: impl Fn(&mut T, T) -> Result<()> + Clone + Send + Sync + 'static,
+    ) -> DataStream<T> {
+        self.transform(name, move |_| Rolling::new(update.clone()))
+    }
+}

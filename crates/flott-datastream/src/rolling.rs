@@ -1,0 +1,148 @@
+//! Running aggregates per key. Both operators look up the keys of a whole batch together: the
+//! memory of all of them is asked for before the first is used.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use flott_core::codec::{Data, Key, StateData};
+use flott_core::element::Barrier;
+use flott_core::{Error, Now, Result};
+use flott_runtime::{Batch, Collector, OpenContext, Operator, OperatorParts};
+use flott_state::{AggregateFunction, KeyedBackend, PagedTable, RawValue};
+
+use crate::keyed::Keyed;
+
+/// One value per key, in a table that is used by whole batches.
+struct KeyedValues<K: Key, V: StateData> {
+    backend: KeyedBackend<K>,
+    state: RawValue<V>,
+}
+
+impl<K: Key, V: StateData> KeyedValues<K, V> {
+    fn open(context: &mut OpenContext<'_>, name: &str) -> Result<Self> {
+        let mut backend = open_backend(context)?;
+        let state = backend.register_raw_value::<V>(name)?;
+        context.report_unclaimed(backend.unclaimed());
+        Ok(Self { backend, state })
+    }
+
+    fn table(&mut self) -> Result<&mut PagedTable<K, V>> {
+        self.state.table_mut(&mut self.backend)
+    }
+}
+
+/// The keyed state of an operator that opens, with what a checkpoint has of it.
+pub(crate) fn open_backend<K: Key>(context: &mut OpenContext<'_>) -> Result<KeyedBackend<K>> {
+    let instance = context.instance;
+    let range = instance.max_parallelism.range_of(instance.subtask, instance.parallelism);
+    let mut backend =
+        KeyedBackend::new(instance.name.clone(), range, instance.max_parallelism);
+    backend.set_now(context.now.wall);
+    backend.restore(std::mem::take(&mut context.restored.keyed));
+    Ok(backend)
+}
+
+fn not_open() -> Error {
+    Error::internal("an operator is used before it is open")
+}
+
+/// The operator of `sum`, `reduce` and their like: the state is a record.
+pub(crate) struct Rolling<K: Key, T: StateData, F> {
+    update: F,
+    values: Option<KeyedValues<K, T>>,
+}
+
+impl<K: Key, T: StateData, F> Rolling<K, T, F> {
+    pub(crate) fn new(update: F) -> Self {
+        Self { update, values: None }
+    }
+}
+
+impl<K, T, F> Operator<Keyed<K, T>, T> for Rolling<K, T, F>
+where
+    K: Key,
+    T: StateData,
+    F: Fn(&mut T, T) -> Result<()> + Send,
+{
+    fn open(&mut self, context: &mut OpenContext<'_>) -> Result<()> {
+        self.values = Some(KeyedValues::open(context, "rolling")?);
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        batch: &mut Batch<Keyed<K, T>>,
+        out: &mut Collector<T>,
+        _: Now,
+    ) -> Result<()> {
+        let table = self.values.as_mut().ok_or_else(not_open)?.table()?;
+        batch.records().iter().for_each(|record| table.prefetch(record.hash));
+        batch.try_drain(|Keyed { hash, key, value }, timestamp| {
+            let mut value = Some(value);
+            let state = table.upsert(hash, key, || take(&mut value));
+            if let Some(value) = value {
+                (self.update)(state, value)?;
+            }
+            out.collect_with_timestamp(state.clone(), timestamp);
+            Ok(())
+        })
+    }
+
+    fn snapshot(&mut self, _: Barrier, parts: &mut OperatorParts) -> Result<()> {
+        parts.add_keyed(self.values.as_mut().ok_or_else(not_open)?.backend.snapshot());
+        Ok(())
+    }
+}
+
+/// Takes a value that is known to be there: an insertion runs once.
+#[expect(clippy::expect_used, reason = "the table inserts at most once per call")]
+fn take<T>(value: &mut Option<T>) -> T {
+    value.take().expect("the table inserts at most once")
+}
+
+/// The operator of `aggregate`: the state is an accumulator.
+pub(crate) struct RollingAggregate<K: Key, T, A: StateData, U> {
+    function: Arc<dyn AggregateFunction<T, A, U>>,
+    values: Option<KeyedValues<K, A>>,
+    types: PhantomData<fn(T) -> U>,
+}
+
+impl<K: Key, T, A: StateData, U> RollingAggregate<K, T, A, U> {
+    pub(crate) fn new(function: Arc<dyn AggregateFunction<T, A, U>>) -> Self {
+        Self { function, values: None, types: PhantomData }
+    }
+}
+
+impl<K: Key, T: Data, A: StateData, U: Data> Operator<Keyed<K, T>, U>
+    for RollingAggregate<K, T, A, U>
+{
+    fn open(&mut self, context: &mut OpenContext<'_>) -> Result<()> {
+        self.values = Some(KeyedValues::open(context, "rolling")?);
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        batch: &mut Batch<Keyed<K, T>>,
+        out: &mut Collector<U>,
+        _: Now,
+    ) -> Result<()> {
+        let table = self.values.as_mut().ok_or_else(not_open)?.table()?;
+        batch.records().iter().for_each(|record| table.prefetch(record.hash));
+        batch.try_drain(|Keyed { hash, key, value }, timestamp| {
+            if table.get(hash, &key).is_none() {
+                let accumulator = self.function.create_accumulator()?;
+                table.upsert(hash, key.clone(), || accumulator);
+            }
+            let accumulator = table.get_mut(hash, &key).ok_or_else(not_open)?;
+            self.function.add(accumulator, value)?;
+            out.collect_with_timestamp(self.function.get_result(accumulator)?, timestamp);
+            Ok(())
+        })
+    }
+
+    fn snapshot(&mut self, _: Barrier, parts: &mut OperatorParts) -> Result<()> {
+        parts.add_keyed(self.values.as_mut().ok_or_else(not_open)?.backend.snapshot());
+        Ok(())
+    }
+}

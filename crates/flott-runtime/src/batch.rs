@@ -1,0 +1,170 @@
+//! A batch of records: what moves between operators and between tasks.
+
+use flott_core::{Result, Timestamp};
+
+/// The timestamp of a record that has none.
+pub const NO_TIMESTAMP: Timestamp = Timestamp::MIN;
+
+/// How many records a sender collects before it sends them, at most.
+pub const BATCH_RECORDS: usize = 1024;
+
+/// Records in order, with their event timestamps if any record has one.
+#[derive(Clone, Debug)]
+pub struct Batch<T> {
+    records: Vec<T>,
+    /// As long as `records`, or empty if no record has a timestamp.
+    timestamps: Vec<Timestamp>,
+}
+
+impl<T> Default for Batch<T> {
+    fn default() -> Self {
+        Self { records: Vec::new(), timestamps: Vec::new() }
+    }
+}
+
+impl<T> Batch<T> {
+    /// How many records it holds.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether it holds none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The records.
+    pub fn records(&self) -> &[T] {
+        &self.records
+    }
+
+    /// Appends a record; [`NO_TIMESTAMP`] if it has none.
+    #[inline]
+    pub fn push(&mut self, record: T, timestamp: Timestamp) {
+        if timestamp != NO_TIMESTAMP || !self.timestamps.is_empty() {
+            self.timestamps.resize(self.records.len(), NO_TIMESTAMP);
+            self.timestamps.push(timestamp);
+        }
+        self.records.push(record);
+    }
+
+    /// Appends records that have no timestamps.
+    pub fn extend_untimed(&mut self, records: impl IntoIterator<Item = T>) {
+        self.records.extend(records);
+        if !self.timestamps.is_empty() {
+            self.timestamps.resize(self.records.len(), NO_TIMESTAMP);
+        }
+    }
+
+    /// Moves every record of `other` to the end of this batch; swaps if this one is empty.
+    pub fn append(&mut self, other: &mut Self) {
+        if self.is_empty() {
+            std::mem::swap(self, other);
+            return;
+        }
+        if !self.timestamps.is_empty() || !other.timestamps.is_empty() {
+            self.timestamps.resize(self.records.len(), NO_TIMESTAMP);
+            other.timestamps.resize(other.records.len(), NO_TIMESTAMP);
+            self.timestamps.append(&mut other.timestamps);
+        }
+        self.records.append(&mut other.records);
+    }
+
+    /// Takes every record out, in order, and calls `f` with each and its timestamp.
+    ///
+    /// # Errors
+    /// The first error of `f`; the records after it are dropped.
+    #[inline]
+    pub fn try_drain(&mut self, mut f: impl FnMut(T, Timestamp) -> Result<()>) -> Result<()> {
+        if self.timestamps.is_empty() {
+            for record in self.records.drain(..) {
+                f(record, NO_TIMESTAMP)?;
+            }
+        } else {
+            for (record, timestamp) in self.records.drain(..).zip(self.timestamps.drain(..)) {
+                f(record, timestamp)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the records for which `f` says so.
+    ///
+    /// # Errors
+    /// The first error of `f`; what the batch holds then is unspecified.
+    #[inline]
+    pub fn try_retain(&mut self, mut f: impl FnMut(&T) -> Result<bool>) -> Result<()> {
+        let mut failure = None;
+        let mut keep = |record: &T| {
+            failure.is_none()
+                && f(record).unwrap_or_else(|error| {
+                    failure = Some(error);
+                    false
+                })
+        };
+        if self.timestamps.is_empty() {
+            self.records.retain(keep);
+        } else {
+            let mut timestamps = std::mem::take(&mut self.timestamps).into_iter();
+            let mut kept = Vec::with_capacity(timestamps.len());
+            self.records.retain(|record| {
+                let timestamp = timestamps.next().unwrap_or(NO_TIMESTAMP);
+                let keeps = keep(record);
+                if keeps {
+                    kept.push(timestamp);
+                }
+                keeps
+            });
+            self.timestamps = kept;
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Forgets the records and keeps the memory.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        self.timestamps.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drained(batch: &mut Batch<u8>) -> Vec<(u8, i64)> {
+        let mut out = Vec::new();
+        batch
+            .try_drain(|record, timestamp| {
+                out.push((record, timestamp.0));
+                Ok(())
+            })
+            .unwrap();
+        out
+    }
+
+    #[test]
+    fn records_with_and_without_timestamps_keep_theirs() {
+        let mut batch = Batch::default();
+        batch.push(1, NO_TIMESTAMP);
+        batch.push(2, Timestamp(5));
+        batch.extend_untimed([3]);
+        let mut other = Batch::default();
+        other.push(4, Timestamp(7));
+        batch.append(&mut other);
+        assert!(other.is_empty());
+        assert_eq!(drained(&mut batch), [(1, i64::MIN), (2, 5), (3, i64::MIN), (4, 7)]);
+        assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn retained_records_keep_their_timestamps() {
+        let mut batch = Batch::default();
+        for i in 0..6u8 {
+            batch.push(i, Timestamp(i64::from(i)));
+        }
+        batch.try_retain(|record| Ok(record % 2 == 1)).unwrap();
+        assert_eq!(drained(&mut batch), [(1, 1), (3, 3), (5, 5)]);
+    }
+}

@@ -1,0 +1,224 @@
+//! From a plan and a program to tasks: channels are created, chains are put together from their
+//! tails to their heads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flott_core::{AttemptNumber, Error, JobId, OperatorId, Result, TaskId, VertexId};
+use flott_plan::{JobEdge, JobGraph, JobVertex, NodeId, execution_graph};
+
+use crate::operator::{OperatorInstance, RestoredOperator, Wake};
+use crate::program::{
+    Built, Consumers, EdgeCode, NodeCode, OutputPlan, Part, Program, StreamType,
+};
+use crate::task::{Clock, Head, Task, TaskParts, TaskSettings};
+
+/// The state that one task starts from.
+#[derive(Default)]
+pub struct RestoredTask {
+    /// The state of each operator of its chain.
+    pub operators: BTreeMap<OperatorId, RestoredOperator>,
+    /// Whether the task had seen the end of its data.
+    pub end_of_data: bool,
+    /// Restored states that no operator asked for, as they are found.
+    pub(crate) unclaimed: Vec<String>,
+}
+
+impl RestoredTask {
+    pub(crate) fn take(&mut self, operator: OperatorId) -> RestoredOperator {
+        self.operators.remove(&operator).unwrap_or_default()
+    }
+}
+
+/// What is to be deployed.
+pub struct Deployment<'a> {
+    /// The job.
+    pub job: JobId,
+    /// Which deployment of it.
+    pub attempt: AttemptNumber,
+    /// Boxes and arrows.
+    pub graph: &'a JobGraph,
+    /// The code behind them.
+    pub program: &'a Program,
+    /// How to run.
+    pub settings: &'a TaskSettings,
+    /// What tasks measure time with.
+    pub clock: Arc<dyn Clock>,
+    /// What wakes each task.
+    pub wakers: &'a dyn Fn(TaskId) -> Arc<dyn Wake>,
+}
+
+/// Builds every task of a job, each with its channels to the others.
+///
+/// # Errors
+/// [`flott_core::ErrorKind::Internal`] if plan and program do not fit each other.
+pub fn build_tasks(
+    deployment: &Deployment<'_>,
+    mut restored: BTreeMap<TaskId, RestoredTask>,
+) -> Result<Vec<Task>> {
+    let mut channels = Channels::create(deployment)?;
+    let mut tasks = Vec::new();
+    for vertex in &deployment.graph.vertices {
+        for subtask in 0..vertex.parallelism {
+            let id = TaskId { vertex: vertex.id, subtask };
+            let restored = restored.remove(&id).unwrap_or_default();
+            tasks.push(build_task(deployment, vertex, id, &mut channels, restored)?);
+        }
+    }
+    Ok(tasks)
+}
+
+/// The ends of all channels, waiting for the tasks that they belong to.
+struct Channels {
+    /// By edge and producing subtask, in the order of consumers.
+    senders: BTreeMap<(u32, u32), Vec<Part>>,
+    /// By consuming task, in the order of edges, then producers.
+    receivers: BTreeMap<TaskId, Vec<Part>>,
+}
+
+impl Channels {
+    fn create(deployment: &Deployment<'_>) -> Result<Self> {
+        let mut channels = Self { senders: BTreeMap::new(), receivers: BTreeMap::new() };
+        let graph = deployment.graph;
+        for edge in &graph.edges {
+            let producers = vertex(graph, edge.source_vertex)?.parallelism;
+            let consumers = vertex(graph, edge.target_vertex)?.parallelism;
+            let carried = carried(deployment, edge)?;
+            for (producer, consumer) in execution_graph::channels(edge, producers, consumers) {
+                let target = TaskId { vertex: edge.target_vertex, subtask: consumer };
+                let source = TaskId { vertex: edge.source_vertex, subtask: producer };
+                let (sender, receiver) = carried.channel(
+                    deployment.settings.channel_bytes,
+                    (deployment.wakers)(source),
+                    (deployment.wakers)(target),
+                );
+                channels.senders.entry((edge.id.0, producer)).or_default().push(sender);
+                channels.receivers.entry(target).or_default().push(receiver);
+            }
+        }
+        Ok(channels)
+    }
+}
+
+fn build_task(
+    deployment: &Deployment<'_>,
+    vertex: &JobVertex,
+    id: TaskId,
+    channels: &mut Channels,
+    restored: RestoredTask,
+) -> Result<Task> {
+    // What each node's output goes to. Operators are in topological order: from the last to the
+    // first, all consumers of an operator are there when it is built.
+    let mut consumers: BTreeMap<NodeId, Consumers> = BTreeMap::new();
+    for edge in deployment.graph.outputs_of(vertex.id) {
+        let output = build_output(deployment, edge, id.subtask, channels)?;
+        add_consumer(deployment, &mut consumers, edge.source_node, edge.stream_edge, output)?;
+    }
+    let mut head = None;
+    for operator in vertex.operators.iter().rev() {
+        let instance = OperatorInstance {
+            job: deployment.job,
+            id: operator.id,
+            name: operator.name.clone(),
+            subtask: id.subtask,
+            parallelism: vertex.parallelism,
+            max_parallelism: vertex.max_parallelism,
+            attempt: deployment.attempt,
+        };
+        let code = node(deployment, operator.node)?;
+        let built = (code.build)(instance, consumers.remove(&operator.node).unwrap_or_default())?;
+        let chained = vertex.chained_edges.iter().find(|edge| edge.target == operator.node);
+        match (built, chained) {
+            (Built::Stage(stage), Some(edge)) => {
+                add_consumer(deployment, &mut consumers, edge.source, edge.stream_edge, stage)?;
+            }
+            (Built::Stage(stage), None) => {
+                let receivers = channels.receivers.remove(&id).unwrap_or_default();
+                let count = receivers.len();
+                let input = code.input.as_ref();
+                let input = input.ok_or_else(|| Error::internal("an operator without input"))?;
+                head = Some((Head::Gate(input.gate(receivers, stage)?), count));
+            }
+            (Built::Source(source), _) => head = Some((Head::Source(source), 0)),
+        }
+    }
+    let (head, channels) = head.ok_or_else(|| Error::internal("a chain without operators"))?;
+    Ok(Task::new(TaskParts {
+        id,
+        attempt: deployment.attempt,
+        settings: deployment.settings.clone(),
+        head,
+        channels,
+        waker: (deployment.wakers)(id),
+        clock: deployment.clock.clone(),
+        restored,
+    }))
+}
+
+fn build_output(
+    deployment: &Deployment<'_>,
+    edge: &JobEdge,
+    subtask: u32,
+    channels: &mut Channels,
+) -> Result<Part> {
+    let code = edge_code(deployment, edge.stream_edge)?;
+    let plan = OutputPlan {
+        partitioning: edge.partitioning,
+        max_parallelism: vertex(deployment.graph, edge.target_vertex)?.max_parallelism,
+        subtask,
+    };
+    let senders = channels.senders.remove(&(edge.id.0, subtask)).unwrap_or_default();
+    let output = carried(deployment, edge)?.output(code, &plan, senders, deployment.settings)?;
+    match &code.adapter {
+        Some(adapter) => (adapter.wrap)(output),
+        None => Ok(output),
+    }
+}
+
+/// The type that the channels of an edge carry.
+fn carried<'a>(deployment: &Deployment<'a>, edge: &JobEdge) -> Result<&'a dyn StreamType> {
+    let code = edge_code(deployment, edge.stream_edge)?;
+    let adapted = code.adapter.as_ref().map(|adapter| &adapter.carried);
+    Ok(match adapted.or(code.side.as_ref()) {
+        Some(stream_type) => &**stream_type,
+        None => &*node(deployment, edge.source_node)?.output,
+    })
+}
+
+/// Adds a reader to a node's output, or to one of its side outputs.
+fn add_consumer(
+    deployment: &Deployment<'_>,
+    consumers: &mut BTreeMap<NodeId, Consumers>,
+    source: NodeId,
+    stream_edge: usize,
+    stage: Part,
+) -> Result<()> {
+    let edge = deployment.program.graph.edges().get(stream_edge);
+    let edge = edge.ok_or_else(|| Error::internal("an edge that the program does not have"))?;
+    let consumers = consumers.entry(source).or_default();
+    match (&edge.side_output, &edge_code(deployment, stream_edge)?.side) {
+        (Some(name), Some(side)) => {
+            match consumers.sides.iter_mut().find(|(known, ..)| known == name) {
+                Some((_, _, stages)) => stages.push(stage),
+                None => consumers.sides.push((name.clone(), side.clone(), vec![stage])),
+            }
+        }
+        (None, _) => consumers.main.push(stage),
+        (Some(_), None) => return Err(Error::internal("a side output without a type")),
+    }
+    Ok(())
+}
+
+fn vertex(graph: &JobGraph, id: VertexId) -> Result<&JobVertex> {
+    graph.vertex(id).ok_or_else(|| Error::internal("an edge to a vertex that does not exist"))
+}
+
+fn edge_code<'a>(deployment: &Deployment<'a>, stream_edge: usize) -> Result<&'a EdgeCode> {
+    let code = deployment.program.edges.get(stream_edge);
+    code.ok_or_else(|| Error::internal("an edge without code"))
+}
+
+fn node<'a>(deployment: &Deployment<'a>, id: NodeId) -> Result<&'a NodeCode> {
+    let node = deployment.program.nodes.get(id.0 as usize);
+    node.ok_or_else(|| Error::internal("a node without code"))
+}

@@ -1,0 +1,206 @@
+//! The channel between two tasks of one process: one producer, one consumer, typed batches in
+//! order, bounded in bytes.
+//!
+//! A lock is taken once per batch, never per record. Emptied batches go back to the producer, so
+//! that a running pipeline allocates nothing.
+
+use std::collections::VecDeque;
+use std::mem::{needs_drop, size_of};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flott_core::codec::encoded_len;
+use flott_core::element::Control;
+use serde::Serialize;
+
+use crate::batch::Batch;
+use crate::operator::Wake;
+
+/// How many emptied batches wait for the producer at most.
+const FREE_BATCHES: usize = 4;
+
+/// What a channel carries.
+#[derive(Debug)]
+pub(crate) enum Message<T> {
+    Batch(Batch<T>),
+    Control(Control),
+}
+
+struct Queue<T> {
+    messages: VecDeque<(usize, Message<T>)>,
+    bytes: usize,
+    free: Vec<Batch<T>>,
+    producer_waits: bool,
+}
+
+struct Channel<T> {
+    queue: Mutex<Queue<T>>,
+    bytes_max: usize,
+    producer: Arc<dyn Wake>,
+    consumer: Arc<dyn Wake>,
+}
+
+impl<T> Channel<T> {
+    fn lock(&self) -> MutexGuard<'_, Queue<T>> {
+        // Nothing panics while the lock is held; were it poisoned, the queue would still be whole.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A channel that holds batches of up to `bytes_max` bytes in total, and one more.
+pub(crate) fn channel<T>(
+    bytes_max: usize,
+    producer: Arc<dyn Wake>,
+    consumer: Arc<dyn Wake>,
+) -> (Sender<T>, Receiver<T>) {
+    let queue = Queue {
+        messages: VecDeque::new(),
+        bytes: 0,
+        free: Vec::with_capacity(FREE_BATCHES),
+        producer_waits: false,
+    };
+    let channel = Arc::new(Channel { queue: Mutex::new(queue), bytes_max, producer, consumer });
+    (Sender { channel: channel.clone() }, Receiver { channel })
+}
+
+/// The producer's end.
+pub(crate) struct Sender<T> {
+    channel: Arc<Channel<T>>,
+}
+
+/// The consumer's end.
+pub(crate) struct Receiver<T> {
+    channel: Arc<Channel<T>>,
+}
+
+impl<T: Serialize> Sender<T> {
+    /// Whether another batch may be sent. If not, the producer is woken when it may.
+    pub(crate) fn has_room(&self) -> bool {
+        let mut queue = self.channel.lock();
+        let has_room = queue.bytes < self.channel.bytes_max;
+        queue.producer_waits = !has_room;
+        has_room
+    }
+
+    /// Sends the batch, whether or not there is room, and leaves an empty one in its place.
+    pub(crate) fn send(&self, batch: &mut Batch<T>) {
+        let bytes = batch_bytes(batch);
+        let mut queue = self.channel.lock();
+        let empty = queue.free.pop().unwrap_or_default();
+        let full = std::mem::replace(batch, empty);
+        self.push(queue, bytes, Message::Batch(full));
+    }
+
+    pub(crate) fn send_control(&self, control: Control) {
+        self.push(self.channel.lock(), 0, Message::Control(control));
+    }
+
+    fn push(&self, mut queue: MutexGuard<'_, Queue<T>>, bytes: usize, message: Message<T>) {
+        let was_empty = queue.messages.is_empty();
+        queue.bytes += bytes;
+        queue.messages.push_back((bytes, message));
+        drop(queue);
+        if was_empty {
+            self.channel.consumer.wake();
+        }
+    }
+}
+
+impl<T> Receiver<T> {
+    /// The next message, if there is one. If not, the consumer is woken when there is.
+    pub(crate) fn receive(&self) -> Option<Message<T>> {
+        let mut queue = self.channel.lock();
+        let (bytes, message) = queue.messages.pop_front()?;
+        queue.bytes -= bytes;
+        let wake = queue.producer_waits && queue.bytes <= self.channel.bytes_max / 2;
+        if wake {
+            queue.producer_waits = false;
+        }
+        drop(queue);
+        if wake {
+            self.channel.producer.wake();
+        }
+        Some(message)
+    }
+
+    /// Gives an emptied batch back to the producer.
+    pub(crate) fn recycle(&self, mut batch: Batch<T>) {
+        batch.clear();
+        let mut queue = self.channel.lock();
+        if queue.free.len() < FREE_BATCHES {
+            queue.free.push(batch);
+        }
+    }
+}
+
+/// An estimate of the memory that a batch takes. For records with heap parts, the encoded length
+/// of the first stands for all: exact sizes would cost more than they are worth.
+fn batch_bytes<T: Serialize>(batch: &Batch<T>) -> usize {
+    let heap = match batch.records().first() {
+        Some(first) if needs_drop::<T>() => encoded_len(first),
+        Some(_) | None => 0,
+    };
+    batch.len() * (size_of::<T>() + heap)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use flott_core::Timestamp;
+
+    use super::*;
+    use crate::batch::NO_TIMESTAMP;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn batch(records: std::ops::Range<u64>) -> Batch<u64> {
+        let mut batch = Batch::default();
+        records.for_each(|record| batch.push(record, NO_TIMESTAMP));
+        batch
+    }
+
+    #[test]
+    fn a_full_channel_wakes_its_producer_when_half_of_it_is_read() {
+        let producer = Arc::new(Wakes::default());
+        let (sender, receiver) = channel(64, producer.clone(), Arc::new(Wakes::default()));
+        for _ in 0..4 {
+            assert!(sender.has_room());
+            sender.send(&mut batch(0..2));
+        }
+        assert!(!sender.has_room());
+        receiver.receive();
+        assert_eq!(producer.0.load(Ordering::SeqCst), 0);
+        receiver.receive();
+        assert_eq!(producer.0.load(Ordering::SeqCst), 1);
+        assert!(sender.has_room());
+    }
+
+    #[test]
+    fn the_consumer_is_woken_by_the_first_message_only() {
+        let consumer = Arc::new(Wakes::default());
+        let (sender, receiver) = channel(64, Arc::new(Wakes::default()), consumer.clone());
+        sender.send_control(Control::Watermark(Timestamp(1)));
+        sender.send(&mut batch(0..1));
+        assert_eq!(consumer.0.load(Ordering::SeqCst), 1);
+        assert!(matches!(receiver.receive(), Some(Message::Control(Control::Watermark(_)))));
+        assert!(matches!(receiver.receive(), Some(Message::Batch(_))));
+        assert!(receiver.receive().is_none());
+        sender.send(&mut batch(0..1));
+        assert_eq!(consumer.0.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn records_with_heap_parts_count_those_too() {
+        let mut strings = Batch::default();
+        strings.push("x".repeat(1000), NO_TIMESTAMP);
+        assert!(batch_bytes(&strings) > 1000);
+        assert_eq!(batch_bytes(&batch(0..10)), 80);
+    }
+}

@@ -1,0 +1,212 @@
+//! The output of a task: which record goes to which channel, and when a batch is sent.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flott_core::element::Control;
+use flott_core::mutant::Mutant;
+use flott_core::{Error, ErrorKind, MaxParallelism, MonoTime, Result};
+use serde::Serialize;
+
+use crate::batch::{BATCH_RECORDS, Batch};
+use crate::chain::guarded;
+use crate::channel::Sender;
+use crate::stage::{Signal, Stage};
+use crate::task::StepContext;
+
+/// A user's choice of channel: record and number of channels in, index of the channel out.
+pub type PartitionFn<T> = Arc<dyn Fn(&T, u32) -> Result<u32> + Send + Sync>;
+
+/// Which channel a record goes to.
+pub enum Partitioner<T> {
+    /// The only one.
+    Forward,
+    /// One after the other.
+    RoundRobin,
+    /// A random one.
+    Shuffle,
+    /// Every one.
+    Broadcast,
+    /// The first.
+    Global,
+    /// The owner of the key group of this hash.
+    Hash(fn(&T) -> u64, MaxParallelism),
+    /// The one that the user says.
+    Custom(PartitionFn<T>),
+}
+
+/// One edge of the job graph, as seen by one producing task.
+pub(crate) struct Output<T> {
+    partitioner: Partitioner<T>,
+    senders: Vec<Sender<T>>,
+    buffers: Vec<Batch<T>>,
+    /// The next channel of a round, or the state of the random generator.
+    turn: u64,
+    /// Since when something has been waiting in a buffer.
+    waiting_since: Option<MonoTime>,
+    timeout: Duration,
+}
+
+impl<T: Serialize> Output<T> {
+    pub(crate) fn new(
+        partitioner: Partitioner<T>,
+        senders: Vec<Sender<T>>,
+        subtask: u32,
+        timeout: Duration,
+    ) -> Self {
+        let buffers = senders.iter().map(|_| Batch::default()).collect();
+        let turn = u64::from(subtask);
+        Self { partitioner, senders, buffers, turn, waiting_since: None, timeout }
+    }
+
+    fn send_full(&mut self, limit: usize) {
+        for (sender, buffer) in self.senders.iter().zip(&mut self.buffers) {
+            if buffer.len() >= limit {
+                sender.send(buffer);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        self.send_full(1);
+        self.waiting_since = None;
+    }
+
+    fn control(&mut self, control: Control) {
+        let overtakes = control == Control::EndOfData && Mutant::EndOvertakesRecords.is_on();
+        if !overtakes {
+            self.flush();
+        }
+        self.senders.iter().for_each(|sender| sender.send_control(control));
+    }
+}
+
+impl<T: Clone + Send + Serialize> Output<T> {
+    /// Moves every record of the batch into the buffer of its channel.
+    fn partition(&mut self, batch: &mut Batch<T>) -> Result<()> {
+        let Self { partitioner, buffers, turn, .. } = self;
+        let count = buffers.len() as u64;
+        let mut put = |index: u64, record, timestamp| match buffers.get_mut(index as usize) {
+            Some(buffer) => {
+                buffer.push(record, timestamp);
+                Ok(())
+            }
+            None => Err(out_of_range(index, count)),
+        };
+        match partitioner {
+            Partitioner::Custom(choose) => batch.try_drain(|record, timestamp| {
+                let index = choose(&record, count as u32)?;
+                put(u64::from(index), record, timestamp)
+            }),
+            Partitioner::Broadcast => {
+                for buffer in buffers.iter_mut().skip(1) {
+                    buffer.append(&mut batch.clone());
+                }
+                buffers.first_mut().into_iter().for_each(|buffer| buffer.append(batch));
+                Ok(())
+            }
+            _ if count == 1 => {
+                buffers[0].append(batch);
+                Ok(())
+            }
+            Partitioner::Forward | Partitioner::Global => {
+                buffers.first_mut().into_iter().for_each(|buffer| buffer.append(batch));
+                Ok(())
+            }
+            Partitioner::RoundRobin => batch.try_drain(|record, timestamp| {
+                *turn = (*turn + 1) % count;
+                put(*turn, record, timestamp)
+            }),
+            Partitioner::Shuffle => batch.try_drain(|record, timestamp| {
+                *turn = flott_core::hash::mix(*turn);
+                put(*turn % count, record, timestamp)
+            }),
+            Partitioner::Hash(hash, max) => batch.try_drain(|record, timestamp| {
+                let owner = max.owner(max.key_group(hash(&record)), count as u32);
+                put(u64::from(owner), record, timestamp)
+            }),
+        }
+    }
+}
+
+/// Turns records into what the channels carry.
+pub(crate) struct Adapted<T, Carried, F> {
+    adapt: F,
+    buffer: Batch<Carried>,
+    next: Box<dyn Stage<Carried>>,
+    input: PhantomData<fn(T)>,
+}
+
+impl<T, Carried, F> Adapted<T, Carried, F> {
+    pub(crate) fn new(adapt: F, next: Box<dyn Stage<Carried>>) -> Self {
+        Self { adapt, buffer: Batch::default(), next, input: PhantomData }
+    }
+}
+
+impl<T, Carried, F> Stage<T> for Adapted<T, Carried, F>
+where
+    Carried: Send,
+    F: Fn(T) -> Result<Carried> + Send,
+{
+    fn process(&mut self, batch: &mut Batch<T>, context: &mut StepContext<'_>) -> Result<()> {
+        let Self { adapt, buffer, next, .. } = self;
+        guarded(|| {
+            batch.try_drain(|record, timestamp| {
+                buffer.push(adapt(record)?, timestamp);
+                Ok(())
+            })
+        })
+        .map_err(|error| error.context("the key selector failed"))?;
+        next.process(buffer, context)
+    }
+
+    fn signal(&mut self, signal: &mut Signal<'_>, context: &mut StepContext<'_>) -> Result<()> {
+        self.next.signal(signal, context)
+    }
+}
+
+fn out_of_range(index: u64, count: u64) -> Error {
+    Error::new(
+        ErrorKind::User,
+        format!("the custom partitioner chose channel {index}, but there are {count} (0 to {})", count - 1),
+    )
+}
+
+impl<T: Clone + Send + Serialize> Stage<T> for Output<T> {
+    fn process(&mut self, batch: &mut Batch<T>, context: &mut StepContext<'_>) -> Result<()> {
+        context.records_out += batch.len() as u64;
+        guarded(|| self.partition(batch))?;
+        self.send_full(BATCH_RECORDS.min(context.batch_records));
+        let since = *self.waiting_since.get_or_insert(context.now.mono);
+        if context.now.mono.since(since) >= self.timeout {
+            self.flush();
+        }
+        Ok(())
+    }
+
+    fn signal(&mut self, signal: &mut Signal<'_>, _: &mut StepContext<'_>) -> Result<()> {
+        match signal {
+            Signal::Watermark(watermark) => self.control(Control::Watermark(*watermark)),
+            Signal::Idle(true) => self.control(Control::Idle),
+            Signal::Idle(false) => self.control(Control::Active),
+            Signal::Emit(control) => self.control(*control),
+            Signal::Flush => self.flush(),
+            Signal::Survey(survey) => {
+                // Every sender is asked: each must remember that its producer waits.
+                for sender in &self.senders {
+                    survey.blocked |= !sender.has_room();
+                }
+            }
+            Signal::Open(_)
+            | Signal::ProcessingTime
+            | Signal::Prepare(_)
+            | Signal::Snapshot(..)
+            | Signal::Complete(_)
+            | Signal::Aborted(_)
+            | Signal::Finish
+            | Signal::Close => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! From a checkpoint to the state that each task starts from: reads the bytes that an assignment
+//! names.
+
+use std::collections::BTreeMap;
+
+use flott_checkpoint::assign::{
+    Assignment, KeyedRestore, OperatorRestore, OperatorStateRestore, ProgramOperator,
+};
+use flott_checkpoint::snapshot::DataRef;
+use flott_checkpoint::storage::CheckpointStorage;
+use flott_core::{Result, TaskId};
+use flott_plan::JobGraph;
+use flott_state::{RestoredChunk, RestoredKeyedState, RestoredOperatorState};
+
+use crate::build::RestoredTask;
+use crate::operator::RestoredOperator;
+
+/// Reads what every task of the graph needs. Blocks on storage.
+///
+/// # Errors
+/// If a file is missing or shorter than the record says; the error names it and the operator.
+pub fn load_tasks(
+    graph: &JobGraph,
+    assignment: &Assignment,
+    storage: &dyn CheckpointStorage,
+) -> Result<BTreeMap<TaskId, RestoredTask>> {
+    let mut tasks = BTreeMap::new();
+    for vertex in &graph.vertices {
+        for subtask in 0..vertex.parallelism {
+            let mut task = RestoredTask { end_of_data: true, ..RestoredTask::default() };
+            for operator in &vertex.operators {
+                let restore = assignment.restores.get(&(operator.id, subtask));
+                let restored = load_operator(restore, storage).map_err(|error| {
+                    let name = &operator.name;
+                    error.context(format!("cannot restore operator \"{name}\" ({})", operator.id))
+                })?;
+                // A chain is through with its data if all of its operators are.
+                task.end_of_data &= restored.end_of_data;
+                task.operators.insert(operator.id, restored);
+            }
+            tasks.insert(TaskId { vertex: vertex.id, subtask }, task);
+        }
+    }
+    Ok(tasks)
+}
+
+fn load_operator(
+    restore: Option<&OperatorRestore>,
+    storage: &dyn CheckpointStorage,
+) -> Result<RestoredOperator> {
+    let mut restored = RestoredOperator { is_restored: true, ..RestoredOperator::default() };
+    let Some(restore) = restore else { return Ok(restored) };
+    restored.end_of_data = restore.end_of_data;
+    for KeyedRestore { handle, range } in &restore.keyed {
+        let bytes = read(&handle.data, storage)?;
+        restored.keyed.push(RestoredKeyedState { handle: handle.clone(), range: *range, bytes });
+    }
+    for OperatorStateRestore { name, redistribution, schema, chunks } in &restore.operator_states {
+        let chunks = chunks.iter().map(|chunk| {
+            let bytes = read(&chunk.data, storage)?;
+            let elements = chunk.elements.clone();
+            Ok(RestoredChunk { bytes, elements, checksum: chunk.checksum })
+        });
+        restored.operator_states.push(RestoredOperatorState {
+            name: name.clone(),
+            redistribution: *redistribution,
+            schema: schema.clone(),
+            chunks: chunks.collect::<Result<_>>()?,
+        });
+    }
+    Ok(restored)
+}
+
+fn read(data: &DataRef, storage: &dyn CheckpointStorage) -> Result<Vec<u8>> {
+    match data {
+        DataRef::Inline(bytes) => Ok(bytes.clone()),
+        DataRef::File { path, offset, length } => {
+            let range = Some((*offset, *length));
+            storage.read(path, range).map_err(|error| error.into_error())
+        }
+    }
+}
+
+/// The operators of a graph, as an assignment wants to know them.
+pub fn program_operators(graph: &JobGraph) -> Vec<ProgramOperator> {
+    let vertices = graph.vertices.iter();
+    vertices
+        .flat_map(|vertex| {
+            vertex.operators.iter().map(|operator| ProgramOperator {
+                id: operator.id,
+                uid: operator.uid.clone(),
+                name: operator.name.clone(),
+                parallelism: vertex.parallelism,
+                max_parallelism: vertex.max_parallelism,
+                max_parallelism_explicit: operator.max_parallelism_explicit,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,95 @@
+//! The two halves of a task's snapshot: references taken in the pause, bytes written after it.
+
+use std::sync::Arc;
+
+use flott_checkpoint::snapshot::{OperatorSnapshot, SubtaskCheckpointMetrics, TaskSnapshot};
+use flott_checkpoint::storage::{CheckpointStorage, checkpoint_folder};
+use flott_core::mutant::Mutant;
+use flott_core::{AttemptNumber, CheckpointId, OperatorId, Result, TaskId};
+use flott_state::{KeyedSnapshot, OperatorStateSnapshot, SnapshotWriter, TimerSnapshot};
+
+/// What one operator instance put into a snapshot.
+pub struct OperatorParts {
+    operator: OperatorId,
+    keyed: Vec<KeyedSnapshot>,
+    timers: Vec<TimerSnapshot>,
+    operator_states: Vec<OperatorStateSnapshot>,
+}
+
+impl OperatorParts {
+    /// Nothing yet.
+    pub fn new(operator: OperatorId) -> Self {
+        Self {
+            operator,
+            keyed: Vec::new(),
+            timers: Vec::new(),
+            operator_states: Vec::new(),
+        }
+    }
+
+    /// Adds keyed state.
+    pub fn add_keyed(&mut self, snapshot: KeyedSnapshot) {
+        self.keyed.push(snapshot);
+    }
+
+    /// Adds timers.
+    pub fn add_timers(&mut self, snapshot: TimerSnapshot) {
+        self.timers.push(snapshot);
+    }
+
+    /// Adds operator state.
+    pub fn add_operator_state(&mut self, snapshot: OperatorStateSnapshot) {
+        self.operator_states.push(snapshot);
+    }
+
+    fn write(self, writer: &mut SnapshotWriter) -> Result<()> {
+        let id = self.operator;
+        self.keyed.into_iter().try_for_each(|part| part.write(id, writer))?;
+        self.timers.into_iter().try_for_each(|part| part.write(id, writer))?;
+        self.operator_states.into_iter().try_for_each(|part| part.write(id, writer))
+    }
+}
+
+/// A snapshot whose bytes have yet to be written: the asynchronous part of a task's checkpoint.
+pub struct PendingSnapshot {
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+    /// The task.
+    pub task: TaskId,
+    /// The task's attempt.
+    pub attempt: AttemptNumber,
+    /// How the synchronous part went.
+    pub metrics: SubtaskCheckpointMetrics,
+    pub(crate) end_of_data: bool,
+    pub(crate) parts: Vec<OperatorParts>,
+}
+
+impl PendingSnapshot {
+    /// Writes the state to storage, or into the result if it is smaller than `inline_threshold`.
+    /// Blocks on storage; called once, from any thread.
+    ///
+    /// # Errors
+    /// If the state cannot be encoded or storage fails: the checkpoint is declined.
+    pub fn write(
+        self,
+        storage: &Arc<dyn CheckpointStorage>,
+        inline_threshold: usize,
+    ) -> Result<TaskSnapshot> {
+        let mut writer = SnapshotWriter::new(storage.clone(), self.path(), inline_threshold)
+            .counts_broadcast(self.task.subtask == 0);
+        self.parts.into_iter().try_for_each(|part| part.write(&mut writer))?;
+        let operators: Vec<OperatorSnapshot> = writer.finish()?;
+        Ok(TaskSnapshot { operators, end_of_data: self.end_of_data })
+    }
+
+    /// The file of the task's state. No two snapshots share one: checkpoint ids are never reused,
+    /// and what an earlier attempt wrote is not overwritten.
+    fn path(&self) -> String {
+        let TaskId { vertex, subtask } = self.task;
+        if Mutant::ReuseFileNames.is_on() {
+            return format!("shared/{vertex}-{subtask}.state");
+        }
+        let folder = checkpoint_folder(self.checkpoint);
+        format!("{folder}/{vertex}-{subtask}-{}.state", self.attempt)
+    }
+}

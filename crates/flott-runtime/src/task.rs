@@ -1,0 +1,554 @@
+//! A task: one subtask of a chain, stepped by whoever has time.
+//!
+//! `step` takes one batch through the chain, or handles one event, and says what it waits for. It
+//! never blocks, never sleeps, starts no thread and reads no clock but the one it was given. What
+//! it has to say goes into an outbox of [`TaskEvent`]s; what it is told comes in [`Command`]s.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flott_checkpoint::snapshot::SubtaskCheckpointMetrics;
+use flott_core::config::options::CheckpointingMode;
+use flott_core::element::{Barrier, Control};
+use flott_core::metrics::TaskMetrics;
+use flott_core::mutant::Mutant;
+use flott_core::{
+    AttemptNumber, CheckpointId, Error, MonoTime, Now, Result, TaskId, Timestamp,
+    WallTime,
+};
+
+use crate::align::{AlignEvent, Aligner};
+use crate::build::RestoredTask;
+use crate::chain::SourceHead;
+use crate::gate::{Gate, GateEvent};
+use crate::operator::{SourceStatus, Wake};
+use crate::snapshot::{OperatorParts, PendingSnapshot};
+use crate::stage::{Signal, Survey};
+use crate::watermark::{ValveEvent, WatermarkValve};
+
+/// How much of its input one step may handle: as many batches, so that a step is worth its
+/// overhead and short enough for others to get their turn.
+const BATCHES_PER_STEP: usize = 8;
+
+/// Tells the time. Tasks measure their own pauses with it.
+pub trait Clock: Send + Sync {
+    /// The time.
+    fn now(&self) -> Now;
+}
+
+/// What every task of a job is told about how to run.
+#[derive(Clone, Debug)]
+pub struct TaskSettings {
+    /// Whether checkpoints are taken.
+    pub checkpointing: bool,
+    /// Whether channels wait for each other's barriers.
+    pub mode: CheckpointingMode,
+    /// Whether a task that has seen all its data waits for a checkpoint of that before it ends.
+    pub await_final_checkpoint: bool,
+    /// Whether restored state that no operator asks for is left out instead of refused.
+    pub allow_non_restored_state: bool,
+    /// How many bytes a channel holds.
+    pub channel_bytes: usize,
+    /// How many records a batch has at most.
+    pub batch_records: usize,
+    /// How long records may wait in a sender.
+    pub buffer_timeout: Duration,
+}
+
+/// What a task is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Take a checkpoint and send its barrier. For sources, and tasks whose inputs have ended.
+    TriggerCheckpoint(Barrier),
+    /// A checkpoint is complete.
+    NotifyComplete(CheckpointId),
+    /// A checkpoint was aborted.
+    NotifyAborted(CheckpointId),
+    /// End now.
+    Cancel,
+}
+
+/// Where commands wait for their task. Clones share it.
+#[derive(Clone)]
+pub struct Mailbox {
+    commands: Arc<Mutex<VecDeque<Command>>>,
+    waker: Arc<dyn Wake>,
+}
+
+impl Mailbox {
+    /// The mailbox of the task that `waker` wakes.
+    pub fn new(waker: Arc<dyn Wake>) -> Self {
+        Self { commands: Arc::default(), waker }
+    }
+
+    /// Tells the task.
+    pub fn send(&self, command: Command) {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push_back(command);
+        self.waker.wake();
+    }
+
+    fn take(&self) -> VecDeque<Command> {
+        std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a task has to say.
+pub enum TaskEvent {
+    /// All operators are open.
+    Running,
+    /// The synchronous part of a checkpoint is done.
+    Snapshot(PendingSnapshot),
+    /// A checkpoint cannot be taken: a newer one has overtaken it, or it was cancelled upstream.
+    Declined(CheckpointId),
+    /// All data has gone through.
+    EndOfData,
+    /// The task has ended well.
+    Finished,
+    /// The task was cancelled.
+    Canceled,
+    /// The task has ended badly.
+    Failed {
+        /// Why.
+        error: Error,
+        /// Whether its operators were open: if not, the job has never run like this.
+        opened: bool,
+    },
+}
+
+/// What to do with a task after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Step it again.
+    More,
+    /// Step it when it is woken, or at this time.
+    Idle(Option<WallTime>),
+    /// An output is full: step it when it is woken, or at this time.
+    Blocked(Option<WallTime>),
+    /// It has ended: drop it.
+    Done,
+}
+
+/// What travels through the chain during a step.
+pub struct StepContext<'a> {
+    /// The time of the step.
+    pub now: Now,
+    pub(crate) waker: &'a Arc<dyn Wake>,
+    pub(crate) checkpointing: bool,
+    pub(crate) batch_records: usize,
+    pub(crate) records_in: u64,
+    pub(crate) records_out: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Operators are not open yet.
+    Created,
+    /// Records go through.
+    Running,
+    /// All data has gone through; the checkpoint that has it is still to complete.
+    Draining {
+        /// The first checkpoint that was taken since.
+        covered_by: Option<CheckpointId>,
+    },
+    /// Over.
+    Done,
+}
+
+pub(crate) enum Head {
+    Source(Box<dyn SourceHead>),
+    Gate(Box<dyn Gate>),
+}
+
+/// One subtask of a chain of operators.
+pub struct Task {
+    id: TaskId,
+    attempt: AttemptNumber,
+    settings: TaskSettings,
+    head: Head,
+    waker: Arc<dyn Wake>,
+    mailbox: Mailbox,
+    clock: Arc<dyn Clock>,
+    metrics: TaskMetrics,
+    restored: RestoredTask,
+    phase: Phase,
+    aligner: Aligner,
+    valve: WatermarkValve,
+    /// Channels that have sent all their data.
+    drained: Vec<bool>,
+    events: Vec<TaskEvent>,
+}
+
+/// What a task is made of.
+pub(crate) struct TaskParts {
+    pub(crate) id: TaskId,
+    pub(crate) attempt: AttemptNumber,
+    pub(crate) settings: TaskSettings,
+    pub(crate) head: Head,
+    pub(crate) channels: usize,
+    pub(crate) waker: Arc<dyn Wake>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) restored: RestoredTask,
+}
+
+impl Task {
+    pub(crate) fn new(parts: TaskParts) -> Self {
+        let TaskParts { id, attempt, settings, head, channels, waker, clock, restored } = parts;
+        Self {
+            id,
+            attempt,
+            mailbox: Mailbox::new(waker.clone()),
+            aligner: Aligner::new(settings.mode, channels),
+            valve: WatermarkValve::new(channels),
+            drained: vec![false; channels],
+            settings,
+            head,
+            waker,
+            clock,
+            metrics: TaskMetrics::default(),
+            restored,
+            phase: Phase::Created,
+            events: Vec::new(),
+        }
+    }
+
+    /// Which task it is.
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// Where to put its commands.
+    pub fn mailbox(&self) -> Mailbox {
+        self.mailbox.clone()
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> TaskMetrics {
+        self.metrics.clone()
+    }
+
+    /// What it has had to say since the last call, in order. Drain it after every step.
+    pub fn take_events(&mut self) -> Vec<TaskEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Makes some progress.
+    pub fn step(&mut self) -> Progress {
+        let waker = self.waker.clone();
+        let mut context = StepContext {
+            now: self.clock.now(),
+            waker: &waker,
+            checkpointing: self.settings.checkpointing,
+            batch_records: self.settings.batch_records,
+            records_in: 0,
+            records_out: 0,
+        };
+        let result = self.try_step(&mut context);
+        if context.records_in > 0 {
+            self.metrics.records_in.add(context.records_in);
+        }
+        if context.records_out > 0 {
+            self.metrics.records_out.add(context.records_out);
+        }
+        result.unwrap_or_else(|error| {
+            // What matters is the first failure, not what closing a failed task says.
+            let opened = self.phase != Phase::Created;
+            let _ = self.signal(&mut Signal::Close, &mut context);
+            self.end(TaskEvent::Failed { error, opened })
+        })
+    }
+
+    fn try_step(&mut self, context: &mut StepContext<'_>) -> Result<Progress> {
+        match self.phase {
+            Phase::Created => return self.open(context),
+            Phase::Running | Phase::Draining { .. } => {}
+            Phase::Done => return Ok(Progress::Done),
+        }
+        for command in self.mailbox.take() {
+            self.command(command, context)?;
+            if self.phase == Phase::Done {
+                return Ok(Progress::Done);
+            }
+        }
+        let mut survey = self.survey(context)?;
+        if survey.next_time.is_some_and(|time| time <= context.now.wall) {
+            self.signal(&mut Signal::ProcessingTime, context)?;
+            survey = self.survey(context)?;
+        }
+        if survey.blocked {
+            self.signal(&mut Signal::Flush, context)?;
+            return Ok(Progress::Blocked(survey.next_time));
+        }
+        match self.head {
+            Head::Source(_) => self.poll(survey, context),
+            Head::Gate(_) => self.read(context),
+        }
+    }
+
+    /// What the chain waits for. After the end of data no timer fires any more.
+    fn survey(&mut self, context: &mut StepContext<'_>) -> Result<Survey> {
+        let mut survey = Survey::default();
+        self.signal(&mut Signal::Survey(&mut survey), context)?;
+        if self.phase != Phase::Running {
+            survey.next_time = None;
+        }
+        Ok(survey)
+    }
+
+    fn open(&mut self, context: &mut StepContext<'_>) -> Result<Progress> {
+        let mut restored = std::mem::take(&mut self.restored);
+        self.signal(&mut Signal::Open(&mut restored), context)?;
+        if !restored.unclaimed.is_empty() && !self.settings.allow_non_restored_state {
+            return Err(Error::invalid(format!(
+                "the checkpoint has state that the program no longer has: {}; to leave it out, \
+                 restore with -n (--allowNonRestoredState)",
+                restored.unclaimed.join(", ")
+            )));
+        }
+        self.restored = restored;
+        self.phase = Phase::Running;
+        self.events.push(TaskEvent::Running);
+        if self.restored.end_of_data && matches!(self.head, Head::Source(_)) {
+            self.end_of_data(context)?;
+        }
+        Ok(Progress::More)
+    }
+
+    fn command(&mut self, command: Command, context: &mut StepContext<'_>) -> Result<()> {
+        match command {
+            Command::TriggerCheckpoint(barrier) => {
+                if self.aligner.trigger(barrier) {
+                    self.checkpoint(barrier, context.now.mono, context)?;
+                }
+            }
+            Command::NotifyComplete(checkpoint) => {
+                self.signal(&mut Signal::Complete(checkpoint), context)?;
+                if let Phase::Draining { covered_by: Some(covering) } = self.phase
+                    && checkpoint >= covering
+                {
+                    self.finish(context)?;
+                }
+            }
+            Command::NotifyAborted(checkpoint) => {
+                self.aligner.abort(checkpoint);
+                self.signal(&mut Signal::Aborted(checkpoint), context)?;
+            }
+            Command::Cancel => {
+                let _ = self.signal(&mut Signal::Close, context);
+                self.end(TaskEvent::Canceled);
+            }
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self, survey: Survey, context: &mut StepContext<'_>) -> Result<Progress> {
+        let limit = self.settings.batch_records;
+        let Head::Source(source) = &mut self.head else { return Ok(Progress::Done) };
+        if self.phase != Phase::Running {
+            source.signal(&mut Signal::Flush, context)?;
+            return Ok(Progress::Idle(None));
+        }
+        match source.poll(limit, context)? {
+            SourceStatus::More => Ok(Progress::More),
+            SourceStatus::Idle(until) => {
+                source.signal(&mut Signal::Flush, context)?;
+                let mut survey = survey;
+                survey.wants(until);
+                Ok(Progress::Idle(survey.next_time))
+            }
+            SourceStatus::EndOfInput => {
+                self.signal(&mut Signal::Watermark(Timestamp::MAX), context)?;
+                self.end_of_data(context)?;
+                Ok(Progress::More)
+            }
+        }
+    }
+
+    fn read(&mut self, context: &mut StepContext<'_>) -> Result<Progress> {
+        for _ in 0..BATCHES_PER_STEP {
+            let Self { head: Head::Gate(gate), aligner, .. } = self else { break };
+            match gate.read(&|channel| aligner.is_blocked(channel), context)? {
+                GateEvent::Processed => {}
+                GateEvent::Control(channel, control) => self.control(channel, control, context)?,
+                GateEvent::Empty => {
+                    gate.signal(&mut Signal::Flush, context)?;
+                    // A timer may have been set by what was just read.
+                    let next = self.survey(context)?.next_time;
+                    return Ok(Progress::Idle(next));
+                }
+            }
+            if self.phase == Phase::Done {
+                return Ok(Progress::Done);
+            }
+            if self.survey(context)?.blocked {
+                break;
+            }
+        }
+        Ok(Progress::More)
+    }
+
+    fn control(
+        &mut self,
+        channel: usize,
+        control: Control,
+        context: &mut StepContext<'_>,
+    ) -> Result<()> {
+        match control {
+            Control::Watermark(watermark) => {
+                let events = self.valve.watermark_on(channel, watermark);
+                self.valve_events(events, context)
+            }
+            Control::Idle => {
+                let events = self.valve.idle_on(channel, true);
+                self.valve_events(events, context)
+            }
+            Control::Active => {
+                let events = self.valve.idle_on(channel, false);
+                self.valve_events(events, context)
+            }
+            Control::Barrier(barrier) => {
+                let events = self.aligner.barrier(channel, barrier, context.now.mono);
+                self.align_events(events, context)
+            }
+            Control::CancelBarrier(checkpoint) => {
+                if self.aligner.abort(checkpoint) {
+                    self.decline(checkpoint, context)?;
+                }
+                Ok(())
+            }
+            Control::EndOfData => {
+                let events = self.valve.end_on(channel);
+                self.valve_events(events, context)?;
+                self.drained[channel] = true;
+                if self.drained.iter().all(|drained| *drained) {
+                    self.end_of_data(context)?;
+                }
+                Ok(())
+            }
+            Control::EndOfPartition => {
+                let events = self.aligner.end(channel);
+                self.align_events(events, context)
+            }
+        }
+    }
+
+    fn valve_events(
+        &mut self,
+        events: Vec<ValveEvent>,
+        context: &mut StepContext<'_>,
+    ) -> Result<()> {
+        for event in events {
+            match event {
+                ValveEvent::Watermark(watermark) => {
+                    self.metrics.input_watermark.set(watermark.0);
+                    self.signal(&mut Signal::Watermark(watermark), context)?;
+                }
+                ValveEvent::Idle(idle) => self.signal(&mut Signal::Idle(idle), context)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn align_events(
+        &mut self,
+        events: Vec<AlignEvent>,
+        context: &mut StepContext<'_>,
+    ) -> Result<()> {
+        for event in events {
+            match event {
+                AlignEvent::Aligned { barrier, started } => {
+                    self.checkpoint(barrier, started, context)?;
+                }
+                AlignEvent::Aborted(checkpoint) => self.decline(checkpoint, context)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the snapshot: what comes before the barrier is emitted, the barrier is sent, and
+    /// references to the state are taken, all before another record is touched.
+    fn checkpoint(
+        &mut self,
+        barrier: Barrier,
+        aligning_since: MonoTime,
+        context: &mut StepContext<'_>,
+    ) -> Result<()> {
+        let started = self.clock.now();
+        let mut parts: Vec<OperatorParts> = Vec::new();
+        self.signal(&mut Signal::Prepare(barrier), context)?;
+        if Mutant::EmitBetweenSnapshotAndBarrier.is_on() && matches!(self.head, Head::Source(_)) {
+            self.signal(&mut Signal::Snapshot(barrier, &mut parts), context)?;
+            self.poll(Survey::default(), context)?;
+            self.signal(&mut Signal::Emit(Control::Barrier(barrier)), context)?;
+        } else {
+            self.signal(&mut Signal::Emit(Control::Barrier(barrier)), context)?;
+            self.signal(&mut Signal::Snapshot(barrier, &mut parts), context)?;
+        }
+        let end_of_data = if let Phase::Draining { covered_by } = &mut self.phase {
+            covered_by.get_or_insert(barrier.checkpoint);
+            true
+        } else {
+            false
+        };
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let delay_millis = started.wall.0.saturating_sub(barrier.triggered_at.0).max(0);
+        let alignment = started.mono.since(aligning_since);
+        let metrics = SubtaskCheckpointMetrics {
+            start_delay_nanos: (delay_millis.unsigned_abs() * 1_000_000)
+                .saturating_sub(nanos(alignment)),
+            alignment_nanos: nanos(alignment),
+            sync_nanos: nanos(self.clock.now().mono.since(started.mono)),
+            async_nanos: 0,
+            bytes: 0,
+        };
+        self.events.push(TaskEvent::Snapshot(PendingSnapshot {
+            checkpoint: barrier.checkpoint,
+            task: self.id,
+            attempt: self.attempt,
+            metrics,
+            end_of_data,
+            parts,
+        }));
+        Ok(())
+    }
+
+    fn decline(&mut self, checkpoint: CheckpointId, context: &mut StepContext<'_>) -> Result<()> {
+        self.signal(&mut Signal::Emit(Control::CancelBarrier(checkpoint)), context)?;
+        self.events.push(TaskEvent::Declined(checkpoint));
+        Ok(())
+    }
+
+    /// All data has gone through. Ends the task, unless a checkpoint has to cover that first.
+    fn end_of_data(&mut self, context: &mut StepContext<'_>) -> Result<()> {
+        if !self.restored.end_of_data || Mutant::FinishTwice.is_on() {
+            self.signal(&mut Signal::Finish, context)?;
+        }
+        self.signal(&mut Signal::Emit(Control::EndOfData), context)?;
+        self.events.push(TaskEvent::EndOfData);
+        self.phase = Phase::Draining { covered_by: None };
+        if !self.settings.await_final_checkpoint || Mutant::FinishBeforeFinalCommit.is_on() {
+            self.finish(context)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, context: &mut StepContext<'_>) -> Result<()> {
+        self.signal(&mut Signal::Emit(Control::EndOfPartition), context)?;
+        self.signal(&mut Signal::Close, context)?;
+        self.end(TaskEvent::Finished);
+        Ok(())
+    }
+
+    fn end(&mut self, event: TaskEvent) -> Progress {
+        self.phase = Phase::Done;
+        self.events.push(event);
+        Progress::Done
+    }
+
+    fn signal(&mut self, signal: &mut Signal<'_>, context: &mut StepContext<'_>) -> Result<()> {
+        match &mut self.head {
+            Head::Source(source) => source.signal(signal, context),
+            Head::Gate(gate) => gate.signal(signal, context),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Registration: from a descriptor to a handle, by way of restored state.
+
+use std::any::Any;
+
+use flott_checkpoint::snapshot::StateKind;
+use flott_core::codec::{Key, StateData};
+use flott_core::{Error, Result};
+
+use super::aggregating::AggregatingState;
+use super::descriptor::{
+    AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor, ReducingStateDescriptor,
+    ValueStateDescriptor,
+};
+use super::list::ListState;
+use super::map::MapState;
+use super::raw::RawValue;
+use super::reducing::ReducingState;
+use super::shape::{Age, ListOf, MapOf, Plain, Shape, Stamped};
+use super::ttl::StateTtlConfig;
+use super::value::ValueState;
+use super::{KeyedBackend, ShapedTable, State};
+use crate::restore::{Claim, claim};
+
+type Function = Box<dyn Any + Send + Sync>;
+
+impl<K: Key> KeyedBackend<K> {
+    /// Registers a value state.
+    ///
+    /// # Errors
+    /// If the name is registered with another kind, type or TTL, if restored state of that name
+    /// has another kind or shape ([`flott_core::ErrorKind::InvalidInput`]), or if its bytes are
+    /// damaged.
+    pub fn value_state<V: StateData>(
+        &mut self,
+        descriptor: ValueStateDescriptor<V>,
+    ) -> Result<ValueState<V>> {
+        let ValueStateDescriptor { name, ttl, .. } = descriptor;
+        let (index, ttl) = self.register_single::<V>(name, StateKind::Value, ttl, None)?;
+        Ok(ValueState::new(index, ttl))
+    }
+
+    /// Registers a list state.
+    ///
+    /// # Errors
+    /// As [`Self::value_state`].
+    pub fn list_state<V: StateData>(
+        &mut self,
+        descriptor: ListStateDescriptor<V>,
+    ) -> Result<ListState<V>> {
+        let ListStateDescriptor { name, ttl, .. } = descriptor;
+        self.register::<ListOf<V>>(name, StateKind::List, enabled(ttl), None).map(ListState::new)
+    }
+
+    /// Registers a map state.
+    ///
+    /// # Errors
+    /// As [`Self::value_state`].
+    pub fn map_state<UK: StateData + Ord, UV: StateData>(
+        &mut self,
+        descriptor: MapStateDescriptor<UK, UV>,
+    ) -> Result<MapState<UK, UV>> {
+        let MapStateDescriptor { name, ttl, .. } = descriptor;
+        self.register::<MapOf<UK, UV>>(name, StateKind::Map, enabled(ttl), None).map(MapState::new)
+    }
+
+    /// Registers a reducing state.
+    ///
+    /// # Errors
+    /// As [`Self::value_state`].
+    pub fn reducing_state<V: StateData>(
+        &mut self,
+        descriptor: ReducingStateDescriptor<V>,
+    ) -> Result<ReducingState<V>> {
+        let ReducingStateDescriptor { name, ttl, function, .. } = descriptor;
+        let function: Function = Box::new(function);
+        let (index, ttl) =
+            self.register_single::<V>(name, StateKind::Reducing, ttl, Some(function))?;
+        Ok(ReducingState::new(index, ttl))
+    }
+
+    /// Registers an aggregating state.
+    ///
+    /// # Errors
+    /// As [`Self::value_state`].
+    pub fn aggregating_state<IN: 'static, ACC: StateData, OUT: 'static>(
+        &mut self,
+        descriptor: AggregatingStateDescriptor<IN, ACC, OUT>,
+    ) -> Result<AggregatingState<IN, ACC, OUT>> {
+        let AggregatingStateDescriptor { name, ttl, function, .. } = descriptor;
+        let function: Function = Box::new(function);
+        let (index, ttl) =
+            self.register_single::<ACC>(name, StateKind::Aggregating, ttl, Some(function))?;
+        Ok(AggregatingState::new(index, ttl))
+    }
+
+    /// Registers a value state without TTL whose table the operator works on itself, a batch at a
+    /// time. In snapshots it is a value state like any other.
+    ///
+    /// # Errors
+    /// As [`Self::value_state`].
+    pub fn register_raw_value<V: StateData>(
+        &mut self,
+        name: impl Into<String>,
+    ) -> Result<RawValue<V>> {
+        let index = self.register::<Plain<V>>(name.into(), StateKind::Value, None, None)?;
+        Ok(RawValue::new(index))
+    }
+
+    fn register_single<V: StateData>(
+        &mut self,
+        name: String,
+        kind: StateKind,
+        ttl: Option<StateTtlConfig>,
+        function: Option<Function>,
+    ) -> Result<(usize, bool)> {
+        let ttl = enabled(ttl);
+        let index = if ttl.is_some() {
+            self.register::<Stamped<V>>(name, kind, ttl, function)?
+        } else {
+            self.register::<Plain<V>>(name, kind, ttl, function)?
+        };
+        Ok((index, ttl.is_some()))
+    }
+
+    fn register<S: Shape>(
+        &mut self,
+        name: String,
+        kind: StateKind,
+        ttl: Option<StateTtlConfig>,
+        function: Option<Function>,
+    ) -> Result<usize> {
+        if let Some(index) = self.states.iter().position(|state| state.name == name) {
+            self.check_same::<S>(index, kind, ttl)?;
+            return Ok(index);
+        }
+        let value_schema = S::value_schema();
+        let restored = claim(
+            &mut self.restored,
+            &Claim {
+                operator: &self.operator,
+                name: &name,
+                kind,
+                key_schema: &self.key_schema,
+                value_schema: &value_schema,
+            },
+        )?;
+        if ttl.is_some() && self.now.is_none() && !restored.is_empty() {
+            return Err(Error::internal(format!(
+                "operator \"{}\": state \"{name}\" with TTL is restored before the time is set",
+                self.operator
+            )));
+        }
+        let age = Age::new(ttl, self.now);
+        let mut shaped = ShapedTable::<K, S>::new(self.range, self.max);
+        for part in restored {
+            let stamped = part.handle.ttl;
+            part.read(&self.operator, self.range, self.max, |hash, key: K, bytes| {
+                let cell = S::decode(bytes, stamped, age)?;
+                shaped.table.upsert(hash, key, || cell);
+                Ok(())
+            })?;
+        }
+        let type_name = S::type_name();
+        let table = Box::new(shaped);
+        self.states.push(State { name, kind, type_name, ttl, value_schema, table, function });
+        Ok(self.states.len() - 1)
+    }
+
+    fn check_same<S: Shape>(
+        &self,
+        index: usize,
+        kind: StateKind,
+        ttl: Option<StateTtlConfig>,
+    ) -> Result<()> {
+        let state = &self.states[index];
+        let one = format!("{} state of {}", kind_name(state.kind), state.type_name);
+        let other = format!("{} state of {}", kind_name(kind), S::type_name());
+        let (one, other) = if state.kind != kind || state.type_name != S::type_name() {
+            (one, other)
+        } else if state.ttl != ttl {
+            (format!("{one} with TTL {:?}", state.ttl), format!("{other} with TTL {ttl:?}"))
+        } else if state.table.as_any().is::<ShapedTable<K, S>>() {
+            return Ok(());
+        } else {
+            (one, other)
+        };
+        Err(Error::invalid(format!(
+            "operator \"{}\": state \"{}\" is registered twice, as {one} and as {other}; give one \
+             of them another name",
+            self.operator, state.name
+        )))
+    }
+}
+
+fn enabled(ttl: Option<StateTtlConfig>) -> Option<StateTtlConfig> {
+    ttl.filter(|ttl| ttl.is_enabled())
+}
+
+pub(crate) fn kind_name(kind: StateKind) -> &'static str {
+    match kind {
+        StateKind::Value => "value",
+        StateKind::List => "list",
+        StateKind::Map => "map",
+        StateKind::Reducing => "reducing",
+        StateKind::Aggregating => "aggregating",
+        StateKind::Timers => "timer",
+    }
+}

@@ -1,0 +1,257 @@
+//! What is stored under one key: how it ages, and how it is encoded.
+//!
+//! Without TTL nothing but the value is kept. The stored bytes are the value's own encoding, or,
+//! with TTL, that of the value (the elements, the entries' values) paired with the time of its
+//! last use: `(time, value)`.
+
+use std::any::type_name;
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use flott_checkpoint::snapshot::SchemaText;
+use flott_core::codec::{StateData, decode, encode_into};
+use flott_core::{Result, WallTime};
+
+use super::ttl::StateTtlConfig;
+use crate::schema::Schema;
+
+/// The time, and how long values live.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Age {
+    pub(super) now: WallTime,
+    ttl: Option<Duration>,
+}
+
+impl Age {
+    #[inline]
+    pub(super) fn new(ttl: Option<StateTtlConfig>, now: Option<WallTime>) -> Self {
+        Self { now: now.unwrap_or(WallTime::MIN), ttl: ttl.map(StateTtlConfig::ttl) }
+    }
+
+    pub(super) fn has_ttl(self) -> bool {
+        self.ttl.is_some()
+    }
+
+    #[inline]
+    pub(super) fn is_expired(self, used: WallTime) -> bool {
+        self.ttl.is_some_and(|ttl| used.plus(ttl) <= self.now)
+    }
+}
+
+/// A kind of cell of a table.
+pub(super) trait Shape: Send + Sync + 'static {
+    /// What is stored under a key.
+    type Cell: Clone + Send + Sync + 'static;
+
+    /// The registered type, for messages.
+    fn type_name() -> &'static str;
+
+    fn value_schema() -> SchemaText;
+
+    /// Whether something in the cell has expired.
+    fn has_expired(cell: &Self::Cell, age: Age) -> bool;
+
+    /// Removes what has expired; true if nothing is left.
+    fn purge(cell: &mut Self::Cell, age: Age) -> bool;
+
+    /// Appends the encoding of what is alive; `None` if nothing is.
+    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<Option<Vec<u8>>>;
+
+    /// Decodes a cell; `stamped` if the bytes hold times of last use. Where they do not, and `age`
+    /// has a TTL, the time is now.
+    fn decode(bytes: &[u8], stamped: bool, age: Age) -> Result<Self::Cell>;
+}
+
+/// A value and nothing else.
+pub(super) struct Plain<V>(PhantomData<fn() -> V>);
+
+impl<V: StateData> Shape for Plain<V> {
+    type Cell = V;
+
+    fn type_name() -> &'static str {
+        type_name::<V>()
+    }
+
+    fn value_schema() -> SchemaText {
+        Schema::of::<V>().to_text()
+    }
+
+    fn has_expired(_: &V, _: Age) -> bool {
+        false
+    }
+
+    fn purge(_: &mut V, _: Age) -> bool {
+        false
+    }
+
+    fn encode(value: &V, _: Age, out: Vec<u8>) -> Result<Option<Vec<u8>>> {
+        encode_into(value, out).map(Some)
+    }
+
+    fn decode(bytes: &[u8], stamped: bool, _: Age) -> Result<V> {
+        if stamped { decode::<(WallTime, V)>(bytes).map(|(_, value)| value) } else { decode(bytes) }
+    }
+}
+
+/// A value with the time of its last use.
+pub(super) struct Stamped<V>(PhantomData<fn() -> V>);
+
+/// The cell of [`Stamped`].
+#[derive(Clone)]
+pub(super) struct StampedCell<V> {
+    pub(super) value: V,
+    pub(super) used: WallTime,
+}
+
+impl<V: StateData> Shape for Stamped<V> {
+    type Cell = StampedCell<V>;
+
+    fn type_name() -> &'static str {
+        type_name::<V>()
+    }
+
+    fn value_schema() -> SchemaText {
+        Schema::of::<V>().to_text()
+    }
+
+    fn has_expired(cell: &Self::Cell, age: Age) -> bool {
+        age.is_expired(cell.used)
+    }
+
+    fn purge(cell: &mut Self::Cell, age: Age) -> bool {
+        age.is_expired(cell.used)
+    }
+
+    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<Option<Vec<u8>>> {
+        if age.is_expired(cell.used) {
+            return Ok(None);
+        }
+        encode_into(&(cell.used, &cell.value), out).map(Some)
+    }
+
+    fn decode(bytes: &[u8], stamped: bool, age: Age) -> Result<Self::Cell> {
+        let (used, value) = if stamped { decode(bytes)? } else { (age.now, decode::<V>(bytes)?) };
+        Ok(StampedCell { value, used })
+    }
+}
+
+/// A list.
+pub(super) struct ListOf<V>(PhantomData<fn() -> V>);
+
+/// The cell of [`ListOf`].
+#[derive(Clone)]
+pub(super) struct ListCell<V> {
+    pub(super) values: Vec<V>,
+    /// The last use of each value with TTL, else nothing.
+    pub(super) used: Vec<WallTime>,
+}
+
+impl<V: StateData> Shape for ListOf<V> {
+    type Cell = ListCell<V>;
+
+    fn type_name() -> &'static str {
+        type_name::<V>()
+    }
+
+    fn value_schema() -> SchemaText {
+        Schema::of::<Vec<V>>().to_text()
+    }
+
+    fn has_expired(cell: &Self::Cell, age: Age) -> bool {
+        cell.used.iter().any(|used| age.is_expired(*used))
+    }
+
+    fn purge(cell: &mut Self::Cell, age: Age) -> bool {
+        let mut used = cell.used.iter();
+        cell.values.retain(|_| !used.next().is_some_and(|used| age.is_expired(*used)));
+        cell.used.retain(|used| !age.is_expired(*used));
+        cell.values.is_empty()
+    }
+
+    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<Option<Vec<u8>>> {
+        if !age.has_ttl() {
+            return encode_into(&cell.values, out).map(Some);
+        }
+        let elements = cell.used.iter().zip(&cell.values);
+        let alive: Vec<_> = elements.filter(|(used, _)| !age.is_expired(**used)).collect();
+        if alive.is_empty() { Ok(None) } else { encode_into(&alive, out).map(Some) }
+    }
+
+    fn decode(bytes: &[u8], stamped: bool, age: Age) -> Result<Self::Cell> {
+        let (mut used, values): (Vec<_>, Vec<_>) = if stamped {
+            decode::<Vec<(WallTime, V)>>(bytes)?.into_iter().unzip()
+        } else {
+            let values: Vec<V> = decode(bytes)?;
+            (vec![age.now; values.len()], values)
+        };
+        if !age.has_ttl() {
+            used = Vec::new();
+        }
+        Ok(ListCell { values, used })
+    }
+}
+
+/// A map.
+pub(super) struct MapOf<UK, UV>(PhantomData<fn() -> (UK, UV)>);
+
+/// The cell of [`MapOf`].
+#[derive(Clone)]
+pub(super) struct MapCell<UK, UV> {
+    pub(super) entries: BTreeMap<UK, UV>,
+    /// The last use of each entry with TTL, else nothing.
+    pub(super) used: BTreeMap<UK, WallTime>,
+}
+
+impl<UK: StateData + Ord, UV: StateData> Shape for MapOf<UK, UV> {
+    type Cell = MapCell<UK, UV>;
+
+    fn type_name() -> &'static str {
+        type_name::<(UK, UV)>()
+    }
+
+    fn value_schema() -> SchemaText {
+        Schema::of::<BTreeMap<UK, UV>>().to_text()
+    }
+
+    fn has_expired(cell: &Self::Cell, age: Age) -> bool {
+        cell.used.values().any(|used| age.is_expired(*used))
+    }
+
+    fn purge(cell: &mut Self::Cell, age: Age) -> bool {
+        cell.used.retain(|_, used| !age.is_expired(*used));
+        let used = &cell.used;
+        cell.entries.retain(|key, _| used.contains_key(key));
+        cell.entries.is_empty()
+    }
+
+    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<Option<Vec<u8>>> {
+        if !age.has_ttl() {
+            return encode_into(&cell.entries, out).map(Some);
+        }
+        // Both maps have the same keys, in the same order.
+        let entries = cell.used.values().zip(&cell.entries);
+        let alive: BTreeMap<&UK, (WallTime, &UV)> = entries
+            .filter(|(used, _)| !age.is_expired(**used))
+            .map(|(used, (key, value))| (key, (*used, value)))
+            .collect();
+        if alive.is_empty() { Ok(None) } else { encode_into(&alive, out).map(Some) }
+    }
+
+    fn decode(bytes: &[u8], stamped: bool, age: Age) -> Result<Self::Cell> {
+        let mut cell = MapCell { entries: BTreeMap::new(), used: BTreeMap::new() };
+        if stamped {
+            for (key, (used, value)) in decode::<BTreeMap<UK, (WallTime, UV)>>(bytes)? {
+                cell.used.insert(key.clone(), used);
+                cell.entries.insert(key, value);
+            }
+        } else {
+            cell.entries = decode(bytes)?;
+            cell.used = cell.entries.keys().map(|key| (key.clone(), age.now)).collect();
+        }
+        if !age.has_ttl() {
+            cell.used = BTreeMap::new();
+        }
+        Ok(cell)
+    }
+}

@@ -1,0 +1,192 @@
+//! Restored state on its way back: matched by name, checked, decoded.
+
+use std::ops::Range;
+
+use flott_checkpoint::snapshot::{
+    GroupRange, KeyedStateHandle, Redistribution, SchemaText, StateKind,
+};
+use flott_core::codec::{Key, checksum, decode, decode_prefix};
+use flott_core::hash::stable_hash;
+use flott_core::{Error, ErrorKind, KeyGroupRange, MaxParallelism, Result};
+
+use crate::keyed::kind_name;
+use crate::schema::difference;
+
+/// A part of a keyed state that was written by one subtask, with its bytes.
+#[derive(Clone, Debug)]
+pub struct RestoredKeyedState {
+    /// The state. The offsets of its groups count from the start of `bytes`.
+    pub handle: KeyedStateHandle,
+    /// The key groups to take from it.
+    pub range: KeyGroupRange,
+    /// What the handle refers to.
+    pub bytes: Vec<u8>,
+}
+
+/// An operator state as it was dealt out to one subtask, with its bytes.
+#[derive(Clone, Debug)]
+pub struct RestoredOperatorState {
+    /// Its name.
+    pub name: String,
+    /// How it was dealt out.
+    pub redistribution: Redistribution,
+    /// The shape of its elements.
+    pub schema: SchemaText,
+    /// The elements, in order.
+    pub chunks: Vec<RestoredChunk>,
+}
+
+/// Elements that were written by one subtask.
+#[derive(Clone, Debug)]
+pub struct RestoredChunk {
+    /// All the bytes that the subtask wrote for the state.
+    pub bytes: Vec<u8>,
+    /// Where the elements to take lie in them.
+    pub elements: Vec<Range<u64>>,
+    /// The CRC-32C of `bytes`.
+    pub checksum: u32,
+}
+
+/// What a registration expects of restored state.
+pub(crate) struct Claim<'a> {
+    pub(crate) operator: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) kind: StateKind,
+    pub(crate) key_schema: &'a SchemaText,
+    pub(crate) value_schema: &'a SchemaText,
+}
+
+/// Takes the parts of a state out of what was restored, if they are what is expected.
+pub(crate) fn claim(
+    restored: &mut Vec<RestoredKeyedState>,
+    claim: &Claim<'_>,
+) -> Result<Vec<RestoredKeyedState>> {
+    for state in restored.iter().filter(|state| state.handle.name == claim.name) {
+        let stored = &state.handle;
+        let problem = if stored.kind != claim.kind {
+            let (was, is) = (kind_name(stored.kind), kind_name(claim.kind));
+            format!("it was a {was} state, is a {is} state")
+        } else if let Some(change) = difference(&stored.key_schema, claim.key_schema) {
+            format!("in its key, {change}")
+        } else if let Some(change) = difference(&stored.value_schema, claim.value_schema) {
+            change
+        } else {
+            continue;
+        };
+        return Err(refused(claim.operator, claim.name, &problem));
+    }
+    let claimed = restored.extract_if(.., |state| state.handle.name == claim.name);
+    Ok(claimed.collect())
+}
+
+pub(crate) fn refused(operator: &str, name: &str, problem: &str) -> Error {
+    Error::invalid(format!(
+        "operator \"{operator}\": state \"{name}\" cannot be restored: {problem}; change the type \
+         back, or give the state another name and start with --allow-non-restored-state (-n) to \
+         drop what was stored"
+    ))
+}
+
+impl RestoredKeyedState {
+    /// Decodes the entries of the key groups that are asked for and owned: hash, key, and the
+    /// bytes of the value.
+    pub(crate) fn read<K: Key>(
+        &self,
+        operator: &str,
+        owned: KeyGroupRange,
+        max: MaxParallelism,
+        mut each: impl FnMut(u64, K, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let wanted = self.handle.groups.iter();
+        let wanted =
+            wanted.filter(|group| self.range.contains(group.group) && owned.contains(group.group));
+        for group in wanted {
+            self.read_group(group, max, &mut each).map_err(|error| {
+                error.context(format!(
+                    "operator \"{operator}\": state \"{}\", key group {} cannot be restored",
+                    self.handle.name, group.group.0
+                ))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn read_group<K: Key>(
+        &self,
+        group: &GroupRange,
+        max: MaxParallelism,
+        each: &mut impl FnMut(u64, K, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let end = group.offset.checked_add(group.length);
+        let mut bytes = slice(&self.bytes, group.offset..end.unwrap_or(u64::MAX))?;
+        check(bytes, group.checksum)?;
+        for _ in 0..group.entries {
+            let (key, rest) = part(bytes)?;
+            let (value, rest) = part(rest)?;
+            bytes = rest;
+            let key: K = decode(key)?;
+            let hash = stable_hash(&key)?;
+            if max.key_group(hash) != group.group {
+                return Err(corrupt(format!(
+                    "a key belongs to key group {}",
+                    max.key_group(hash).0
+                )));
+            }
+            each(hash, key, value)?;
+        }
+        if !bytes.is_empty() {
+            return Err(corrupt(format!("{} bytes follow the last entry", bytes.len())));
+        }
+        Ok(())
+    }
+}
+
+impl RestoredOperatorState {
+    /// Shows the bytes of each element.
+    pub(crate) fn read(
+        &self,
+        operator: &str,
+        mut each: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut read = |chunk: &RestoredChunk| {
+            check(&chunk.bytes, chunk.checksum)?;
+            let mut elements = chunk.elements.iter();
+            elements.try_for_each(|element| each(slice(&chunk.bytes, element.clone())?))
+        };
+        self.chunks.iter().try_for_each(&mut read).map_err(|error| {
+            error.context(format!(
+                "operator \"{operator}\": state \"{}\" cannot be restored",
+                self.name
+            ))
+        })
+    }
+}
+
+/// Splits off what a length in front of it delimits.
+fn part(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
+    let (length, rest) = decode_prefix::<u64>(bytes)?;
+    let length = usize::try_from(length).ok();
+    length.and_then(|length| rest.split_at_checked(length)).ok_or_else(short)
+}
+
+fn slice(bytes: &[u8], range: Range<u64>) -> Result<&[u8]> {
+    let start = usize::try_from(range.start).map_err(|_| short())?;
+    let end = usize::try_from(range.end).map_err(|_| short())?;
+    bytes.get(start..end).ok_or_else(short)
+}
+
+fn check(bytes: &[u8], expected: u32) -> Result<()> {
+    let found = checksum(bytes);
+    if found == expected {
+        return Ok(());
+    }
+    Err(corrupt(format!("the checksum is {found:08x} and not {expected:08x}")))
+}
+
+fn short() -> Error {
+    corrupt("the bytes end too early")
+}
+
+fn corrupt(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Corrupt, message)
+}

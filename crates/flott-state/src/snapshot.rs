@@ -1,0 +1,287 @@
+//! The asynchronous part of a snapshot: bytes, checksums, digests, one file.
+//!
+//! All state of a task goes into one buffer. If it is small it travels in the acknowledgement;
+//! otherwise it becomes one file: [`MAGIC`], a version, the CRC-32C and the length of what follows
+//! (all little-endian), then the states one after the other.
+//!
+//! A keyed state is a run of key groups, each with its own checksum, so that a reader can take the
+//! groups that it needs. An entry is the length of the encoded key, the key, the length of the
+//! encoded value, the value; lengths are variable-length integers of the codec. So entries can be
+//! told apart, counted and compared without the job's types.
+//!
+//! The digest of an operator is the sum, modulo 2^64, of one hash per entry over the state's name
+//! and the entry. A sum does not depend on the order, nor on which subtask holds what.
+
+use std::fmt;
+use std::sync::Arc;
+
+use flott_checkpoint::snapshot::{
+    DataRef, GroupRange, KeyedStateHandle, OperatorSnapshot, OperatorStateHandle, Redistribution,
+    SchemaText, StateKind,
+};
+use flott_checkpoint::storage::CheckpointStorage;
+use flott_core::codec::{Key, checksum, encode_into};
+use flott_core::hash::hash128;
+use flott_core::{OperatorId, Result};
+
+use crate::table::TableSnapshot;
+
+/// What a state file begins with.
+pub const MAGIC: [u8; 8] = *b"FLOTTSTA";
+/// The version of the format that follows.
+pub const VERSION: u32 = 1;
+const HEADER_LENGTH: usize = 24;
+
+/// What the handle of a keyed state says beside its bytes.
+pub(crate) struct KeyedStateHead {
+    pub(crate) name: String,
+    pub(crate) kind: StateKind,
+    pub(crate) ttl: bool,
+    pub(crate) key_schema: SchemaText,
+    pub(crate) value_schema: SchemaText,
+}
+
+/// What the handle of an operator state says beside its bytes.
+pub(crate) struct OperatorStateHead {
+    pub(crate) name: String,
+    pub(crate) redistribution: Redistribution,
+    pub(crate) schema: SchemaText,
+}
+
+/// Collects the state of one task and writes it to one place.
+///
+/// Write the snapshots of the task's operators into it, then [`finish`](Self::finish). Until then
+/// the references in the handles are promises; that is why the writer keeps them.
+pub struct SnapshotWriter {
+    storage: Arc<dyn CheckpointStorage>,
+    path: String,
+    inline_threshold: usize,
+    counts_broadcast: bool,
+    /// The file, with room for its header.
+    buffer: Vec<u8>,
+    operators: Vec<OperatorSnapshot>,
+}
+
+impl SnapshotWriter {
+    /// A writer whose file would be `path`. Up to `inline_threshold` bytes of state go into the
+    /// acknowledgement instead.
+    pub fn new(
+        storage: Arc<dyn CheckpointStorage>,
+        path: impl Into<String>,
+        inline_threshold: usize,
+    ) -> Self {
+        Self {
+            storage,
+            path: path.into(),
+            inline_threshold,
+            counts_broadcast: true,
+            buffer: vec![0; HEADER_LENGTH],
+            operators: Vec::new(),
+        }
+    }
+
+    /// Whether broadcast state, of which every subtask has the same copy, counts in the digest.
+    /// Let the first subtask alone say so, and the sum over the subtasks does not depend on their
+    /// number.
+    #[must_use]
+    pub fn counts_broadcast(mut self, counts: bool) -> Self {
+        self.counts_broadcast = counts;
+        self
+    }
+
+    /// How many bytes of state there are so far.
+    pub fn bytes(&self) -> usize {
+        self.buffer.len() - HEADER_LENGTH
+    }
+
+    /// Puts the bytes where they belong and returns what each operator remembers, in the order in
+    /// which they were written.
+    ///
+    /// # Errors
+    /// If the file cannot be written, or may not have been: the checkpoint fails.
+    pub fn finish(mut self) -> Result<Vec<OperatorSnapshot>> {
+        if self.bytes() <= self.inline_threshold || !self.write_file()? {
+            let buffer = &self.buffer;
+            for operator in &mut self.operators {
+                let keyed = operator.keyed.iter_mut().map(|state| &mut state.data);
+                let others = operator.operator_states.iter_mut().map(|state| &mut state.data);
+                keyed.chain(others).for_each(|data| make_inline(data, buffer));
+            }
+        }
+        Ok(self.operators)
+    }
+
+    fn write_file(&mut self) -> Result<bool> {
+        let (header, body) = self.buffer.split_at_mut(HEADER_LENGTH);
+        header[..8].copy_from_slice(&MAGIC);
+        header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        header[12..16].copy_from_slice(&checksum(body).to_le_bytes());
+        header[16..].copy_from_slice(&(body.len() as u64).to_le_bytes());
+        self.storage.write(&self.path, &self.buffer).map_err(|error| {
+            error.into_error().context(format!("cannot write the state file {}", self.path))
+        })
+    }
+
+    /// Encodes the entries of one keyed state; `encode` appends a value, or says that nothing of
+    /// it is alive. A state without entries leaves no trace.
+    pub(crate) fn write_keyed<K: Key, C>(
+        &mut self,
+        operator: OperatorId,
+        head: KeyedStateHead,
+        table: &TableSnapshot<K, C>,
+        encode: impl Fn(&C, Vec<u8>) -> Result<Option<Vec<u8>>>,
+    ) -> Result<()> {
+        let start = self.buffer.len();
+        let mut out = std::mem::take(&mut self.buffer);
+        let mut digest = EntryDigest::new(&head.name)?;
+        let mut groups = Vec::new();
+        let (mut key_bytes, mut value_bytes) = (Vec::new(), Vec::new());
+        for group in table.groups() {
+            let group_start = out.len();
+            let mut entries = 0;
+            for (key, cell) in group.iter() {
+                value_bytes.clear();
+                let Some(encoded) = encode(cell, value_bytes)? else {
+                    value_bytes = Vec::new();
+                    continue;
+                };
+                value_bytes = encoded;
+                key_bytes.clear();
+                key_bytes = encode_into(key, key_bytes)?;
+                let entry_start = out.len();
+                out = encode_into(&(key_bytes.len() as u64), out)?;
+                out.extend_from_slice(&key_bytes);
+                out = encode_into(&(value_bytes.len() as u64), out)?;
+                out.extend_from_slice(&value_bytes);
+                digest.add(&out[entry_start..]);
+                entries += 1;
+            }
+            if entries > 0 {
+                groups.push(GroupRange {
+                    group: group.group(),
+                    offset: (group_start - start) as u64,
+                    length: (out.len() - group_start) as u64,
+                    entries,
+                    checksum: checksum(&out[group_start..]),
+                });
+            }
+        }
+        self.buffer = out;
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let data = self.promise(start);
+        let KeyedStateHead { name, kind, ttl, key_schema, value_schema } = head;
+        let snapshot = self.operator(operator);
+        snapshot.digest = snapshot.digest.wrapping_add(digest.sum);
+        snapshot.keyed.push(KeyedStateHandle {
+            name,
+            kind,
+            ttl,
+            key_schema,
+            value_schema,
+            data,
+            groups,
+        });
+        Ok(())
+    }
+
+    /// Encodes the elements of one operator state. An empty one is written too: that a broadcast
+    /// state is empty is something to remember.
+    pub(crate) fn write_elements<T: serde::Serialize>(
+        &mut self,
+        operator: OperatorId,
+        head: OperatorStateHead,
+        elements: impl Iterator<Item = T>,
+    ) -> Result<()> {
+        let start = self.buffer.len();
+        let mut out = std::mem::take(&mut self.buffer);
+        let mut digest = EntryDigest::new(&head.name)?;
+        let mut ends = Vec::new();
+        for element in elements {
+            let element_start = out.len();
+            out = encode_into(&element, out)?;
+            digest.add(&out[element_start..]);
+            ends.push((out.len() - start) as u64);
+        }
+        let checksum = checksum(&out[start..]);
+        self.buffer = out;
+        let data = self.promise(start);
+        let OperatorStateHead { name, redistribution, schema } = head;
+        let counts = self.counts_broadcast || redistribution != Redistribution::Broadcast;
+        let snapshot = self.operator(operator);
+        if counts {
+            snapshot.digest = snapshot.digest.wrapping_add(digest.sum);
+        }
+        snapshot.operator_states.push(OperatorStateHandle {
+            name,
+            redistribution,
+            schema,
+            data,
+            ends,
+            checksum,
+        });
+        Ok(())
+    }
+
+    /// The bytes from `start` on, as if they were in the file.
+    fn promise(&self, start: usize) -> DataRef {
+        DataRef::File {
+            path: self.path.clone(),
+            offset: start as u64,
+            length: (self.buffer.len() - start) as u64,
+        }
+    }
+
+    fn operator(&mut self, operator: OperatorId) -> &mut OperatorSnapshot {
+        let found = self.operators.iter().position(|snapshot| snapshot.operator == operator);
+        let index = found.unwrap_or_else(|| {
+            self.operators.push(OperatorSnapshot {
+                operator,
+                keyed: Vec::new(),
+                operator_states: Vec::new(),
+                digest: 0,
+            });
+            self.operators.len() - 1
+        });
+        &mut self.operators[index]
+    }
+}
+
+fn make_inline(data: &mut DataRef, buffer: &[u8]) {
+    if let DataRef::File { offset, length, .. } = data {
+        let (start, length) = (*offset as usize, *length as usize);
+        *data = DataRef::Inline(buffer[start..start + length].to_vec());
+    }
+}
+
+/// The sum of the hashes of a state's entries.
+struct EntryDigest {
+    /// The state's name, and the entry behind it.
+    scratch: Vec<u8>,
+    name_length: usize,
+    sum: u64,
+}
+
+impl EntryDigest {
+    fn new(name: &str) -> Result<Self> {
+        let scratch = encode_into(name, Vec::new())?;
+        let name_length = scratch.len();
+        Ok(Self { scratch, name_length, sum: 0 })
+    }
+
+    fn add(&mut self, entry: &[u8]) {
+        self.scratch.truncate(self.name_length);
+        self.scratch.extend_from_slice(entry);
+        self.sum = self.sum.wrapping_add(hash128(&self.scratch) as u64);
+    }
+}
+
+impl fmt::Debug for SnapshotWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SnapshotWriter")
+            .field("path", &self.path)
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,240 @@
+//! One page: a small open-addressing table with linear probing, copied as a whole when a snapshot
+//! shares it.
+
+use std::sync::Arc;
+
+use flott_core::codec::Key;
+use flott_core::hash::stable_hash;
+
+use super::prefetch::prefetch;
+
+/// The number of slots that a page begins with.
+const SLOTS_MIN: usize = 4;
+
+/// A key and its value.
+#[derive(Clone)]
+pub(super) struct Entry<K, V> {
+    pub(super) key: K,
+    pub(super) value: V,
+}
+
+type Slots<K, V> = Arc<[Option<Entry<K, V>>]>;
+
+/// The slots lie directly behind the `Arc`, their number in the pointer: a look-up goes from the
+/// group's vector to the slot without a stop at a header.
+pub(super) struct Page<K, V> {
+    /// A power of two of them, or none.
+    slots: Slots<K, V>,
+    len: usize,
+}
+
+/// The slot where a key is or belongs, and the counters that an insertion must raise.
+pub(super) struct Place<'a, K, V> {
+    slot: &'a mut Option<Entry<K, V>>,
+    page_len: &'a mut usize,
+    group_len: &'a mut usize,
+}
+
+impl<'a, K, V> Place<'a, K, V> {
+    /// The value there; `entry` makes it if the slot is free.
+    #[inline]
+    pub(super) fn fill(self, entry: impl FnOnce() -> Entry<K, V>) -> &'a mut V {
+        let Self { slot, page_len, group_len } = self;
+        let entry = slot.get_or_insert_with(|| {
+            let entry = entry();
+            *page_len += 1;
+            *group_len += 1;
+            entry
+        });
+        &mut entry.value
+    }
+}
+
+impl<K, V> Page<K, V> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.slots.iter().flatten().map(|entry| (&entry.key, &entry.value))
+    }
+
+    pub(super) fn slots(&self) -> &[Option<Entry<K, V>>] {
+        &self.slots
+    }
+
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u64) {
+        if let Some(slot) = self.slots.get(self.home(hash)) {
+            prefetch(slot);
+            // A write also looks at the reference counts, just before the first slot.
+            prefetch(&self.slots[0]);
+        }
+    }
+
+    #[inline]
+    fn home(&self, hash: u64) -> usize {
+        hash as usize & self.slots.len().wrapping_sub(1)
+    }
+
+    /// Beyond this, probing takes too many steps that the processor cannot foresee.
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.len * 8 >= self.slots.len() * 5
+    }
+
+    fn empty(slots: usize) -> Self {
+        Self { slots: (0..slots).map(|_| None).collect(), len: 0 }
+    }
+}
+
+impl<K: Key, V: Clone> Page<K, V> {
+    #[inline]
+    pub(super) fn find(&self, hash: u64, key: &K) -> Option<usize> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let slot = self.probe(hash, key);
+        self.slots[slot].is_some().then_some(slot)
+    }
+
+    #[inline]
+    pub(super) fn value(&self, slot: usize) -> Option<&V> {
+        self.slots[slot].as_ref().map(|entry| &entry.value)
+    }
+
+    #[inline]
+    pub(super) fn value_mut(&mut self, slot: usize) -> Option<&mut V> {
+        Arc::make_mut(&mut self.slots)[slot].as_mut().map(|entry| &mut entry.value)
+    }
+
+    #[inline]
+    pub(super) fn place<'a>(
+        &'a mut self,
+        hash: u64,
+        key: &K,
+        group_len: &'a mut usize,
+    ) -> Place<'a, K, V> {
+        if self.is_full() {
+            self.resize(self.slots.len() * 2);
+        }
+        let slot = self.probe(hash, key);
+        Place {
+            slot: &mut Arc::make_mut(&mut self.slots)[slot],
+            page_len: &mut self.len,
+            group_len,
+        }
+    }
+
+    /// Empties a slot, and moves up the entries after it that would not be found across the gap.
+    pub(super) fn remove(&mut self, slot: usize) -> Option<V> {
+        let slots = Arc::make_mut(&mut self.slots);
+        let mask = slots.len() - 1;
+        let removed = slots[slot].take()?;
+        let mut gap = slot;
+        let mut next = (gap + 1) & mask;
+        while let Some(entry) = &slots[next] {
+            let home = hash_of(&entry.key) as usize & mask;
+            // An entry may move back to the gap unless that is before its home.
+            if (next.wrapping_sub(home) & mask) >= (next.wrapping_sub(gap) & mask) {
+                slots.swap(gap, next);
+                gap = next;
+            }
+            next = (next + 1) & mask;
+        }
+        self.len -= 1;
+        if self.len == 0 {
+            *self = Self::default();
+        } else if self.len <= self.slots.len() / 8 && self.slots.len() > SLOTS_MIN {
+            self.resize(self.slots.len() / 4);
+        }
+        Some(removed.value)
+    }
+
+    /// Moves the entries whose hash `goes` into a new page. Both have room for all of them, so
+    /// that they are about half full and grow once before they are split again.
+    pub(super) fn split(&mut self, goes: impl Fn(u64) -> bool) -> Self {
+        let slots = slots_for(self.len + 1);
+        let old = std::mem::replace(self, Self::empty(slots));
+        let mut new = Self::empty(slots);
+        let (staying, going) = (Arc::make_mut(&mut self.slots), Arc::make_mut(&mut new.slots));
+        let mut gone = 0;
+        self.len = old.len;
+        old.drain(|hash, entry| {
+            if goes(hash) {
+                gone += 1;
+                put(going, hash, entry);
+            } else {
+                put(staying, hash, entry);
+            }
+        });
+        self.len -= gone;
+        new.len = gone;
+        new
+    }
+
+    #[cold]
+    fn resize(&mut self, slots: usize) {
+        let old = std::mem::replace(self, Self::empty(slots_for(slots)));
+        self.len = old.len;
+        let slots = Arc::make_mut(&mut self.slots);
+        old.drain(|hash, entry| put(slots, hash, entry));
+    }
+
+    /// Takes all entries out, by copy if a snapshot shares them.
+    fn drain(mut self, mut each: impl FnMut(u64, Entry<K, V>)) {
+        match Arc::get_mut(&mut self.slots) {
+            Some(slots) => {
+                for entry in slots.iter_mut().filter_map(Option::take) {
+                    each(hash_of(&entry.key), entry);
+                }
+            }
+            None => {
+                for entry in self.slots.iter().flatten() {
+                    each(hash_of(&entry.key), entry.clone());
+                }
+            }
+        }
+    }
+
+    /// The slot of `key`, or the free slot where it belongs. There is always a free slot.
+    #[inline]
+    fn probe(&self, hash: u64, key: &K) -> usize {
+        let slots = &*self.slots;
+        let mask = slots.len() - 1;
+        let mut slot = hash as usize & mask;
+        while let Some(entry) = &slots[slot] {
+            if entry.key == *key {
+                break;
+            }
+            slot = (slot + 1) & mask;
+        }
+        slot
+    }
+}
+
+impl<K, V> Default for Page<K, V> {
+    fn default() -> Self {
+        Self::empty(0)
+    }
+}
+
+impl<K, V> Clone for Page<K, V> {
+    fn clone(&self) -> Self {
+        Self { slots: Arc::clone(&self.slots), len: self.len }
+    }
+}
+
+fn slots_for(wanted: usize) -> usize {
+    wanted.next_power_of_two().max(SLOTS_MIN)
+}
+
+/// Puts an entry whose key is not there into a free slot, of which there is one.
+fn put<K, V>(slots: &mut [Option<Entry<K, V>>], hash: u64, entry: Entry<K, V>) {
+    let mask = slots.len() - 1;
+    let mut slot = hash as usize & mask;
+    while slots[slot].is_some() {
+        slot = (slot + 1) & mask;
+    }
+    slots[slot] = Some(entry);
+}
+
+fn hash_of<K: Key>(key: &K) -> u64 {
+    stable_hash(key).expect("a key in the table was hashed before it came in")
+}

@@ -1,0 +1,203 @@
+use std::collections::BTreeMap;
+
+use flott_core::hash::stable_hash;
+use proptest::prelude::*;
+
+use super::*;
+
+type Model = BTreeMap<u64, u64>;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Upsert(u64, u64),
+    UpsertMany(u64, u64),
+    Insert(u64),
+    Change(u64),
+    Remove(u64),
+    RemoveMany(u64, u64),
+    Snapshot,
+    DropSnapshot,
+    Roll,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let key = 0u64..600;
+    prop_oneof![
+        6 => (key.clone(), any::<u64>()).prop_map(|(key, value)| Op::Upsert(key, value)),
+        2 => (key.clone(), 0u64..300).prop_map(|(key, n)| Op::UpsertMany(key, n)),
+        4 => key.clone().prop_map(Op::Insert),
+        4 => key.clone().prop_map(Op::Change),
+        6 => key.clone().prop_map(Op::Remove),
+        1 => (key, 0u64..400).prop_map(|(key, n)| Op::RemoveMany(key, n)),
+        2 => Just(Op::Snapshot),
+        1 => Just(Op::DropSnapshot),
+        1 => Just(Op::Roll),
+    ]
+}
+
+fn hash(key: u64) -> u64 {
+    stable_hash(&key).unwrap()
+}
+
+fn entries<'a>(iter: impl Iterator<Item = (&'a u64, &'a u64)>) -> Vec<(u64, u64)> {
+    let mut entries: Vec<_> = iter.map(|(key, value)| (*key, *value)).collect();
+    entries.sort_unstable();
+    entries
+}
+
+fn table(max: u32) -> PagedTable<u64, u64> {
+    let max = MaxParallelism::new(max).unwrap();
+    PagedTable::new(max.range_of(0, 1), max)
+}
+
+fn check(table: &PagedTable<u64, u64>, model: &Model) {
+    assert_eq!(table.len(), model.len());
+    assert_eq!(entries(table.iter()), model.iter().map(|(k, v)| (*k, *v)).collect::<Vec<_>>());
+    for (key, value) in model {
+        assert_eq!(table.get(hash(*key), key), Some(value));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn the_table_and_its_snapshots_agree_with_an_ordered_map(
+        ops in proptest::collection::vec(op(), 1..250), max in 1u32..4,
+    ) {
+        let mut table = table(max);
+        let mut model = Model::new();
+        let mut snapshots: Vec<(TableSnapshot<u64, u64>, Model)> = Vec::new();
+        for op in ops {
+            match op {
+                Op::Upsert(key, value) => {
+                    *table.upsert(hash(key), key, || 0) = value;
+                    model.insert(key, value);
+                }
+                Op::UpsertMany(key, n) => for key in key..key + n {
+                    *table.upsert(hash(key), key, || 1) += n;
+                    *model.entry(key).or_insert(1) =
+                        model.get(&key).copied().unwrap_or(1).wrapping_add(n);
+                },
+                Op::Insert(key) => {
+                    let found = *table.entry_or_insert_with(hash(key), &key, || 5);
+                    prop_assert_eq!(found, *model.entry(key).or_insert(5));
+                }
+                Op::Change(key) => {
+                    let value = table.get_mut(hash(key), &key);
+                    prop_assert_eq!(value.is_some(), model.contains_key(&key));
+                    if let Some(value) = value {
+                        *value ^= 1;
+                        *model.get_mut(&key).unwrap() ^= 1;
+                    }
+                }
+                Op::Remove(key) => {
+                    prop_assert_eq!(table.remove(hash(key), &key), model.remove(&key));
+                }
+                Op::RemoveMany(key, n) => for key in key..key + n {
+                    prop_assert_eq!(table.remove(hash(key), &key), model.remove(&key));
+                },
+                Op::Snapshot => snapshots.push((table.snapshot(), model.clone())),
+                Op::DropSnapshot => drop(snapshots.pop()),
+                Op::Roll => if let Some((snapshot, then)) = snapshots.first() {
+                    table = PagedTable::from_snapshot(snapshot, table.max);
+                    model = then.clone();
+                },
+            }
+        }
+        check(&table, &model);
+        for (snapshot, then) in &snapshots {
+            prop_assert_eq!(snapshot.len(), then.len());
+            prop_assert_eq!(
+                entries(snapshot.iter()), then.iter().map(|(k, v)| (*k, *v)).collect::<Vec<_>>()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_large_table_keeps_every_entry_and_its_pages_stay_small() {
+    let mut table = table(4);
+    for key in 0..50_000 {
+        table.upsert(hash(key), key, || key);
+        table.prefetch(hash(key));
+    }
+    assert_eq!(table.len(), 50_000);
+    assert!((0..50_000).all(|key| table.get(hash(key), &key) == Some(&key)));
+    for group in &table.groups {
+        let group = group.get();
+        let sizes = (0..).map_while(|page| group.page(page)).map(<[_]>::len);
+        let page = sizes.inspect(|slots| assert!(*slots <= 512)).count();
+        assert!(page > 100, "{page} pages");
+    }
+}
+
+#[test]
+fn the_groups_of_a_snapshot_hold_the_keys_of_that_group() {
+    let max = MaxParallelism::new(16).unwrap();
+    let range = max.range_of(1, 2);
+    let mut table = PagedTable::new(range, max);
+    for key in (0..1000u64).filter(|key| range.contains(max.key_group(hash(*key)))) {
+        table.upsert(hash(key), key, || ());
+    }
+    let snapshot = table.snapshot();
+    assert_eq!(snapshot.groups().count(), 8);
+    for group in snapshot.groups() {
+        assert!(group.iter().all(|(key, ())| max.key_group(hash(*key)) == group.group()));
+        assert_eq!(group.iter().count(), group.len());
+    }
+}
+
+#[test]
+fn a_table_without_entries_has_no_groups_to_show() {
+    let mut table = table(8);
+    table.upsert(hash(1), 1, || 1);
+    table.remove(hash(1), &1);
+    assert_eq!(table.snapshot().groups().count(), 0);
+    assert!(table.is_empty() && table.groups.iter().all(|group| group.shared.is_none()));
+}
+
+#[test]
+fn only_written_pages_are_copied_after_a_snapshot() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static CLONES: AtomicUsize = AtomicUsize::new(0);
+    struct Counted;
+    impl Clone for Counted {
+        fn clone(&self) -> Self {
+            CLONES.fetch_add(1, Ordering::Relaxed);
+            Self
+        }
+    }
+    let max = MaxParallelism::new(1).unwrap();
+    let mut table = PagedTable::new(max.range_of(0, 1), max);
+    for key in 0..10_000u64 {
+        table.upsert(hash(key), key, || Counted);
+    }
+    let snapshot = table.snapshot();
+    assert_eq!(CLONES.load(Ordering::Relaxed), 0);
+    assert!(table.get_mut(hash(20_000), &20_000).is_none(), "an absent key copies nothing");
+    assert_eq!(CLONES.load(Ordering::Relaxed), 0);
+    let _ = table.get_mut(hash(7), &7);
+    let _ = table.get_mut(hash(7), &7);
+    assert!((1..=256).contains(&CLONES.load(Ordering::Relaxed)));
+    drop(snapshot);
+    let copied = CLONES.load(Ordering::Relaxed);
+    let _ = table.get_mut(hash(8), &8);
+    assert_eq!(CLONES.load(Ordering::Relaxed), copied, "a dropped snapshot costs nothing more");
+}
+
+#[test]
+fn a_sweep_goes_round_all_entries() {
+    let mut table = table(4);
+    for key in 0..5_000 {
+        table.upsert(hash(key), key, || key);
+    }
+    let mut cursor = SweepCursor::default();
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..8_000 {
+        table.sweep(&mut cursor, 12, |key, _| {
+            seen.insert(*key);
+        });
+    }
+    assert_eq!(seen.len(), 5_000);
+}

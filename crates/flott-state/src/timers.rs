@@ -1,0 +1,322 @@
+//! Timers: times at which an operator wants to be called for a key.
+//!
+//! What is true stands in a table by key, like any keyed state: it is snapshotted, restored and
+//! dealt out by key group. The queues that know which timer is next are derived from it and
+//! rebuilt after a restore. A deleted timer stays in its queue until it comes up or until too many
+//! have gathered.
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::fmt;
+
+use flott_checkpoint::snapshot::{SchemaText, StateKind};
+use flott_core::codec::{Key, decode, encode_into};
+use flott_core::mutant::Mutant;
+use flott_core::{KeyGroupRange, MaxParallelism, OperatorId, Result, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::restore::{Claim, RestoredKeyedState, claim};
+use crate::schema::Schema;
+use crate::snapshot::{KeyedStateHead, SnapshotWriter};
+use crate::table::{PagedTable, TableSnapshot};
+
+/// The name of the timers among the states of an operator.
+pub const TIMERS: &str = "_timers";
+
+/// Queues shorter than this are not cleaned of deleted timers.
+const QUEUE_SPARE: usize = 64;
+
+/// By which clock a timer fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TimerKind {
+    /// When the watermark has reached its time.
+    EventTime,
+    /// When the wall clock has reached its time.
+    ProcessingTime,
+}
+
+/// The timers of one operator in one subtask.
+pub struct TimerService<K> {
+    operator: String,
+    range: KeyGroupRange,
+    max: MaxParallelism,
+    key_schema: SchemaText,
+    value_schema: SchemaText,
+    /// The timers of each key, in order.
+    table: PagedTable<K, Vec<Timer>>,
+    event_time: Queue<K>,
+    processing_time: Queue<K>,
+}
+
+type Timer = (TimerKind, Timestamp);
+
+/// Which timer of one kind is next. The first one is never a deleted one.
+struct Queue<K> {
+    heap: BinaryHeap<Queued<K>>,
+    /// How many timers of this kind there are, deleted ones not counted.
+    live: usize,
+    /// The number of the next registration.
+    next: u64,
+}
+
+/// Ordered so that the greatest is next: by time, then by hash, then by registration.
+struct Queued<K> {
+    time: Timestamp,
+    hash: u64,
+    registration: u64,
+    key: K,
+}
+
+impl<K: Key> TimerService<K> {
+    /// The timers of a subtask of `operator` (its name, for messages) that owns `range`.
+    pub fn new(operator: impl Into<String>, range: KeyGroupRange, max: MaxParallelism) -> Self {
+        Self {
+            operator: operator.into(),
+            range,
+            max,
+            key_schema: Schema::of::<K>().to_text(),
+            value_schema: Schema::of::<Vec<Timer>>().to_text(),
+            table: PagedTable::new(range, max),
+            event_time: Queue::default(),
+            processing_time: Queue::default(),
+        }
+    }
+
+    /// Takes the timers out of an operator's restored state; what is left belongs to its
+    /// [`KeyedBackend`](crate::KeyedBackend).
+    ///
+    /// # Errors
+    /// If they are of another key type, or damaged.
+    pub fn restore(&mut self, states: &mut Vec<RestoredKeyedState>) -> Result<()> {
+        let restored = claim(
+            states,
+            &Claim {
+                operator: &self.operator,
+                name: TIMERS,
+                kind: StateKind::Timers,
+                key_schema: &self.key_schema,
+                value_schema: &self.value_schema,
+            },
+        )?;
+        if Mutant::LoseTimersOnRestore.is_on() {
+            return Ok(());
+        }
+        let operator = self.operator.clone();
+        for part in restored {
+            part.read(&operator, self.range, self.max, |hash, key: K, bytes| {
+                for (mut kind, time) in decode::<Vec<Timer>>(bytes)? {
+                    if Mutant::MixTimerKinds.is_on() {
+                        kind = TimerKind::ProcessingTime;
+                    }
+                    self.register(kind, hash, &key, time);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Sets a timer for `key`. The same time twice is one timer.
+    ///
+    /// # Panics
+    /// If the key belongs to a key group of another subtask.
+    pub fn register(&mut self, kind: TimerKind, hash: u64, key: &K, time: Timestamp) {
+        let timers = self.table.entry_or_insert_with(hash, key, Vec::new);
+        let Err(place) = timers.binary_search(&(kind, time)) else { return };
+        timers.insert(place, (kind, time));
+        let queue = self.queue_mut(kind);
+        queue.live += 1;
+        queue.push(time, hash, key.clone());
+    }
+
+    /// Deletes the timer of `key` for `time`; true if there was one.
+    ///
+    /// # Panics
+    /// As [`Self::register`].
+    pub fn delete(&mut self, kind: TimerKind, hash: u64, key: &K, time: Timestamp) -> bool {
+        let removed = self.forget(kind, hash, key, time);
+        if removed {
+            self.tidy(kind);
+        }
+        removed
+    }
+
+    /// Takes out the earliest timer whose time has come. Timers of the same time come in an order
+    /// that depends on their keys and on the history of the service.
+    pub fn pop_due(&mut self, kind: TimerKind, now: Timestamp) -> Option<(Timestamp, u64, K)> {
+        if self.next(kind)? > now {
+            return None;
+        }
+        let Queued { time, hash, key, .. } = self.queue_mut(kind).heap.pop()?;
+        self.forget(kind, hash, &key, time);
+        self.tidy(kind);
+        Some((time, hash, key))
+    }
+
+    /// The time of the earliest timer.
+    pub fn next(&self, kind: TimerKind) -> Option<Timestamp> {
+        self.queue(kind).heap.peek().map(|queued| queued.time)
+    }
+
+    /// How many timers there are.
+    pub fn len(&self, kind: TimerKind) -> usize {
+        self.queue(kind).live
+    }
+
+    /// Whether there are no timers of either kind.
+    pub fn is_empty(&self) -> bool {
+        self.event_time.live == 0 && self.processing_time.live == 0
+    }
+
+    /// The synchronous part of a snapshot: one reference per key group.
+    pub fn snapshot(&mut self) -> TimerSnapshot {
+        let head = KeyedStateHead {
+            name: TIMERS.to_owned(),
+            kind: StateKind::Timers,
+            ttl: false,
+            key_schema: self.key_schema.clone(),
+            value_schema: self.value_schema.clone(),
+        };
+        TimerSnapshot { head, table: Box::new(self.table.snapshot()) }
+    }
+
+    /// Removes a timer from the truth.
+    fn forget(&mut self, kind: TimerKind, hash: u64, key: &K, time: Timestamp) -> bool {
+        let known = |timers: &Vec<Timer>| timers.binary_search(&(kind, time)).ok();
+        let Some(place) = self.table.get(hash, key).and_then(known) else { return false };
+        let Some(timers) = self.table.get_mut(hash, key) else { return false };
+        timers.remove(place);
+        if timers.is_empty() {
+            self.table.remove(hash, key);
+        }
+        self.queue_mut(kind).live -= 1;
+        true
+    }
+
+    /// Removes deleted timers from the front of a queue, and from all of it when they are many.
+    fn tidy(&mut self, kind: TimerKind) {
+        let table = &self.table;
+        let queue = match kind {
+            TimerKind::EventTime => &mut self.event_time,
+            TimerKind::ProcessingTime => &mut self.processing_time,
+        };
+        let is_set = |queued: &Queued<K>| {
+            let timers = table.get(queued.hash, &queued.key);
+            timers.is_some_and(|timers| timers.binary_search(&(kind, queued.time)).is_ok())
+        };
+        while queue.heap.peek().is_some_and(|first| !is_set(first)) {
+            queue.heap.pop();
+        }
+        if queue.heap.len() > 2 * queue.live + QUEUE_SPARE {
+            queue.heap.retain(is_set);
+        }
+    }
+
+    fn queue(&self, kind: TimerKind) -> &Queue<K> {
+        match kind {
+            TimerKind::EventTime => &self.event_time,
+            TimerKind::ProcessingTime => &self.processing_time,
+        }
+    }
+
+    fn queue_mut(&mut self, kind: TimerKind) -> &mut Queue<K> {
+        match kind {
+            TimerKind::EventTime => &mut self.event_time,
+            TimerKind::ProcessingTime => &mut self.processing_time,
+        }
+    }
+}
+
+impl<K> Queue<K> {
+    fn push(&mut self, time: Timestamp, hash: u64, key: K) {
+        self.heap.push(Queued { time, hash, registration: self.next, key });
+        self.next += 1;
+    }
+}
+
+impl<K> Default for Queue<K> {
+    fn default() -> Self {
+        Self { heap: BinaryHeap::new(), live: 0, next: 0 }
+    }
+}
+
+impl<K> Queued<K> {
+    fn rank(&self) -> (Timestamp, u64, u64) {
+        (self.time, self.hash, self.registration)
+    }
+}
+
+impl<K> Ord for Queued<K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.rank().cmp(&self.rank())
+    }
+}
+
+impl<K> PartialOrd for Queued<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K> PartialEq for Queued<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl<K> Eq for Queued<K> {}
+
+impl<K> fmt::Debug for TimerService<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimerService")
+            .field("operator", &self.operator)
+            .field("event_time", &self.event_time.live)
+            .field("processing_time", &self.processing_time.live)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The timers of one operator at one moment, to be written while the task goes on.
+pub struct TimerSnapshot {
+    head: KeyedStateHead,
+    table: Box<dyn AnyTimers>,
+}
+
+trait AnyTimers: Send {
+    fn write(
+        &self,
+        operator: OperatorId,
+        head: KeyedStateHead,
+        writer: &mut SnapshotWriter,
+    ) -> Result<()>;
+}
+
+impl<K: Key> AnyTimers for TableSnapshot<K, Vec<Timer>> {
+    fn write(
+        &self,
+        operator: OperatorId,
+        head: KeyedStateHead,
+        writer: &mut SnapshotWriter,
+    ) -> Result<()> {
+        writer.write_keyed(operator, head, self, |timers, out| encode_into(timers, out).map(Some))
+    }
+}
+
+impl TimerSnapshot {
+    /// The asynchronous part: encodes the timers into `writer`.
+    ///
+    /// # Errors
+    /// If a key cannot be encoded.
+    pub fn write(self, operator: OperatorId, writer: &mut SnapshotWriter) -> Result<()> {
+        self.table.write(operator, self.head, writer)
+    }
+}
+
+impl fmt::Debug for TimerSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TimerSnapshot")
+    }
+}

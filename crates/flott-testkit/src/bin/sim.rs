@@ -1,0 +1,113 @@
+//! Runs the simulator over many seeds: `sim --seeds N [--start S] [--mutant NAME|all] [--trace]`.
+
+#![expect(clippy::print_stdout, reason = "a command-line tool")]
+
+use std::process::ExitCode;
+
+use flott_core::mutant::Mutant;
+use flott_testkit::sim::{Report, run_seed};
+
+/// One of this many seeds is run twice: the traces must be equal.
+const REPEAT_EVERY: u64 = 50;
+
+struct Options {
+    seeds: u64,
+    start: u64,
+    mutant: Option<String>,
+    trace: bool,
+}
+
+fn main() -> ExitCode {
+    let options = match parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            println!("{message}");
+            return ExitCode::from(2);
+        }
+    };
+    // What panics is a finding, and reported as such.
+    std::panic::set_hook(Box::new(|_| {}));
+    let good = match options.mutant.as_deref() {
+        None => hunt(&options),
+        Some(name) => hunt_mutants(&options, name),
+    };
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options { seeds: 1000, start: 0, mutant: None, trace: false };
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(format!("{argument} wants a value"));
+        let number = |text: String| text.parse().map_err(|_| format!("\"{text}\" is no number"));
+        match argument.as_str() {
+            "--seeds" => options.seeds = number(value()?)?,
+            "--start" => options.start = number(value()?)?,
+            "--mutant" => options.mutant = Some(value()?),
+            "--trace" => options.trace = true,
+            other => return Err(format!("unknown argument {other}")),
+        }
+    }
+    Ok(options)
+}
+
+/// Runs the seeds without any known bug: every finding is one too many.
+fn hunt(options: &Options) -> bool {
+    let mut total = Report::default();
+    for seed in options.start..options.start + options.seeds {
+        let first = run_seed(seed, options.trace);
+        let again = if seed % REPEAT_EVERY == 0 { run_seed(seed, false) } else { first.clone() };
+        if first != again {
+            println!("SEED {seed}: two runs differ: {first:?} and {again:?}");
+            return false;
+        }
+        match first {
+            Ok(report) => {
+                total.task_failures += report.task_failures;
+                total.kills += report.kills;
+                total.checkpoints += report.checkpoints;
+                total.transactions += report.transactions;
+            }
+            Err(finding) => {
+                println!("SEED {seed}: {finding}");
+                return false;
+            }
+        }
+    }
+    println!(
+        "{} seeds from {}: nothing found; {} task failures, {} kills, {} checkpoints, {} \
+         transactions",
+        options.seeds, options.start, total.task_failures, total.kills, total.checkpoints,
+        total.transactions
+    );
+    true
+}
+
+/// Puts each bug back and looks for it: one that is not found is a hole in the simulator.
+fn hunt_mutants(options: &Options, name: &str) -> bool {
+    let all = Mutant::ALL.into_iter();
+    let chosen: Vec<Mutant> =
+        all.filter(|mutant| name == "all" || format!("{mutant:?}") == name).collect();
+    if chosen.is_empty() {
+        println!("there is no mutant {name}; there are {:?}", Mutant::ALL);
+    }
+    let mut good = !chosen.is_empty();
+    for mutant in chosen {
+        let seeds = options.start..options.start + options.seeds;
+        let found = Mutant::with(Some(mutant), || {
+            seeds.clone().find_map(|seed| Some((seed, run_seed(seed, options.trace).err()?)))
+        });
+        match found {
+            Some((seed, finding)) => {
+                let tried = seed - options.start + 1;
+                let finding = finding.lines().last().unwrap_or_default();
+                println!("{mutant:?}: found after {tried} seeds: {finding}");
+            }
+            None => {
+                println!("{mutant:?}: NOT FOUND in {} seeds", options.seeds);
+                good = false;
+            }
+        }
+    }
+    good
+}
+

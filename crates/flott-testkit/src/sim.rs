@@ -1,0 +1,50 @@
+//! The simulator: a whole job, with everything that can go wrong, in one thread, from a seed.
+//!
+//! The same seed gives the same run, to the last step. A finding names its seed; running it again
+//! shows the same thing, with a trace if one is wanted.
+
+mod check;
+mod clock;
+mod job;
+mod ledger;
+mod process;
+mod scenario;
+mod storage;
+mod trace;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+pub use clock::SimClock;
+pub use world::Report;
+
+use ledger::Ledger;
+use scenario::Scenario;
+use world::World;
+
+/// Runs one seed; `print` writes everything that happens to stdout.
+///
+/// # Errors
+/// What was found: a record lost, doubled or out of order, a rule of the protocol broken, a job
+/// that hangs or fails.
+pub fn run_seed(seed: u64, print: bool) -> Result<Report, String> {
+    let run = catch_unwind(AssertUnwindSafe(|| run(seed, print)));
+    run.unwrap_or_else(|panic| Err(format!("panic: {}", flott_runtime::panic_message(&*panic))))
+}
+
+fn run(seed: u64, print: bool) -> Result<Report, String> {
+    let scenario = Scenario::draw(seed);
+    let ledger = Ledger::default();
+    let text = |error: flott_core::Error| error.report();
+    let program = job::program(seed, &scenario, &ledger).map_err(text)?;
+    let config = scenario.configuration().map_err(text)?;
+    let mut world =
+        World::new(seed, &scenario, Arc::new(program), config, ledger.clone(), print);
+    let report = world.run()?;
+    if let Some(violation) = ledger.violations().into_iter().next() {
+        return Err(violation);
+    }
+    check::check_output(seed, &scenario, &ledger.committed())?;
+    Ok(report)
+}

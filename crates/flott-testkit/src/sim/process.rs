@@ -1,0 +1,383 @@
+//! A run of the process: what a crash takes away. The simulator's shell around the machines of
+//! `flott-control` and `flott-runtime`; the embedded cluster has the other one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE, StoreError, checkpoint_folder};
+use flott_checkpoint::{
+    CompletedCheckpoint, DeclineReason, Effect, TerminalStatus, metadata,
+};
+use flott_cluster::plan::{PlannedJob, assign_record};
+use flott_control::{Failure, JobEffect, JobInput, JobMaster};
+use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, Result, TaskId, Timestamp};
+use flott_runtime::build::{Deployment, build_tasks};
+use flott_runtime::restore::load_tasks;
+use flott_runtime::{Command, Mailbox, PendingSnapshot, Progress, Task, Wake};
+
+use super::clock::SimClock;
+use super::storage::{JobFolder, Outcome};
+use super::world::{Event, Way, World, injected, message};
+
+/// A wake-up that has not been answered yet.
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Running {
+    task: Task,
+    mailbox: Mailbox,
+    woken: Arc<Flag>,
+    progress: Progress,
+}
+
+impl Running {
+    fn is_ready(&self, now: Timestamp) -> bool {
+        self.progress == Progress::More
+            || self.woken.0.load(Ordering::Relaxed)
+            || self.until().is_some_and(|until| until <= now)
+    }
+
+    fn until(&self) -> Option<Timestamp> {
+        match self.progress {
+            Progress::Idle(until) | Progress::Blocked(until) => until,
+            Progress::More | Progress::Done => None,
+        }
+    }
+}
+
+pub(super) struct Process {
+    planned: PlannedJob,
+    folder: Arc<JobFolder>,
+    master: JobMaster,
+    attempt: AttemptNumber,
+    tasks: BTreeMap<TaskId, Running>,
+    /// Tasks of a deployment that failed.
+    missing: Vec<TaskId>,
+}
+
+impl Process {
+    pub(super) fn start(
+        world: &World<'_>,
+        job: JobId,
+        restored: Option<CompletedCheckpoint>,
+    ) -> Result<Self> {
+        let folder = Arc::new(JobFolder::new(world.disk.clone(), format!("/{job}")));
+        let program = world.program.clone();
+        let mut planned =
+            PlannedJob::new(job, program, &world.config, restored, folder.clone())?;
+        planned.settings.batch_records = world.scenario.batch_records;
+        let mut master = JobMaster::new(world.now(), planned.spec.clone(), 0);
+        master.handle(world.now(), JobInput::Start);
+        Ok(Self {
+            planned,
+            folder,
+            master,
+            attempt: AttemptNumber::default(),
+            tasks: BTreeMap::new(),
+            missing: Vec::new(),
+        })
+    }
+
+    /// What a hanging job looks like.
+    pub(super) fn describe(&self) -> String {
+        let views = self.master.tasks().map(|task| {
+            let progress = self.tasks.get(&task.id).map(|running| running.progress);
+            format!("{} is {} ({progress:?})", task.name, task.state)
+        });
+        let views: Vec<String> = views.collect();
+        let pending: Vec<CheckpointId> = self.master.coordinator().pending().collect();
+        let status = self.master.status();
+        format!("the job is {status}, {}; pending checkpoints {pending:?}", views.join(", "))
+    }
+
+    pub(super) fn ready_tasks(&self, now: Timestamp) -> Vec<TaskId> {
+        let ready = self.tasks.iter().filter(|(_, running)| running.is_ready(now));
+        ready.map(|(id, _)| *id).collect()
+    }
+
+    pub(super) fn next_task_time(&self) -> Option<MonoTime> {
+        self.tasks.values().filter_map(Running::until).min().map(SimClock::mono_of)
+    }
+
+    pub(super) fn timeout(&self) -> Option<MonoTime> {
+        self.master.poll_timeout().map(|(at, _)| at)
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Now) {
+        self.master.handle_timeout(now);
+    }
+
+    /// Steps a task.
+    pub(super) fn step(&mut self, world: &mut World<'_>, id: TaskId) -> Result<(), String> {
+        let Some(running) = self.tasks.get_mut(&id) else { return Ok(()) };
+        running.woken.0.store(false, Ordering::Relaxed);
+        running.progress = running.task.step();
+        let events = running.task.take_events();
+        world.trace.line(format_args!("step {id} {:?} {} events", running.progress, events.len()));
+        if running.progress == Progress::Done {
+            self.tasks.remove(&id);
+        }
+        for event in events {
+            match message(self.attempt, id, event)? {
+                event @ Event::WriteSnapshot(_) => {
+                    let delay = world.storage_delay();
+                    world.send_after(Way::Storage, delay, event);
+                }
+                event => world.send(Way::FromTask(id), event),
+            }
+        }
+        Ok(())
+    }
+
+    /// A task dies where it is.
+    pub(super) fn fail_task(&mut self, world: &mut World<'_>, id: TaskId) {
+        world.trace.line(format_args!("failure of {id}"));
+        if self.tasks.remove(&id).is_some() {
+            world.send(Way::FromTask(id), injected(self.attempt, id));
+        }
+    }
+
+    /// Something has arrived.
+    pub(super) fn happen(&mut self, world: &mut World<'_>, event: Event) -> Result<(), String> {
+        match event {
+            Event::ToMaster(input) => {
+                world.trace.line(format_args!("to master {}", name_of(&input)));
+                self.master.handle(world.now(), input);
+            }
+            Event::ToTask(attempt, task, command) => {
+                if attempt == self.attempt
+                    && let Some(running) = self.tasks.get(&task)
+                {
+                    running.mailbox.send(command);
+                }
+            }
+            Event::PrepareLocation(checkpoint) => {
+                self.folder.next_write(outcome(world, false));
+                let input = match self.folder.prepare_checkpoint(checkpoint) {
+                    Ok(()) => JobInput::LocationPrepared { checkpoint },
+                    Err(error) => JobInput::LocationFailed {
+                        checkpoint,
+                        message: error.into_error().report(),
+                    },
+                };
+                world.send(Way::Storage, Event::ToMaster(input));
+            }
+            Event::WriteSnapshot(pending) => self.write_snapshot(world, pending),
+            Event::WriteMetadata(checkpoint, record) => {
+                self.write_metadata(world, checkpoint, &record)?;
+            }
+            Event::Discard(paths) => {
+                for path in paths {
+                    world.trace.line(format_args!("discard {path}"));
+                    self.folder.delete(&path).map_err(|error| error.into_error().report())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_snapshot(&mut self, world: &mut World<'_>, pending: PendingSnapshot) {
+        let PendingSnapshot { checkpoint, task, attempt, metrics, .. } = pending;
+        let outcome = outcome(world, true);
+        world.trace.line(format_args!("snapshot {checkpoint} of {task}: {outcome:?}"));
+        self.folder.next_write(outcome);
+        let storage: Arc<dyn CheckpointStorage> = self.folder.clone();
+        let input = match pending.write(&storage, self.planned.inline_threshold) {
+            Ok(snapshot) => JobInput::Ack { attempt, checkpoint, task, snapshot, metrics },
+            Err(error) => JobInput::Decline {
+                attempt,
+                checkpoint,
+                task,
+                reason: DeclineReason::AsyncException,
+                message: error.report(),
+            },
+        };
+        self.folder.next_write(Outcome::Done);
+        world.send(Way::Storage, Event::ToMaster(input));
+    }
+
+    fn write_metadata(
+        &mut self,
+        world: &mut World<'_>,
+        checkpoint: CheckpointId,
+        record: &CompletedCheckpoint,
+    ) -> Result<(), String> {
+        let outcome = outcome(world, true);
+        world.trace.line(format_args!("record of checkpoint {checkpoint}: {outcome:?}"));
+        let bytes = metadata::encode(record).map_err(|error| error.report())?;
+        self.folder.next_write(outcome);
+        let written = self.folder.create_metadata(checkpoint, &bytes);
+        self.folder.next_write(Outcome::Done);
+        let path = format!("{}/{METADATA_FILE}", checkpoint_folder(checkpoint));
+        if self.folder.read(&path, None).is_ok_and(|found| found == bytes) {
+            world.ledger.completed(self.planned.spec.job, checkpoint);
+            self.must_be_readable(record)?;
+        }
+        let input = match written {
+            Ok(()) => JobInput::MetadataPersisted { checkpoint },
+            Err(StoreError::Failed(error)) => {
+                JobInput::MetadataFailed { checkpoint, message: error.report() }
+            }
+            Err(StoreError::Unknown(error)) => {
+                JobInput::MetadataUnknown { checkpoint, message: error.report() }
+            }
+        };
+        world.send(Way::Storage, Event::ToMaster(input));
+        Ok(())
+    }
+
+    /// A completed record names only what exists.
+    fn must_be_readable(&self, record: &CompletedCheckpoint) -> Result<(), String> {
+        for path in record.files() {
+            if self.folder.read(path, None).is_err() {
+                let checkpoint = record.checkpoint;
+                return Err(format!("checkpoint {checkpoint} is complete, but {path} is not there"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does everything that the master wants done. Says how the job ended, if it has.
+    pub(super) fn perform_effects(
+        &mut self,
+        world: &mut World<'_>,
+    ) -> Result<Option<(TerminalStatus, Option<String>)>, String> {
+        let mut end = None;
+        while let Some(effect) = self.master.poll_effect() {
+            match effect {
+                JobEffect::Deploy { attempt, restore } => {
+                    world.trace.line(format_args!("deploy attempt {attempt}"));
+                    self.deploy(world, attempt, restore.as_deref());
+                }
+                JobEffect::CancelTasks { attempt } => {
+                    let tasks: Vec<TaskId> = self.tasks.keys().copied().collect();
+                    tell(world, attempt, tasks, Command::Cancel);
+                    for task in std::mem::take(&mut self.missing) {
+                        let input = JobInput::TaskCanceled { attempt, task };
+                        world.send(Way::FromTask(task), Event::ToMaster(input));
+                    }
+                }
+                JobEffect::Checkpoint(effect) => perform_checkpoint(world, effect),
+                JobEffect::StatusChanged { from, to } => {
+                    world.trace.line(format_args!("from {from} to {to}"));
+                }
+                JobEffect::Ended { status, failure } => end = Some((status, failure)),
+            }
+        }
+        Ok(end)
+    }
+
+    fn deploy(
+        &mut self,
+        world: &mut World<'_>,
+        attempt: AttemptNumber,
+        restore: Option<&CompletedCheckpoint>,
+    ) {
+        self.attempt = attempt;
+        self.tasks.clear();
+        match self.try_deploy(world, attempt, restore) {
+            Ok(tasks) => self.tasks = tasks,
+            Err(error) => {
+                let failure =
+                    Failure { suppresses_restarts: true, ..Failure::new(error.report()) };
+                world.send(Way::Storage, Event::ToMaster(JobInput::GlobalFailure { failure }));
+                self.missing = self.planned.spec.tasks.iter().map(|task| task.info.id).collect();
+            }
+        }
+    }
+
+    fn try_deploy(
+        &self,
+        world: &World<'_>,
+        attempt: AttemptNumber,
+        restore: Option<&CompletedCheckpoint>,
+    ) -> Result<BTreeMap<TaskId, Running>> {
+        let planned = &self.planned;
+        let restored = match restore {
+            Some(record) => {
+                let assignment = assign_record(record, &planned.graph, false)?;
+                load_tasks(&planned.graph, &assignment, &*planned.storage)?
+            }
+            None => BTreeMap::new(),
+        };
+        let ids = planned.spec.tasks.iter().map(|task| task.info.id);
+        let flags: BTreeMap<TaskId, Arc<Flag>> =
+            ids.map(|id| (id, Arc::new(Flag(AtomicBool::new(true))))).collect();
+        let deployment = Deployment {
+            job: planned.spec.job,
+            attempt,
+            graph: &planned.graph,
+            program: &planned.program,
+            settings: &planned.settings,
+            clock: world.clock.clone(),
+            wakers: &|id| flags[&id].clone() as Arc<dyn Wake>,
+        };
+        let tasks = build_tasks(&deployment, restored)?.into_iter().map(|task| {
+            let (mailbox, woken) = (task.mailbox(), flags[&task.id()].clone());
+            (task.id(), Running { task, mailbox, woken, progress: Progress::More })
+        });
+        Ok(tasks.collect())
+    }
+}
+
+fn perform_checkpoint(world: &mut World<'_>, effect: Effect) {
+    match effect {
+        Effect::PrepareLocation { checkpoint } => {
+            world.send(Way::Storage, Event::PrepareLocation(checkpoint));
+        }
+        Effect::TriggerSources { attempt, barrier, tasks } => {
+            tell(world, attempt, tasks, Command::TriggerCheckpoint(barrier));
+        }
+        Effect::PersistMetadata { checkpoint, record } => {
+            let delay = world.storage_delay();
+            world.send_after(Way::Storage, delay, Event::WriteMetadata(checkpoint, record));
+        }
+        Effect::NotifyComplete { attempt, checkpoint, tasks } => {
+            tell(world, attempt, tasks, Command::NotifyComplete(checkpoint));
+        }
+        Effect::NotifyAborted { attempt, checkpoint, tasks } => {
+            tell(world, attempt, tasks, Command::NotifyAborted(checkpoint));
+        }
+        Effect::Discard { paths } => {
+            let delay = world.storage_delay();
+            world.send_after(Way::Storage, delay, Event::Discard(paths));
+        }
+        Effect::Completed { checkpoint, .. } => {
+            world.trace.line(format_args!("completed {checkpoint}"));
+        }
+        Effect::Failed { checkpoint, reason, .. } => {
+            world.trace.line(format_args!("failed {checkpoint}: {reason}"));
+        }
+        Effect::FailJob { .. } | Effect::Answer { .. } => {}
+    }
+}
+
+fn tell(world: &mut World<'_>, attempt: AttemptNumber, tasks: Vec<TaskId>, command: Command) {
+    for task in tasks {
+        world.send(Way::ToTask(task), Event::ToTask(attempt, task, command));
+    }
+}
+
+/// What the world does to a write. Only what can be repeated may stay unknown.
+fn outcome(world: &mut World<'_>, may_be_unknown: bool) -> Outcome {
+    let (failed, unknown) = (world.scenario.store_failed, world.scenario.store_unknown);
+    if world.store.permille(failed) {
+        Outcome::Failed
+    } else if may_be_unknown && world.store.permille(unknown) {
+        *world.store.choose(&[Outcome::DoneUnknown, Outcome::LostUnknown])
+    } else {
+        Outcome::Done
+    }
+}
+
+/// The name of an input, for the trace: without the bytes that it may carry.
+fn name_of(input: &JobInput) -> String {
+    let text = format!("{input:?}");
+    text.split([' ', '{']).next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,91 @@
+//! What a seed stands for: a job, its configuration, and how much goes wrong.
+
+use std::time::Duration;
+
+use flott_core::Result;
+use flott_core::config::options::{self, CheckpointingMode, Interval, Positive};
+use flott_core::config::{Configuration, MemorySize};
+
+use crate::rng::Rng;
+
+/// Everything about a run that is drawn before it begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    /// How many splits each of the two sources has, and records each split.
+    pub(crate) splits: [u32; 2],
+    pub(crate) records: u64,
+    pub(crate) keys: u32,
+    /// How many subtasks sources, the keyed operator, and the sink have.
+    pub(crate) parallelism: [u32; 3],
+    /// Whether the sink is chained to the keyed operator, if it can be.
+    pub(crate) chaining: bool,
+    /// Whether a stage between sources and keyed operator breaks the order of records.
+    pub(crate) detour: bool,
+    pub(crate) batch_records: usize,
+    pub(crate) channel_bytes: u64,
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) max_concurrent: u32,
+    pub(crate) inline_threshold: u64,
+    /// How many times a task fails, and the whole process is killed.
+    pub(crate) task_failures: u64,
+    pub(crate) kills: u64,
+    /// How often storage fails, leaves it open, or is slow, out of a thousand writes.
+    pub(crate) store_failed: u64,
+    pub(crate) store_unknown: u64,
+    pub(crate) store_slow: u64,
+    /// How long a message takes at most, in microseconds.
+    pub(crate) latency_micros: u64,
+}
+
+impl Scenario {
+    pub(crate) fn draw(seed: u64) -> Self {
+        let mut rng = Rng::new(seed, 1);
+        let rng = &mut rng;
+        let faulty = rng.permille(850);
+        let mut rate = |limit: u64| if faulty && rng.permille(600) { rng.below(limit) } else { 0 };
+        let (store_failed, store_unknown, store_slow) = (rate(200), rate(300), rate(300));
+        Self {
+            splits: [1 + rng.below(3) as u32, rng.below(3) as u32],
+            records: 10 + rng.below(60),
+            keys: 1 + rng.below(12) as u32,
+            parallelism: [
+                1 + rng.below(3) as u32,
+                1 + rng.below(3) as u32,
+                1 + rng.below(2) as u32,
+            ],
+            chaining: rng.permille(600),
+            detour: rng.permille(400),
+            batch_records: 1 + rng.below(8) as usize,
+            channel_bytes: *rng.choose(&[1, 64, 512, 4096]),
+            interval: Duration::from_millis(10 + rng.below(20)),
+            timeout: Duration::from_millis(*rng.choose(&[20, 60, 400])),
+            max_concurrent: 1 + rng.below(3) as u32,
+            inline_threshold: *rng.choose(&[0, 64, 20_480]),
+            task_failures: if faulty { rng.below(4) } else { 0 },
+            kills: if faulty { rng.below(3) } else { 0 },
+            store_failed,
+            store_unknown,
+            store_slow,
+            latency_micros: *rng.choose(&[1, 500, 4000]),
+        }
+    }
+
+    /// The job's configuration.
+    pub(crate) fn configuration(&self) -> Result<Configuration> {
+        let mut config = Configuration::new();
+        config.set(&options::CHECKPOINT_INTERVAL, Some(Interval(self.interval)))?;
+        config.set(&options::CHECKPOINTING_MODE, CheckpointingMode::ExactlyOnce)?;
+        config.set(&options::CHECKPOINT_TIMEOUT, self.timeout)?;
+        config.set(&options::MAX_CONCURRENT, Positive(self.max_concurrent))?;
+        config.set(&options::TOLERABLE_FAILED, 1000)?;
+        config.set(&options::DATA_INLINE_THRESHOLD, MemorySize(self.inline_threshold))?;
+        config.set(&options::CHANNEL_BYTES, MemorySize(self.channel_bytes))?;
+        config.set(&options::OPERATOR_CHAINING, self.chaining)?;
+        config.set(&options::RESTART_STRATEGY, Some(options::RestartStrategyKind::FixedDelay))?;
+        config.set(&options::FIXED_DELAY_ATTEMPTS, 1000)?;
+        config.set(&options::FIXED_DELAY_DELAY, Duration::from_millis(5))?;
+        config.set(&options::MAX_PARALLELISM, Some(Positive(16)))?;
+        Ok(config)
+    }
+}

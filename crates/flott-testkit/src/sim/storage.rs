@@ -1,0 +1,94 @@
+//! The simulated disk, and how writes to it can go wrong.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flott_checkpoint::MemoryStorage;
+use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE, StoreError, checkpoint_folder};
+use flott_core::{CheckpointId, Error, ErrorKind};
+
+/// What happens to the next write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is done, and that is known.
+    #[default]
+    Done,
+    /// It is not done, and that is known.
+    Failed,
+    /// It is done, but the answer is lost.
+    DoneUnknown,
+    /// It is not done, and the answer is lost.
+    LostUnknown,
+}
+
+/// The folder of one job on a disk that all jobs share.
+pub(crate) struct JobFolder {
+    disk: Arc<MemoryStorage>,
+    folder: String,
+    next: Mutex<Outcome>,
+}
+
+impl JobFolder {
+    pub(crate) fn new(disk: Arc<MemoryStorage>, folder: String) -> Self {
+        Self { disk, folder, next: Mutex::default() }
+    }
+
+    /// Decides about the next write.
+    pub(crate) fn next_write(&self, outcome: Outcome) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
+    }
+
+    fn absolute(&self, path: &str) -> String {
+        if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", self.folder) }
+    }
+
+    /// Writes as was decided.
+    fn write_with(
+        &self,
+        write: impl FnOnce() -> Result<bool, StoreError>,
+    ) -> Result<bool, StoreError> {
+        let outcome = std::mem::take(&mut *self.next.lock().unwrap_or_else(PoisonError::into_inner));
+        let error = || Error::new(ErrorKind::Io, "the simulated disk says no");
+        match outcome {
+            Outcome::Done => write(),
+            Outcome::Failed => Err(StoreError::Failed(error())),
+            Outcome::DoneUnknown => write().and(Err(StoreError::Unknown(error()))),
+            Outcome::LostUnknown => Err(StoreError::Unknown(error())),
+        }
+    }
+}
+
+impl CheckpointStorage for JobFolder {
+    fn prepare(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn prepare_checkpoint(&self, _: CheckpointId) -> Result<(), StoreError> {
+        self.write_with(|| Ok(true)).map(drop)
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) -> Result<bool, StoreError> {
+        self.write_with(|| self.disk.write(&self.absolute(path), bytes))
+    }
+
+    fn create_metadata(&self, checkpoint: CheckpointId, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.absolute(&format!("{}/{METADATA_FILE}", checkpoint_folder(checkpoint)));
+        let written = self.write_with(|| match self.disk.read(&path, None) {
+            Ok(found) if found == bytes => Ok(true),
+            Ok(_) => Err(StoreError::Failed(Error::new(ErrorKind::Io, "another record is there"))),
+            Err(_) => self.disk.write(&path, bytes),
+        });
+        written.map(drop)
+    }
+
+    fn read(&self, path: &str, range: Option<(u64, u64)>) -> Result<Vec<u8>, StoreError> {
+        self.disk.read(&self.absolute(path), range)
+    }
+
+    fn delete(&self, path: &str) -> Result<(), StoreError> {
+        self.disk.delete(&self.absolute(path))
+    }
+
+    fn location(&self, checkpoint: CheckpointId) -> String {
+        self.absolute(&checkpoint_folder(checkpoint))
+    }
+}

@@ -1,0 +1,303 @@
+//! The simulated world: one thread, one clock, one seed. It runs the same machines as production
+//! (job master, coordinator, tasks), and is as unkind to them as the scenario says.
+//!
+//! Everything that takes time in the world is an event: messages, writes to storage. In between,
+//! any task that has something to do may be stepped: the seed chooses. A step takes time, too.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flott_checkpoint::storage::METADATA_FILE;
+use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, TerminalStatus, metadata};
+use flott_control::{Failure, JobInput};
+use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, TaskId};
+use flott_core::config::Configuration;
+use flott_runtime::{Clock, Command, PendingSnapshot, Program, TaskEvent};
+
+use super::clock::SimClock;
+use super::ledger::Ledger;
+use super::process::Process;
+use super::scenario::Scenario;
+use super::trace::Trace;
+use crate::rng::Rng;
+
+/// A run that takes more turns than this hangs.
+const TURNS_MAX: u64 = 300_000;
+
+/// How often a task fails, or the process is killed, out of a thousand turns, as long as the
+/// scenario has some left.
+const TASK_FAILURE_PERMILLE: u64 = 6;
+const KILL_PERMILLE: u64 = 3;
+
+/// What is on its way.
+pub(super) enum Event {
+    ToMaster(JobInput),
+    ToTask(AttemptNumber, TaskId, Command),
+    PrepareLocation(CheckpointId),
+    WriteSnapshot(PendingSnapshot),
+    WriteMetadata(CheckpointId, Arc<CompletedCheckpoint>),
+    Discard(Vec<String>),
+}
+
+/// Messages on one way do not overtake each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Way {
+    FromTask(TaskId),
+    ToTask(TaskId),
+    /// Storage answers in any order.
+    Storage,
+}
+
+/// Everything that survives a crash of the process, and the randomness.
+pub(super) struct World<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) program: Arc<Program>,
+    pub(super) config: Configuration,
+    pub(super) ledger: Ledger,
+    pub(super) clock: Arc<SimClock>,
+    /// Everything that was ever written, by every run of the process.
+    pub(super) disk: Arc<MemoryStorage>,
+    pub(super) trace: Trace,
+    pub(super) schedule: Rng,
+    pub(super) store: Rng,
+    network: Rng,
+    faults: Rng,
+    events: BTreeMap<(MonoTime, u64), Event>,
+    event_number: u64,
+    ways: BTreeMap<Way, MonoTime>,
+    task_failures_left: u64,
+    kills_left: u64,
+    /// How many times the process was started.
+    runs: u64,
+    /// What the process that runs now was started from.
+    start_point: Option<(JobId, CheckpointId)>,
+}
+
+/// What a run that went well has to tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The hash of everything that happened.
+    pub trace: u64,
+    /// Tasks that were made to fail.
+    pub task_failures: u64,
+    /// Crashes of the process.
+    pub kills: u64,
+    /// Checkpoints that were completed.
+    pub checkpoints: u64,
+    /// Transactions that were committed.
+    pub transactions: u64,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(
+        seed: u64,
+        scenario: &'a Scenario,
+        program: Arc<Program>,
+        config: Configuration,
+        ledger: Ledger,
+        print: bool,
+    ) -> Self {
+        Self {
+            scenario,
+            program,
+            config,
+            ledger,
+            clock: Arc::default(),
+            disk: Arc::new(MemoryStorage::new()),
+            trace: Trace::new(print),
+            schedule: Rng::new(seed, 2),
+            store: Rng::new(seed, 3),
+            network: Rng::new(seed, 4),
+            faults: Rng::new(seed, 5),
+            events: BTreeMap::new(),
+            event_number: 0,
+            ways: BTreeMap::new(),
+            task_failures_left: scenario.task_failures,
+            kills_left: scenario.kills,
+            runs: 0,
+            start_point: None,
+        }
+    }
+
+    /// Runs the job to its end, however often the process dies.
+    pub(super) fn run(&mut self) -> Result<Report, String> {
+        let mut process = self.start()?;
+        for _ in 0..TURNS_MAX {
+            if let Some((status, failure)) = process.perform_effects(self)? {
+                if status != TerminalStatus::Finished {
+                    return Err(format!("the job ended {status:?}: {}", failure.unwrap_or_default()));
+                }
+                return Ok(self.report());
+            }
+            if self.kills_left > 0 && self.faults.permille(KILL_PERMILLE) {
+                self.kills_left -= 1;
+                process = self.crash(process)?;
+                continue;
+            }
+            self.turn(&mut process)?;
+        }
+        Err(format!("the job hangs: {}", process.describe()))
+    }
+
+    /// One thing happens.
+    fn turn(&mut self, process: &mut Process) -> Result<(), String> {
+        let now = self.clock.now();
+        let ready = process.ready_tasks(now.wall);
+        let due = self.events.first_key_value().is_some_and(|((at, _), _)| *at <= now.mono);
+        let timeout = process.timeout().is_some_and(|at| at <= now.mono);
+        let choices = ready.len() + usize::from(due) + usize::from(timeout);
+        if choices == 0 {
+            return self.sleep(process);
+        }
+        let choice = self.schedule.below(choices as u64) as usize;
+        if let Some(task) = ready.get(choice) {
+            self.clock.advance(Duration::from_micros(self.schedule.below(400)));
+            if self.task_failures_left > 0 && self.faults.permille(TASK_FAILURE_PERMILLE) {
+                self.task_failures_left -= 1;
+                process.fail_task(self, *task);
+                return Ok(());
+            }
+            return process.step(self, *task);
+        }
+        if choice == ready.len() && due {
+            if let Some((_, event)) = self.events.pop_first() {
+                process.happen(self, event)?;
+            }
+            return Ok(());
+        }
+        process.handle_timeout(now);
+        Ok(())
+    }
+
+    /// Nothing can be done now: time passes until something can.
+    fn sleep(&mut self, process: &Process) -> Result<(), String> {
+        let event = self.events.first_key_value().map(|((at, _), _)| *at);
+        let times = [event, process.timeout(), process.next_task_time()];
+        let Some(next) = times.into_iter().flatten().min() else {
+            return Err(format!("nothing will ever happen again: {}", process.describe()));
+        };
+        self.clock.advance_to(next);
+        Ok(())
+    }
+
+    /// Sends something on its way.
+    pub(super) fn send(&mut self, way: Way, event: Event) {
+        let latency = self.network.below(self.scenario.latency_micros + 1);
+        self.send_after(way, Duration::from_micros(latency), event);
+    }
+
+    pub(super) fn send_after(&mut self, way: Way, delay: Duration, event: Event) {
+        let mut at = self.clock.now().mono.plus(delay);
+        if way != Way::Storage {
+            let newest = self.ways.entry(way).or_default();
+            at = at.max(*newest);
+            *newest = at;
+        }
+        self.event_number += 1;
+        self.events.insert((at, self.event_number), event);
+    }
+
+    /// How long storage takes.
+    pub(super) fn storage_delay(&mut self) -> Duration {
+        let slow = self.store.permille(self.scenario.store_slow);
+        let limit = if slow { self.scenario.timeout.as_micros() as u64 * 2 } else { 2_000 };
+        Duration::from_micros(self.store.below(limit))
+    }
+
+    /// Starts the process from the newest checkpoint that there is.
+    fn start(&mut self) -> Result<Process, String> {
+        self.runs += 1;
+        let restored = self.newest_checkpoint()?;
+        let job = JobId::from_u128(u128::from(self.runs));
+        let from = restored.as_ref().map(|record| record.checkpoint);
+        self.trace.line(format_args!("start of run {} from checkpoint {from:?}", self.runs));
+        Process::start(self, job, restored).map_err(|error| error.report())
+    }
+
+    /// What `-s` would be given: the newest record of the last run, or what that was started from.
+    /// A record that exists must be whole.
+    fn newest_checkpoint(&mut self) -> Result<Option<CompletedCheckpoint>, String> {
+        let last = JobId::from_u128(u128::from(self.runs - 1));
+        let folder = format!("/{last}/chk-");
+        let paths = self.disk.paths();
+        let ids = paths.iter().filter_map(|path| {
+            let number = path.strip_prefix(&folder)?.strip_suffix(METADATA_FILE)?;
+            number.strip_suffix('/')?.parse().ok().map(CheckpointId)
+        });
+        if let Some(newest) = ids.max() {
+            if self.start_point.is_some_and(|(_, before)| before >= newest) {
+                return Err(format!("checkpoint {newest} is not newer than {:?}", self.start_point));
+            }
+            self.start_point = Some((last, newest));
+        }
+        let Some((job, checkpoint)) = self.start_point else { return Ok(None) };
+        let path = format!("/{job}/chk-{checkpoint}/{METADATA_FILE}");
+        let bytes = flott_checkpoint::storage::CheckpointStorage::read(&*self.disk, &path, None);
+        let bytes = bytes.map_err(|error| error.into_error().report())?;
+        let record = metadata::decode(&bytes, &path).map_err(|error| error.report())?;
+        Ok(Some(record.rebased(&format!("/{job}"))))
+    }
+
+    /// The process dies. What it was writing may or may not get through.
+    fn crash(&mut self, mut process: Process) -> Result<Process, String> {
+        self.trace.line(format_args!("crash"));
+        for (_, event) in std::mem::take(&mut self.events) {
+            let is_write = matches!(
+                event,
+                Event::WriteSnapshot(_) | Event::WriteMetadata(..) | Event::Discard(_)
+            );
+            if is_write && self.faults.permille(500) {
+                process.happen(self, event)?;
+            }
+        }
+        self.events.clear();
+        self.ways.clear();
+        drop(process);
+        self.start()
+    }
+
+    pub(super) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            trace: self.trace.hash(),
+            task_failures: self.scenario.task_failures - self.task_failures_left,
+            kills: self.scenario.kills - self.kills_left,
+            checkpoints: self.ledger.checkpoints(),
+            transactions: self.ledger.transactions(),
+        }
+    }
+}
+
+/// What a task says, as the master hears it; a snapshot is written first.
+pub(super) fn message(
+    attempt: AttemptNumber,
+    task: TaskId,
+    event: TaskEvent,
+) -> Result<Event, String> {
+    Ok(Event::ToMaster(match event {
+        TaskEvent::Running => JobInput::TaskRunning { attempt, task },
+        TaskEvent::EndOfData => JobInput::EndOfData { attempt, task },
+        TaskEvent::Finished => JobInput::TaskFinished { attempt, task },
+        TaskEvent::Canceled => JobInput::TaskCanceled { attempt, task },
+        TaskEvent::Declined(checkpoint) => JobInput::Decline {
+            attempt,
+            checkpoint,
+            task,
+            reason: flott_checkpoint::DeclineReason::Subsumed,
+            message: "a newer barrier arrived first".into(),
+        },
+        TaskEvent::Snapshot(pending) => return Ok(Event::WriteSnapshot(pending)),
+        // No task fails by itself here: whatever it says is a finding.
+        TaskEvent::Failed { error, .. } => return Err(error.report()),
+    }))
+}
+
+/// The failure of a task that was chosen to fail.
+pub(super) fn injected(attempt: AttemptNumber, task: TaskId) -> Event {
+    let failure = Failure::new("the simulator made it fail");
+    Event::ToMaster(JobInput::TaskFailed { attempt, task, failure })
+}

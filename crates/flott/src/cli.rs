@@ -1,0 +1,157 @@
+//! The command line of a job binary:
+//! `BINARY [-D key=value]… [-s PATH] [-n] [-p N] JOB [job arguments]`.
+//!
+//! Exit codes: 0 if the job finished or was cancelled, 1 for every failure.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command};
+use flott_cluster::EmbeddedCluster;
+use flott_core::config::{Configuration, Origin, options};
+use flott_core::{Error, Result};
+use flott_datastream::StreamExecutionEnvironment;
+
+/// A job of a binary.
+pub struct Job {
+    name: &'static str,
+    command: Box<dyn Fn(Command) -> Command>,
+    build: Box<dyn Fn(&StreamExecutionEnvironment, &ArgMatches) -> Result<()>>,
+}
+
+impl Job {
+    /// The job that `function` builds. `path` is its name, perhaps with modules before it.
+    pub fn new<A: Args + 'static>(
+        path: &'static str,
+        function: impl Fn(&StreamExecutionEnvironment, A) -> Result<()> + 'static,
+    ) -> Self {
+        let name = path.rsplit("::").next().unwrap_or(path).trim();
+        Self {
+            name,
+            command: Box::new(A::augment_args),
+            build: Box::new(move |env, matches| {
+                let args = A::from_arg_matches(matches)
+                    .map_err(|e| Error::invalid(format!("arguments of the job {name}: {e}")))?;
+                function(env, args)
+            }),
+        }
+    }
+}
+
+/// Runs the job that the process's arguments name.
+pub fn main(jobs: &[Job]) -> ExitCode {
+    start_logging();
+    match run(jobs, std::env::args_os()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let report = error.report();
+            let _ = writeln!(io::stderr(), "\nThe job failed: {report}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the job that `arguments` name; the first is the program's name. Help and usage errors end
+/// the process, as is the custom.
+///
+/// # Errors
+/// If an option, the program or the job fails.
+pub fn run(jobs: &[Job], arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
+    let matches = command(jobs).get_matches_from(arguments);
+    let Some((name, job_matches)) = matches.subcommand() else {
+        return Err(Error::invalid("no job was named"));
+    };
+    let job = jobs.iter().find(|job| job.name == name);
+    let job = job.ok_or_else(|| Error::invalid(format!("there is no job {name}")))?;
+
+    let cluster = EmbeddedCluster::new();
+    let cancel = cluster.cancel_handle();
+    // Only one handler can be set in a process; a second job in it is cancelled by the first's.
+    let _ = ctrlc::set_handler(move || cancel.cancel());
+    let config = configuration(&matches)?;
+    let env = StreamExecutionEnvironment::new(config, Arc::new(cluster));
+    (job.build)(&env, job_matches)?;
+    if env.has_program() {
+        env.execute(name)?;
+    }
+    Ok(())
+}
+
+fn command(jobs: &[Job]) -> Command {
+    let command = Command::new(env!("CARGO_PKG_NAME"))
+        .about("Runs one of the jobs of this binary in this process")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand_value_name("JOB")
+        .subcommand_help_heading("Jobs")
+        .arg(
+            Arg::new("property")
+                .short('D')
+                .value_name("KEY=VALUE")
+                .action(ArgAction::Append)
+                .help("Sets an option"),
+        )
+        .arg(
+            Arg::new("from-savepoint")
+                .short('s')
+                .long("fromSavepoint")
+                .value_name("PATH")
+                .help("Starts from this checkpoint: a chk-N folder"),
+        )
+        .arg(
+            Arg::new("allow-non-restored")
+                .short('n')
+                .long("allowNonRestoredState")
+                .action(ArgAction::SetTrue)
+                .help("Leaves out state that no operator of the program asks for"),
+        )
+        .arg(
+            Arg::new("parallelism")
+                .short('p')
+                .long("parallelism")
+                .value_name("N")
+                .help("How many subtasks operators have that do not say otherwise"),
+        );
+    jobs.iter().fold(command, |command, job| {
+        command.subcommand((job.command)(Command::new(job.name)))
+    })
+}
+
+fn configuration(matches: &ArgMatches) -> Result<Configuration> {
+    let mut config = Configuration::new();
+    let mut set = |key: &str, value: &str| config.set_text(key, value, Origin::CommandLine);
+    for property in matches.get_many::<String>("property").into_iter().flatten() {
+        let (key, value) = property.split_once('=').ok_or_else(|| {
+            Error::invalid(format!("-D {property}: expected key=value"))
+        })?;
+        set(key.trim(), value.trim())?;
+    }
+    if let Some(path) = matches.get_one::<String>("from-savepoint") {
+        set("execution.state-recovery.path", path)?;
+    }
+    if matches.get_flag("allow-non-restored") {
+        set("execution.state-recovery.ignore-unclaimed-state", "true")?;
+    }
+    if let Some(parallelism) = matches.get_one::<String>("parallelism") {
+        set("parallelism.default", parallelism)
+            .map_err(|error| error.context(format!("-p {parallelism}")))?;
+    }
+    // Read once here, so that a bad value is reported before anything starts.
+    config.get(&options::PARALLELISM)?;
+    Ok(config)
+}
+
+/// Logs to stderr; `FLOTT_LOG` is the level: error, warn, info (the default), debug or trace.
+fn start_logging() {
+    let level = std::env::var("FLOTT_LOG").ok().and_then(|level| level.parse().ok());
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .with_max_level(level.unwrap_or(tracing::Level::INFO))
+        .finish();
+    // A program that has set up its own logging keeps it.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}

@@ -1,0 +1,166 @@
+//! Who may use whom: the table of crates. Adding an edge is a design change; it is made here, with
+//! its reason.
+
+use MayUse::{Anything, Only};
+
+/// A crate of the workspace.
+pub(super) struct Room {
+    pub(super) name: &'static str,
+    /// A quiet crate has no sockets, no runtime and no clock: it lacks the dependencies.
+    pub(super) quiet: bool,
+    pub(super) may_use: MayUse,
+    /// Why these and no others.
+    pub(super) reason: &'static str,
+}
+
+/// The crates of the workspace that a room may depend on.
+pub(super) enum MayUse {
+    Only(&'static [&'static str]),
+    Anything,
+}
+
+/// What quiet crates may use from outside.
+pub(super) const QUIET_DEPENDENCIES: [&str; 3] = ["crc32c", "postcard", "serde"];
+
+/// What must not be anywhere below a quiet crate: runtimes, sockets, clocks, randomness, logging.
+pub(super) const LOUD_DEPENDENCIES: &[&str] = &[
+    "async-std",
+    "chrono",
+    "crossbeam-channel",
+    "fastrand",
+    "futures",
+    "getrandom",
+    "hyper",
+    "jiff",
+    "libc",
+    "log",
+    "mio",
+    "nix",
+    "object_store",
+    "parking_lot",
+    "quanta",
+    "rand",
+    "rand_core",
+    "rayon",
+    "reqwest",
+    "rustix",
+    "smol",
+    "socket2",
+    "tempfile",
+    "time",
+    "tokio",
+    "tonic",
+    "tracing",
+    "uuid",
+    "windows-sys",
+];
+
+pub(super) const ROOMS: &[Room] = &[
+    Room {
+        name: "flott-core",
+        quiet: true,
+        may_use: Only(&[]),
+        reason: "it holds the words that all others share, so it knows none of them",
+    },
+    Room {
+        name: "flott-plan",
+        quiet: true,
+        may_use: Only(&["flott-core"]),
+        reason: "a plan is names and settings, without operators, state or machines",
+    },
+    Room {
+        name: "flott-checkpoint",
+        quiet: true,
+        may_use: Only(&["flott-core"]),
+        reason: "when the past is safe is decided without knowing what a task or a backend does",
+    },
+    Room {
+        name: "flott-state",
+        quiet: true,
+        may_use: Only(&["flott-core", "flott-checkpoint"]),
+        reason: "a snapshot is handed over in the checkpoint's words",
+    },
+    Room {
+        name: "flott-runtime",
+        quiet: true,
+        may_use: Only(&["flott-core", "flott-plan", "flott-checkpoint", "flott-state"]),
+        reason: "a task runs a piece of the plan and snapshots its state; it knows no operator",
+    },
+    Room {
+        name: "flott-control",
+        quiet: true,
+        may_use: Only(&["flott-core", "flott-plan", "flott-checkpoint"]),
+        reason: "who runs where is decided without running anything",
+    },
+    Room {
+        name: "flott-datastream",
+        quiet: true,
+        may_use: Only(&[
+            "flott-core",
+            "flott-plan",
+            "flott-checkpoint",
+            "flott-state",
+            "flott-runtime",
+        ]),
+        reason: "a verb adds to the plan and brings its operator; it does not know who runs it",
+    },
+    Room {
+        name: "flott-cluster",
+        quiet: false,
+        may_use: Only(&[
+            "flott-core",
+            "flott-plan",
+            "flott-checkpoint",
+            "flott-state",
+            "flott-runtime",
+            "flott-control",
+            "flott-datastream",
+        ]),
+        reason: "it performs what the quiet crates decide",
+    },
+    Room {
+        name: "flott-connectors",
+        quiet: false,
+        may_use: Only(&[
+            "flott-core",
+            "flott-checkpoint",
+            "flott-state",
+            "flott-runtime",
+            "flott-datastream",
+        ]),
+        reason: "sources and sinks are operators with I/O; which cluster runs them is not theirs",
+    },
+    Room {
+        name: "flott",
+        quiet: false,
+        may_use: Only(&[
+            "flott-core",
+            "flott-plan",
+            "flott-state",
+            "flott-runtime",
+            "flott-datastream",
+            "flott-cluster",
+            "flott-connectors",
+        ]),
+        reason: "the door for users opens to what a program names, and to the embedded cluster",
+    },
+    Room { name: "flott-testkit", quiet: false, may_use: Anything, reason: "it tests all of them" },
+    Room {
+        name: "flott-examples",
+        quiet: false,
+        may_use: Only(&["flott"]),
+        reason: "an example shows what a user has in hand",
+    },
+    Room {
+        name: "flott-benches",
+        quiet: false,
+        may_use: Anything,
+        reason: "it measures all of them",
+    },
+    Room {
+        name: "xtask",
+        quiet: false,
+        may_use: Only(&[]),
+        reason: "it must build when nothing else does",
+    },
+];
