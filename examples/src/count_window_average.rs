@@ -34,13 +34,13 @@ pub(crate) fn count_window_average(
 /// Remembers count and sum, for ten seconds since the last value.
 #[derive(Clone, Default)]
 struct Average {
-    sum: Option<ValueState<(i64, i64)>>,
+    sum: ValueState<(i64, i64)>,
 }
 
 impl KeyedProcessFunction<String, (String, i64), (String, i64)> for Average {
     fn open(&mut self, context: &mut KeyedContext<'_, String>) -> flott::Result<()> {
         let ttl = StateTtlConfig::new(seconds(10));
-        self.sum = Some(context.value_state(ValueStateDescriptor::new("average").ttl(ttl))?);
+        self.sum = context.value_state(ValueStateDescriptor::new("average").ttl(ttl))?;
         Ok(())
     }
 
@@ -50,12 +50,11 @@ impl KeyedProcessFunction<String, (String, i64), (String, i64)> for Average {
         context: &mut KeyedContext<'_, String>,
         out: &mut Collector<(String, i64)>,
     ) -> flott::Result<()> {
-        let Some(state) = self.sum else { return Ok(()) };
-        let (count, sum) = state.get(context)?.copied().unwrap_or((0, 0));
+        let (count, sum) = self.sum.get(context)?.copied().unwrap_or((0, 0));
         if count + 1 < 2 {
-            return state.update(context, (count + 1, sum + value));
+            return self.sum.update(context, (count + 1, sum + value));
         }
         out.collect((key, (sum + value) / (count + 1)));
-        state.clear(context)
+        self.sum.clear(context)
     }
 }

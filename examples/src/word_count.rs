@@ -26,12 +26,12 @@ pub(crate) fn word_count(env: &StreamExecutionEnvironment, args: WordCountArgs) 
 /// Counts, and tells when the text has ended: the end of input is the end of event time.
 #[derive(Clone, Default)]
 struct FinalCount {
-    count: Option<ValueState<u64>>,
+    count: ValueState<u64>,
 }
 
 impl KeyedProcessFunction<String, (String, u64), (String, u64)> for FinalCount {
     fn open(&mut self, context: &mut KeyedContext<'_, String>) -> flott::Result<()> {
-        self.count = Some(context.value_state(ValueStateDescriptor::new("count"))?);
+        self.count = context.value_state(ValueStateDescriptor::new("count"))?;
         Ok(())
     }
 
@@ -41,9 +41,8 @@ impl KeyedProcessFunction<String, (String, u64), (String, u64)> for FinalCount {
         context: &mut KeyedContext<'_, String>,
         _: &mut Collector<(String, u64)>,
     ) -> flott::Result<()> {
-        let Some(state) = self.count else { return Ok(()) };
         context.register_event_time_timer(Timestamp::MAX)?;
-        *state.get_or_insert_with(context, || 0)? += one;
+        *self.count.get_or_insert_with(context, || 0)? += one;
         Ok(())
     }
 
@@ -53,9 +52,8 @@ impl KeyedProcessFunction<String, (String, u64), (String, u64)> for FinalCount {
         context: &mut KeyedContext<'_, String>,
         out: &mut Collector<(String, u64)>,
     ) -> flott::Result<()> {
-        let Some(state) = self.count else { return Ok(()) };
         let word = context.current_key()?.clone();
-        let count = state.get(context)?.copied().unwrap_or_default();
+        let count = self.count.get(context)?.copied().unwrap_or_default();
         out.collect((word, count));
         Ok(())
     }

@@ -23,7 +23,6 @@ mod tasks;
 use std::collections::{BTreeMap, VecDeque};
 
 use flott_checkpoint::{Coordinator, TerminalStatus};
-use flott_core::mutant::Mutant;
 use flott_core::{AttemptNumber, MonoTime, Now, TaskId, WallTime};
 
 use crate::exception::{ExceptionHistory, Failure};
@@ -303,7 +302,7 @@ impl JobMaster {
     }
 
     fn is_current(&self, attempt: AttemptNumber) -> bool {
-        attempt == self.attempt || Mutant::AcceptStaleAttempt.is_on()
+        attempt == self.attempt
     }
 
     /// Takes every step that can be taken without anything new from outside.

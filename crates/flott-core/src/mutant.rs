@@ -11,8 +11,6 @@ pub enum Mutant {
     ReadPastBarrier,
     /// A source emits between its snapshot and its barrier (FLINK-2098).
     EmitBetweenSnapshotAndBarrier,
-    /// A gate takes a cancelled barrier for one that is still to come (FLINK-4975).
-    IgnoreCancelBarrier,
     /// Restored state goes to the wrong subtask (FLINK-16576).
     RestoreWrongSubtask,
     /// Two operators of one chain share one place for their state (FLINK-12296).
@@ -40,20 +38,15 @@ pub enum Mutant {
     MixTimerKinds,
     /// The end of data runs `finish` again after a restore (FLINK-25920, FLINK-24161).
     FinishTwice,
-    /// The end of data overtakes records that are still buffered (FLINK-38614).
-    EndOvertakesRecords,
     /// A watermark is the maximum of the inputs, not the minimum (FLINK-25199).
     WatermarkMaximum,
-    /// Messages of an earlier attempt are accepted (FLINK-12863).
-    AcceptStaleAttempt,
 }
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 16] = [
         Self::ReadPastBarrier,
         Self::EmitBetweenSnapshotAndBarrier,
-        Self::IgnoreCancelBarrier,
         Self::RestoreWrongSubtask,
         Self::ChainSharesState,
         Self::ReuseCheckpointIds,
@@ -67,9 +60,7 @@ impl Mutant {
         Self::LoseTimersOnRestore,
         Self::MixTimerKinds,
         Self::FinishTwice,
-        Self::EndOvertakesRecords,
         Self::WatermarkMaximum,
-        Self::AcceptStaleAttempt,
     ];
 
     /// Whether this thread runs with the bug.

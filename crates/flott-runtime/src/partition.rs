@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flott_core::element::Control;
-use flott_core::mutant::Mutant;
 use flott_core::{Error, ErrorKind, MaxParallelism, MonoTime, Result};
 use serde::Serialize;
 
@@ -74,10 +73,7 @@ impl<T: Serialize> Output<T> {
     }
 
     fn control(&mut self, control: Control) {
-        let overtakes = control == Control::EndOfData && Mutant::EndOvertakesRecords.is_on();
-        if !overtakes {
-            self.flush();
-        }
+        self.flush();
         self.senders.iter().for_each(|sender| sender.send_control(control));
     }
 }

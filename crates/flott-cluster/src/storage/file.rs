@@ -114,7 +114,7 @@ impl CheckpointStorage for FileStorage {
     fn delete(&self, path: &str) -> Result<(), StoreError> {
         let path = self.path(path)?;
         let result = match fs::symlink_metadata(&path) {
-            Ok(meta) if meta.is_dir() => fs::remove_dir_all(&path),
+            Ok(meta) if meta.is_dir() => delete_folder(&path),
             Ok(_) => fs::remove_file(&path),
             Err(e) => Err(e),
         };
@@ -143,6 +143,16 @@ fn read(path: &Path, range: Option<(u64, u64)>) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
     file.read_exact(&mut bytes)?;
     Ok(bytes)
+}
+
+/// The record goes first: whoever finds one must find its files, too.
+fn delete_folder(folder: &Path) -> io::Result<()> {
+    match fs::remove_file(folder.join(METADATA_FILE)) {
+        Ok(()) => sync_folder(folder)?,
+        Err(e) if e.kind() == IoErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    fs::remove_dir_all(folder)
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {

@@ -67,7 +67,7 @@ fn list_glob(pattern: &str) -> Result<BTreeSet<String>> {
     for path in matches {
         let path = path.map_err(|error| {
             let path = error.path().to_string_lossy().into_owned();
-            cannot_read(&path, error.into_error())
+            cannot_read(&path, io::Error::from(error))
         })?;
         if is_file(&path)? && (asks_for_hidden || !is_hidden(&path)) {
             files.insert(text(&path)?);

@@ -21,6 +21,13 @@ pub struct ListState<V> {
 
 copyable!(ListState<V>);
 
+/// A handle to nothing yet: every use fails until `open` has put a registered one here.
+impl<V> Default for ListState<V> {
+    fn default() -> Self {
+        Self { index: usize::MAX, types: PhantomData }
+    }
+}
+
 impl<V: StateData> ListState<V> {
     pub(super) fn new(index: usize) -> Self {
         Self { index, types: PhantomData }

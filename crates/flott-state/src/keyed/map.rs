@@ -22,6 +22,13 @@ pub struct MapState<UK, UV> {
 
 copyable!(MapState<UK, UV>);
 
+/// A handle to nothing yet: every use fails until `open` has put a registered one here.
+impl<UK, UV> Default for MapState<UK, UV> {
+    fn default() -> Self {
+        Self { index: usize::MAX, types: PhantomData }
+    }
+}
+
 impl<UK: StateData + Ord, UV: StateData> MapState<UK, UV> {
     pub(super) fn new(index: usize) -> Self {
         Self { index, types: PhantomData }

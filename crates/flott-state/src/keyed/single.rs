@@ -201,6 +201,14 @@ macro_rules! handle {
             }
         }
 
+        /// A handle to nothing yet: every use fails until `open` has put a registered one here.
+        impl<$($parameter),+> Default for $name<$($parameter),+> {
+            fn default() -> Self {
+                let at = SingleIndex { index: usize::MAX, ttl: false };
+                Self { at, types: PhantomData }
+            }
+        }
+
         super::single::copyable!($name<$($parameter),+>);
     };
 }

@@ -24,6 +24,13 @@ macro_rules! handle {
             }
         }
 
+        /// A handle to nothing yet: every use fails until `open` has put a registered one here.
+        impl<$($parameter),+> Default for $name<$($parameter),+> {
+            fn default() -> Self {
+                Self::new(usize::MAX)
+            }
+        }
+
         impl<$($parameter),+> Clone for $name<$($parameter),+> {
             fn clone(&self) -> Self {
                 *self

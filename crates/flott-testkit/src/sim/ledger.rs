@@ -55,6 +55,10 @@ impl Ledger {
         self.lock().completed.insert((job, checkpoint));
     }
 
+    pub(crate) fn is_completed(&self, job: JobId, checkpoint: CheckpointId) -> bool {
+        self.lock().completed.contains(&(job, checkpoint))
+    }
+
     /// Rules of the protocol that were broken.
     pub(crate) fn violations(&self) -> Vec<String> {
         self.lock().violations.clone()

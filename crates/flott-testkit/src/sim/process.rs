@@ -172,12 +172,15 @@ impl Process {
             Event::WriteMetadata(checkpoint, record) => {
                 self.write_metadata(world, checkpoint, &record)?;
             }
-            Event::Discard(paths) => {
-                for path in paths {
-                    world.trace.line(format_args!("discard {path}"));
-                    self.folder.delete(&path).map_err(|error| error.into_error().report())?;
+            Event::LateMetadata(checkpoint, record) => {
+                world.trace.line(format_args!("late record of checkpoint {checkpoint}"));
+                // A repeated write got through before: by now the checkpoint may be subsumed and
+                // deleted, and no store keeps a write on its way for that long.
+                if !world.ledger.is_completed(self.planned.spec.job, checkpoint) {
+                    let _ = self.create_metadata(world, checkpoint, &record)?;
                 }
             }
+            Event::Discard(paths) => self.discard(world, paths, usize::MAX)?,
         }
         Ok(())
     }
@@ -202,23 +205,42 @@ impl Process {
         world.send(Way::Storage, Event::ToMaster(input));
     }
 
+    /// Deletes up to `limit` files.
+    pub(super) fn discard(
+        &mut self,
+        world: &mut World<'_>,
+        paths: Vec<String>,
+        limit: usize,
+    ) -> Result<(), String> {
+        let files = paths.into_iter().flat_map(|path| {
+            let mut files = self.folder.below(&path);
+            files.push(path);
+            files
+        });
+        for path in files.take(limit) {
+            world.trace.line(format_args!("discard {path}"));
+            self.folder.delete(&path).map_err(|error| error.into_error().report())?;
+        }
+        Ok(())
+    }
+
     fn write_metadata(
         &mut self,
         world: &mut World<'_>,
         checkpoint: CheckpointId,
-        record: &CompletedCheckpoint,
+        record: &Arc<CompletedCheckpoint>,
     ) -> Result<(), String> {
-        let outcome = outcome(world, true);
-        world.trace.line(format_args!("record of checkpoint {checkpoint}: {outcome:?}"));
-        let bytes = metadata::encode(record).map_err(|error| error.report())?;
-        self.folder.next_write(outcome);
-        let written = self.folder.create_metadata(checkpoint, &bytes);
-        self.folder.next_write(Outcome::Done);
-        let path = format!("{}/{METADATA_FILE}", checkpoint_folder(checkpoint));
-        if self.folder.read(&path, None).is_ok_and(|found| found == bytes) {
-            world.ledger.completed(self.planned.spec.job, checkpoint);
-            self.must_be_readable(record)?;
+        let mut outcome = outcome(world, true);
+        if outcome == Outcome::LostUnknown && world.store.permille(500) {
+            outcome = Outcome::LateUnknown;
+            let delay = world.storage_delay() * 10;
+            let late = Event::LateMetadata(checkpoint, record.clone());
+            world.send_after(Way::Storage, delay, late);
         }
+        world.trace.line(format_args!("record of checkpoint {checkpoint}: {outcome:?}"));
+        self.folder.next_write(outcome);
+        let written = self.create_metadata(world, checkpoint, record)?;
+        self.folder.next_write(Outcome::Done);
         let input = match written {
             Ok(()) => JobInput::MetadataPersisted { checkpoint },
             Err(StoreError::Failed(error)) => {
@@ -230,6 +252,23 @@ impl Process {
         };
         world.send(Way::Storage, Event::ToMaster(input));
         Ok(())
+    }
+
+    /// Writes a record, and looks at what that did.
+    fn create_metadata(
+        &self,
+        world: &World<'_>,
+        checkpoint: CheckpointId,
+        record: &CompletedCheckpoint,
+    ) -> Result<Result<(), StoreError>, String> {
+        let bytes = metadata::encode(record).map_err(|error| error.report())?;
+        let written = self.folder.create_metadata(checkpoint, &bytes);
+        let path = format!("{}/{METADATA_FILE}", checkpoint_folder(checkpoint));
+        if self.folder.read(&path, None).is_ok_and(|found| found == bytes) {
+            world.ledger.completed(self.planned.spec.job, checkpoint);
+            self.must_be_readable(record)?;
+        }
+        Ok(written)
     }
 
     /// A completed record names only what exists.

@@ -18,6 +18,8 @@ pub(crate) enum Outcome {
     DoneUnknown,
     /// It is not done, and the answer is lost.
     LostUnknown,
+    /// It is done later than anybody thinks, and the answer is lost.
+    LateUnknown,
 }
 
 /// The folder of one job on a disk that all jobs share.
@@ -37,6 +39,16 @@ impl JobFolder {
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
     }
 
+    /// Everything below a folder, in the order in which it would be deleted: the record first, so
+    /// that no record is ever without its files.
+    pub(crate) fn below(&self, folder: &str) -> Vec<String> {
+        let prefix = format!("{}/", self.absolute(folder));
+        let mut paths = self.disk.paths();
+        paths.retain(|path| path.starts_with(&prefix));
+        paths.sort_by_key(|path| !path.ends_with(METADATA_FILE));
+        paths
+    }
+
     fn absolute(&self, path: &str) -> String {
         if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", self.folder) }
     }
@@ -52,7 +64,7 @@ impl JobFolder {
             Outcome::Done => write(),
             Outcome::Failed => Err(StoreError::Failed(error())),
             Outcome::DoneUnknown => write().and(Err(StoreError::Unknown(error()))),
-            Outcome::LostUnknown => Err(StoreError::Unknown(error())),
+            Outcome::LostUnknown | Outcome::LateUnknown => Err(StoreError::Unknown(error())),
         }
     }
 }

@@ -37,6 +37,8 @@ pub(super) enum Event {
     PrepareLocation(CheckpointId),
     WriteSnapshot(PendingSnapshot),
     WriteMetadata(CheckpointId, Arc<CompletedCheckpoint>),
+    /// A write of a record that nobody expects any more.
+    LateMetadata(CheckpointId, Arc<CompletedCheckpoint>),
     Discard(Vec<String>),
 }
 
@@ -245,10 +247,14 @@ impl<'a> World<'a> {
         for (_, event) in std::mem::take(&mut self.events) {
             let is_write = matches!(
                 event,
-                Event::WriteSnapshot(_) | Event::WriteMetadata(..) | Event::Discard(_)
+                Event::WriteSnapshot(_) | Event::WriteMetadata(..) | Event::LateMetadata(..)
             );
             if is_write && self.faults.permille(500) {
                 process.happen(self, event)?;
+            } else if let Event::Discard(paths) = event {
+                // Some of it is gone, the rest stays.
+                let limit = self.faults.below(4) as usize;
+                process.discard(self, paths, limit)?;
             }
         }
         self.events.clear();
