@@ -20,6 +20,7 @@ use self::splits::{Split, Splits};
 use crate::state::{self, OperatorStateBackend, Redistribution};
 
 /// Generates streams.
+#[expect(clippy::wrong_self_convention, reason = "the names are Flink's")]
 pub trait Generate {
     /// The records `f(0)`, `f(1)`, … up to `count` of them, or without end. `f` must depend on the
     /// index alone: then the stream is exactly once, and any parallelism generates the same

@@ -119,16 +119,8 @@ impl<T: Data + Ord> Harness<T> {
         };
         let tasks = build_tasks(&deployment, restored).unwrap();
         let progress = vec![Progress::More; tasks.len()];
-        let mut job = Self {
-            graph,
-            tasks,
-            progress,
-            records,
-            clock,
-            bell,
-            checkpoints: 0,
-            failure: None,
-        };
+        let mut job =
+            Self { graph, tasks, progress, records, clock, bell, checkpoints: 0, failure: None };
         // The first step opens.
         job.step();
         job
@@ -262,7 +254,8 @@ struct Captured(Mutex<Option<(Arc<Program>, Configuration)>>);
 
 impl Executor for Captured {
     fn execute(&self, program: Arc<Program>, config: &Configuration) -> Result<JobExecutionResult> {
-        *self.0.lock().unwrap() = Some((program, config.clone()));
+        let mut captured = self.0.lock().map_err(|_| Error::internal("poisoned"))?;
+        *captured = Some((program, config.clone()));
         Err(Error::internal("the program is kept, not run"))
     }
 }
@@ -274,11 +267,14 @@ struct Keep<T> {
 
 impl<T: Send> Operator<T, ()> for Keep<T> {
     fn process(&mut self, batch: &mut Batch<T>, _: &mut Collector<()>, _: Now) -> Result<()> {
-        let mut records = self.records.lock().unwrap();
-        batch.try_drain(|record, _| {
-            records.push((self.subtask, record));
+        let keep = |record, _| {
+            self.records
+                .lock()
+                .map_err(|_| Error::internal("poisoned"))?
+                .push((self.subtask, record));
             Ok(())
-        })
+        };
+        batch.try_drain(keep)
     }
 }
 

@@ -5,9 +5,7 @@ use std::io::{self, ErrorKind as IoErrorKind, Write};
 
 use flott_core::codec::Data;
 use flott_core::{Error, ErrorKind, Now, Result};
-use flott_datastream::{
-    Batch, Collector, DataStream, DataStreamSink, Operator, OperatorInstance,
-};
+use flott_datastream::{Batch, Collector, DataStream, DataStreamSink, Operator, OperatorInstance};
 
 /// Prints streams. For looking at a job: nothing is transactional, so records since the last
 /// checkpoint are printed again after a restart.
@@ -128,9 +126,8 @@ mod tests {
         let mut printer = Printer { prefix: String::new(), lines: Vec::new(), target: Closed };
         let mut batch = Batch::default();
         batch.extend_untimed([1]);
-        let error = printer
-            .process(&mut batch, &mut Collector::detached(), harness::at(0))
-            .unwrap_err();
+        let error =
+            printer.process(&mut batch, &mut Collector::detached(), harness::at(0)).unwrap_err();
         assert!(error.to_string().contains("has closed it"), "{error}");
     }
 }

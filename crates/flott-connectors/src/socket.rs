@@ -64,12 +64,7 @@ impl Source<String> for SocketSource {
         Ok(())
     }
 
-    fn poll(
-        &mut self,
-        limit: usize,
-        out: &mut Collector<String>,
-        _: Now,
-    ) -> Result<SourceStatus> {
+    fn poll(&mut self, limit: usize, out: &mut Collector<String>, _: Now) -> Result<SourceStatus> {
         let Some(reader) = &self.reader else { return Ok(SourceStatus::EndOfInput) };
         Ok(match reader.take(limit, out.collected())? {
             Taken::More => SourceStatus::More,

@@ -65,7 +65,8 @@ impl TextFileSource {
     /// job.
     #[must_use]
     pub fn monitor_continuously(mut self, interval: Duration) -> Self {
-        self.interval = Some(interval);
+        // Without a pause the task would not rest.
+        self.interval = Some(interval.max(Duration::from_millis(1)));
         self
     }
 

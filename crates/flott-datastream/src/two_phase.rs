@@ -5,6 +5,9 @@
 //! checkpoint is complete, or, after a crash between the two, when it is restored from it. So what
 //! is committed is exactly what lies before the barrier of a completed checkpoint.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
@@ -49,11 +52,8 @@ pub trait TwoPhaseCommitSink<T>: Send {
     ///
     /// # Errors
     /// Fails the task.
-    fn open(
-        &mut self,
-        instance: &OperatorInstance,
-        restored: Vec<Self::WriterState>,
-    ) -> Result<()>;
+    fn open(&mut self, instance: &OperatorInstance, restored: Vec<Self::WriterState>)
+    -> Result<()>;
 
     /// Writes a record. The timestamp is [`flott_runtime::NO_TIMESTAMP`] if it has none.
     ///
@@ -290,6 +290,3 @@ impl<T, S: TwoPhaseCommitSink<T>> Operator<T, ()> for TwoPhaseCommitOperator<T, 
         self.sink.close()
     }
 }
-
-#[cfg(test)]
-mod tests;

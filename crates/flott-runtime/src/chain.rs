@@ -108,8 +108,11 @@ where
     fn process(&mut self, batch: &mut Batch<In>, context: &mut StepContext<'_>) -> Result<()> {
         let operator = &mut self.operator;
         let now = context.now;
-        self.link.run(|_, out| operator.process(batch, out, now))?;
-        self.link.flush(context)
+        let processed = self.link.run(|_, out| operator.process(batch, out, now));
+        // Also after a failure: what came before the record that failed goes on, as it would have
+        // if the batch had ended there.
+        let flushed = self.link.flush(context);
+        processed.and(flushed)
     }
 
     fn signal(&mut self, signal: &mut Signal<'_>, context: &mut StepContext<'_>) -> Result<()> {

@@ -253,6 +253,7 @@ impl Task {
         result.unwrap_or_else(|error| {
             // What matters is the first failure, not what closing a failed task says.
             let opened = self.phase != Phase::Created;
+            let _ = self.signal(&mut Signal::Flush, &mut context);
             let _ = self.signal(&mut Signal::Close, &mut context);
             self.end(TaskEvent::Failed { error, opened })
         })

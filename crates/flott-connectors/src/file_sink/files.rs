@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// A file system.
 pub(super) trait Files: Send + Sync {
-    /// Creates a directory, with those above it, unless it exists.
+    /// Creates a directory, with those above it, unless it exists; a loss of power does not undo it.
     fn create_directory(&self, path: &Path) -> io::Result<()>;
     /// The names of the files of a directory.
     fn list(&self, directory: &Path) -> io::Result<Vec<String>>;
@@ -37,7 +37,18 @@ pub(super) struct Disk;
 
 impl Files for Disk {
     fn create_directory(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        if path.is_dir() {
+            return Ok(());
+        }
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        self.create_directory(parent)?;
+        match fs::create_dir(path) {
+            // Another subtask was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            created => created?,
+        }
+        self.sync_directory(parent)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {

@@ -47,7 +47,8 @@ impl Names {
         if run.len() != 16 || !is_hex || fields.next().is_some() {
             return None;
         }
-        let author = Author { run: run.to_owned(), subtask: u32::try_from(digits(subtask, 5)?).ok()? };
+        let author =
+            Author { run: run.to_owned(), subtask: u32::try_from(digits(subtask, 5)?).ok()? };
         Some((author, digits(counter, 10)?))
     }
 }

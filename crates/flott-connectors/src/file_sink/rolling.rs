@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_quiet_part_is_closed_after_once_to_twice_the_interval() {
-        assert_eq!(closed_at(1, 0), 20);
+        assert_eq!(closed_at(1, 0), 10);
         let closed = closed_at(1, 25);
         assert!((35..=45).contains(&closed), "{closed}");
     }

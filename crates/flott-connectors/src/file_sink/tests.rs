@@ -17,11 +17,8 @@ use super::writer::FileWriter;
 use crate::harness;
 
 /// What tests write: lines.
-type Sink<'a> = dyn TwoPhaseCommitSink<
-        &'static str,
-        Committable = FileCommittable,
-        WriterState = FileWriterState,
-    > + 'a;
+type Sink<'a> = dyn TwoPhaseCommitSink<&'static str, Committable = FileCommittable, WriterState = FileWriterState>
+    + 'a;
 
 fn open(
     sink: &FileSink,

@@ -194,11 +194,7 @@ impl<T: Display> TwoPhaseCommitSink<T> for FileWriter {
         Redistribution::Union
     }
 
-    fn open(
-        &mut self,
-        instance: &OperatorInstance,
-        restored: Vec<FileWriterState>,
-    ) -> Result<()> {
+    fn open(&mut self, instance: &OperatorInstance, restored: Vec<FileWriterState>) -> Result<()> {
         self.check_names()?;
         let created = self.sink.files.create_directory(&self.sink.directory);
         created.map_err(|error| self.failed("create the directory", "", error))?;

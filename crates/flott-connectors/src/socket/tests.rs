@@ -86,9 +86,8 @@ fn retries_connect_again_until_they_are_used_up() {
 fn a_peer_that_is_not_there_is_named() {
     let (listener, port) = listener();
     drop(listener);
-    let mut job = Harness::new(1, |env| {
-        env.socket_text_stream_with_retries("127.0.0.1", port, Some(1))
-    });
+    let mut job =
+        Harness::new(1, |env| env.socket_text_stream_with_retries("127.0.0.1", port, Some(1)));
     let error = job.run_to_failure();
     let expected = format!("cannot connect to 127.0.0.1:{port} (retried 1 times");
     assert!(error.contains(&expected), "{error}");

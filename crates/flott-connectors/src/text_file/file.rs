@@ -75,8 +75,8 @@ impl LineFile {
     fn finish_line(&mut self) -> Result<String> {
         let line = std::mem::take(&mut self.partial);
         let length = line.len() as u64;
-        let text = lines::text(line)
-            .map_err(|error| self.bad_line(&format!("is not UTF-8: {error}")))?;
+        let text =
+            lines::text(line).map_err(|error| self.bad_line(&format!("is not UTF-8: {error}")))?;
         self.offset += length;
         Ok(text)
     }

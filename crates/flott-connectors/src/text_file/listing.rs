@@ -30,10 +30,8 @@ pub(super) fn no_files(pattern: &str) -> Error {
 }
 
 pub(super) fn cannot_read(path: &str, error: io::Error) -> Error {
-    let kind = match error.kind() {
-        io::ErrorKind::NotFound => ErrorKind::InvalidInput,
-        _ => ErrorKind::Io,
-    };
+    let is_missing = error.kind() == io::ErrorKind::NotFound;
+    let kind = if is_missing { ErrorKind::InvalidInput } else { ErrorKind::Io };
     Error::with_source(kind, format!("cannot read \"{path}\""), error)
 }
 

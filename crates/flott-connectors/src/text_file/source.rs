@@ -200,7 +200,12 @@ impl Source<String> for FileReader {
         Ok(())
     }
 
-    fn poll(&mut self, limit: usize, out: &mut Collector<String>, now: Now) -> Result<SourceStatus> {
+    fn poll(
+        &mut self,
+        limit: usize,
+        out: &mut Collector<String>,
+        now: Now,
+    ) -> Result<SourceStatus> {
         let count = self.read(limit, out)?;
         if self.current.is_some() || !self.unread.is_empty() {
             return Ok(SourceStatus::More);

@@ -44,11 +44,8 @@ struct Job {
     visible_max: usize,
 }
 
-type Lines = dyn TwoPhaseCommitSink<
-        String,
-        Committable = FileCommittable,
-        WriterState = FileWriterState,
-    >;
+type Lines =
+    dyn TwoPhaseCommitSink<String, Committable = FileCommittable, WriterState = FileWriterState>;
 
 impl Job {
     /// One attempt: from the last completed checkpoint to the end, or to a crash.

@@ -1,0 +1,106 @@
+//! The targets of the engine, measured beside hand-written loops in the same run: A B A B, medians,
+//! wall and CPU time. Prints a table; says where a target is missed, and fails if results differ.
+//!
+//! `cargo bench -p flott-benches --bench targets [-- --quick]`
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+use std::process::ExitCode;
+
+use flott::Result;
+use flott_benches::measure::{Cost, measure, median};
+use flott_benches::workloads::Run;
+use flott_benches::{loops, workloads};
+
+const ROUNDS: usize = 5;
+
+fn main() -> ExitCode {
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    match run(if quick { 10 } else { 1 }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("FAILED: {}", error.report());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(divisor: u64) -> Result<()> {
+    println!("{:<44} {:>10} {:>10} {:>8}  target", "", "wall ns/ev", "cpu ns/ev", "ratio");
+    stateless(100_000_000 / divisor)?;
+    keyed(30_000_000 / divisor, 1_000_000)?;
+    Ok(())
+}
+
+/// One contestant: what it is called, and a run of it that returns a checksum.
+type Contestant<'a> = (&'a str, &'a dyn Fn() -> Result<u64>);
+
+/// Runs the contestants in turn, several rounds; returns the median cost of each.
+fn contest(contestants: &[Contestant<'_>]) -> Result<Vec<Cost>> {
+    let mut costs: Vec<Vec<Cost>> = vec![Vec::new(); contestants.len()];
+    let mut expected = None;
+    for _ in 0..ROUNDS {
+        for ((name, run), costs) in contestants.iter().zip(&mut costs) {
+            let (check, cost) = measure(run);
+            let check = check?;
+            if *expected.get_or_insert(check) != check {
+                let message = format!("{name} computed something else: {check:x}");
+                return Err(flott::Error::internal(message));
+            }
+            costs.push(cost);
+        }
+    }
+    let middle = |costs: &[Cost], of: fn(&Cost) -> f64| median(costs.iter().map(of).collect());
+    Ok(costs
+        .iter()
+        .map(|costs| Cost {
+            wall: std::time::Duration::from_secs_f64(middle(costs, |c| c.wall.as_secs_f64())),
+            cpu: std::time::Duration::from_secs_f64(middle(costs, |c| c.cpu.as_secs_f64())),
+        })
+        .collect())
+}
+
+fn row(name: &str, cost: &Cost, events: u64, ratio: Option<(f64, f64, &str)>) {
+    let (wall, cpu) = (cost.wall_nanos_per(events), cost.cpu_nanos_per(events));
+    let rest = ratio.map_or(String::new(), |(ratio, least, what)| {
+        let verdict = if ratio >= least { "met" } else { "MISSED" };
+        format!("{ratio:>8.2}  {what} ({verdict})")
+    });
+    println!("{name:<44} {wall:>10.2} {cpu:>10.2} {rest}");
+}
+
+fn stateless(events: u64) -> Result<()> {
+    let run = Run::on_one_core();
+    let costs = contest(&[
+        ("loop", &|| Ok(loops::stateless(events))),
+        ("flott", &|| workloads::stateless(events, &run)),
+    ])?;
+    let [hand, flott] = costs.as_slice() else { return Ok(()) };
+    row("W1 map + filter: loop", hand, events, None);
+    let ratio = hand.cpu_nanos_per(events) / flott.cpu_nanos_per(events);
+    // 50 million events a second are 20 ns each; or half of the loop's speed, whichever is lower.
+    let least = 0.5_f64.min(hand.cpu_nanos_per(events) / 20.0);
+    row("W1 map + filter: flott", flott, events, Some((ratio, least, ">= 50 M/s or 0.5 of the loop")));
+    Ok(())
+}
+
+fn keyed(events: u64, keys: u64) -> Result<()> {
+    let plain = Run::on_one_core();
+    let folder = tempfile::tempdir()?;
+    let checkpointed = plain
+        .clone()
+        .with("execution.checkpointing.interval", "1 s")
+        .with("execution.checkpointing.dir", folder.path().display().to_string());
+    let costs = contest(&[
+        ("loop", &|| Ok(loops::keyed_sum(events, keys))),
+        ("flott", &|| workloads::keyed_sum(events, keys, &plain)),
+        ("flott with checkpoints", &|| workloads::keyed_sum(events, keys, &checkpointed)),
+    ])?;
+    let [hand, flott, with] = costs.as_slice() else { return Ok(()) };
+    row("W2 keyed sum, 1 M keys: loop", hand, events, None);
+    let ratio = hand.cpu_nanos_per(events) / flott.cpu_nanos_per(events);
+    row("W2 keyed sum: flott", flott, events, Some((ratio, 0.5, ">= 0.5 of the loop")));
+    let ratio = flott.wall_nanos_per(events) / with.wall_nanos_per(events);
+    row("W2 keyed sum: flott, 1 s checkpoints", with, events, Some((ratio, 0.9, ">= 0.9 of without")));
+    Ok(())
+}
