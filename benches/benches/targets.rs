@@ -1,7 +1,7 @@
 //! The targets of the engine, measured beside hand-written loops in the same run: A B A B, medians,
 //! wall and CPU time. Prints a table; says where a target is missed, and fails if results differ.
 //!
-//! `cargo bench -p flott-benches --bench targets [-- --quick]`
+//! `cargo bench -p flott-benches --bench targets [-- [--quick] [w1] [w2]]`
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -15,8 +15,11 @@ use flott_benches::{loops, workloads};
 const ROUNDS: usize = 5;
 
 fn main() -> ExitCode {
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    match run(if quick { 10 } else { 1 }) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let quick = arguments.iter().any(|argument| argument == "--quick");
+    let named: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|name| !name.starts_with('-')).collect();
+    match run(if quick { 10 } else { 1 }, &|name| named.is_empty() || named.contains(&name)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("FAILED: {}", error.report());
@@ -25,10 +28,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(divisor: u64) -> Result<()> {
+fn run(divisor: u64, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
     println!("{:<44} {:>10} {:>10} {:>8}  target", "", "wall ns/ev", "cpu ns/ev", "ratio");
-    stateless(100_000_000 / divisor)?;
-    keyed(30_000_000 / divisor, 1_000_000)?;
+    if wanted("w1") {
+        stateless(100_000_000 / divisor)?;
+    }
+    if wanted("w2") {
+        keyed(30_000_000 / divisor, 1_000_000)?;
+    }
     Ok(())
 }
 

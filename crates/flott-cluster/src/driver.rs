@@ -4,7 +4,8 @@
 //! running with a wake-up that came meanwhile. Only the thread that runs a task touches it.
 //!
 //! A step that holds its thread for long (a user function that blocks) gets the thread to itself:
-//! when work waits and no step has ended for [`STALL`], another thread takes over the others.
+//! when work waits and no step has ended for [`STALL`], another thread takes over the others. The
+//! thread that was held ends when its step does.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -16,7 +17,7 @@ use flott_core::{AttemptNumber, Error, Result, TaskId, WallTime};
 use flott_runtime::{Clock, Progress, Task, TaskEvent, Wake};
 
 /// How long all threads may be held by single steps before another thread helps out.
-const STALL: Duration = Duration::from_millis(20);
+const STALL: Duration = Duration::from_millis(50);
 
 /// How many threads there may be beyond those asked for.
 const EXTRA_THREADS_MAX: usize = 64;
@@ -64,7 +65,8 @@ impl TaskCell {
         queue.ready.push_back(cell);
         if queue.waiting > 0 {
             self.shared.work.notify_one();
-        } else {
+        } else if queue.watcher_sleeps {
+            queue.watcher_sleeps = false;
             self.shared.stall.notify_one();
         }
     }
@@ -77,6 +79,8 @@ struct Queue {
     waiting: usize,
     /// All threads.
     threads: usize,
+    /// Whether the watcher waits for a backlog.
+    watcher_sleeps: bool,
     shutdown: bool,
 }
 
@@ -143,6 +147,7 @@ impl DriverPool {
             timers: BTreeSet::new(),
             waiting: 0,
             threads,
+            watcher_sleeps: false,
             shutdown: false,
         };
         let shared = Arc::new(Shared {
@@ -217,17 +222,30 @@ fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandl
 /// The life of a driver thread.
 fn drive(shared: &Arc<Shared>) {
     while let Some(cell) = next(shared) {
+        let started = shared.clock.now().mono;
         step(&cell, shared);
         shared.steps.fetch_add(1, Ordering::Relaxed);
+        if shared.clock.now().mono.since(started) >= STALL && is_replaced(shared) {
+            return;
+        }
     }
+}
+
+/// Whether another thread has taken the place of one that was held by a step.
+fn is_replaced(shared: &Shared) -> bool {
+    let mut queue = shared.lock();
+    let replaced = queue.threads > shared.threads_wanted;
+    if replaced {
+        queue.threads -= 1;
+    }
+    replaced
 }
 
 /// Waits for the next task to step; nothing if the thread is to end.
 fn next(shared: &Shared) -> Option<Arc<TaskCell>> {
     let mut queue = shared.lock();
     loop {
-        if queue.shutdown || queue.threads > shared.threads_wanted && queue.ready.is_empty() {
-            queue.threads -= 1;
+        if queue.shutdown {
             return None;
         }
         if let Some(cell) = queue.ready.pop_front() {
@@ -307,6 +325,7 @@ fn watch(shared: &Arc<Shared>) {
             return;
         }
         if queue.ready.is_empty() || queue.waiting > 0 {
+            queue.watcher_sleeps = true;
             queue = shared.stall.wait(queue).unwrap_or_else(PoisonError::into_inner);
             continue;
         }

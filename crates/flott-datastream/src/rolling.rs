@@ -1,21 +1,27 @@
-//! Running aggregates per key. Both operators look up the keys of a whole batch together: the
-//! memory of all of them is asked for before the first is used.
+//! Running aggregates per key. Both operators ask for the memory of a key some records before they
+//! use it: the hashes of a whole batch are known.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use flott_core::codec::{Data, Key, StateData};
 use flott_core::element::Barrier;
-use flott_core::{Error, Now, Result};
+use flott_core::{Error, Now, Result, Timestamp};
 use flott_runtime::{Batch, Collector, OpenContext, Operator, OperatorParts};
 use flott_state::{AggregateFunction, KeyedBackend, PagedTable, RawValue};
 
 use crate::keyed::Keyed;
 
+/// How many records ahead the memory of a key is asked for: enough for a cache miss to pass, few
+/// enough for the lines to stay.
+const AHEAD: usize = 24;
+
 /// One value per key, in a table that is used by whole batches.
 struct KeyedValues<K: Key, V: StateData> {
     backend: KeyedBackend<K>,
     state: RawValue<V>,
+    /// The hashes of the batch at hand.
+    hashes: Vec<u64>,
 }
 
 impl<K: Key, V: StateData> KeyedValues<K, V> {
@@ -23,11 +29,27 @@ impl<K: Key, V: StateData> KeyedValues<K, V> {
         let mut backend = open_backend(context)?;
         let state = backend.register_raw_value::<V>(name)?;
         context.report_unclaimed(backend.unclaimed());
-        Ok(Self { backend, state })
+        Ok(Self { backend, state, hashes: Vec::new() })
     }
 
-    fn table(&mut self) -> Result<&mut PagedTable<K, V>> {
-        self.state.table_mut(&mut self.backend)
+    /// Calls `f` with each record of a batch, and the table in which its key is or belongs.
+    fn process<T>(
+        &mut self,
+        batch: &mut Batch<Keyed<K, T>>,
+        mut f: impl FnMut(&mut PagedTable<K, V>, Keyed<K, T>, Timestamp) -> Result<()>,
+    ) -> Result<()> {
+        let Self { backend, state, hashes } = self;
+        let table = state.table_mut(backend)?;
+        hashes.clear();
+        hashes.extend(batch.records().iter().map(|record| record.hash));
+        hashes.iter().take(AHEAD).for_each(|hash| table.prefetch(*hash));
+        let mut ahead = hashes.iter().skip(AHEAD);
+        batch.try_drain(|record, timestamp| {
+            if let Some(hash) = ahead.next() {
+                table.prefetch(*hash);
+            }
+            f(table, record, timestamp)
+        })
     }
 }
 
@@ -75,13 +97,13 @@ where
         out: &mut Collector<T>,
         _: Now,
     ) -> Result<()> {
-        let table = self.values.as_mut().ok_or_else(not_open)?.table()?;
-        batch.records().iter().for_each(|record| table.prefetch(record.hash));
-        batch.try_drain(|Keyed { hash, key, value }, timestamp| {
+        let Self { update, values } = self;
+        let values = values.as_mut().ok_or_else(not_open)?;
+        values.process(batch, |table, Keyed { hash, key, value }, timestamp| {
             let mut value = Some(value);
             let state = table.upsert(hash, key, || take(&mut value));
             if let Some(value) = value {
-                (self.update)(state, value)?;
+                update(state, value)?;
             }
             out.collect_with_timestamp(state.clone(), timestamp);
             Ok(())
@@ -127,16 +149,16 @@ impl<K: Key, T: Data, A: StateData, U: Data> Operator<Keyed<K, T>, U>
         out: &mut Collector<U>,
         _: Now,
     ) -> Result<()> {
-        let table = self.values.as_mut().ok_or_else(not_open)?.table()?;
-        batch.records().iter().for_each(|record| table.prefetch(record.hash));
-        batch.try_drain(|Keyed { hash, key, value }, timestamp| {
+        let Self { function, values, .. } = self;
+        let values = values.as_mut().ok_or_else(not_open)?;
+        values.process(batch, |table, Keyed { hash, key, value }, timestamp| {
             if table.get(hash, &key).is_none() {
-                let accumulator = self.function.create_accumulator()?;
+                let accumulator = function.create_accumulator()?;
                 table.upsert(hash, key.clone(), || accumulator);
             }
             let accumulator = table.get_mut(hash, &key).ok_or_else(not_open)?;
-            self.function.add(accumulator, value)?;
-            out.collect_with_timestamp(self.function.get_result(accumulator)?, timestamp);
+            function.add(accumulator, value)?;
+            out.collect_with_timestamp(function.get_result(accumulator)?, timestamp);
             Ok(())
         })
     }

@@ -20,7 +20,7 @@ fn a_generator_emits_every_index_once_whatever_the_parallelism() {
 #[test]
 fn a_restored_generator_goes_on_where_it_was() {
     for before in [1, 2, 5] {
-        for after in [1, 2, 3, 8] {
+        for after in [1, 2, 3, 8, 50] {
             let build = |env: &StreamExecutionEnvironment| env.generate("g", Some(200), |i| i);
             let mut job = Harness::new(before, build);
             job.step();

@@ -191,3 +191,15 @@ fn a_followed_file_that_shrinks_is_an_error_and_a_deleted_one_is_forgotten() {
     job.set_time(3000);
     assert!(job.run_to_failure().contains("was read up to byte 4 and has only 0 bytes"));
 }
+
+#[test]
+fn a_file_that_was_read_to_its_end_is_needed_no_longer() {
+    let folder = folder(&[("a", "1\n"), ("b", "2\n3\n4\n5\n6\n")]);
+    let mut job = Harness::new(1, read(folder.path()));
+    job.step();
+    let checkpoint = job.checkpoint();
+    fs::remove_file(folder.path().join("a")).unwrap();
+    let mut again = Harness::restored(1, read(folder.path()), &checkpoint);
+    again.run_to_end();
+    assert_eq!(again.collected(), ["5", "6"]);
+}

@@ -1,0 +1,199 @@
+//! Tasks of one deployment, stepped by hand until they come to rest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use flott_checkpoint::CompletedCheckpoint;
+use flott_cluster::plan::{PlannedJob, assign_record};
+use flott_core::element::Barrier;
+use flott_core::{AttemptNumber, CheckpointId, Error, Result, TaskId, Timestamp, WallTime};
+use flott_runtime::build::{Deployment as Plan, build_tasks};
+use flott_runtime::restore::load_tasks;
+use flott_runtime::{Clock, Command, PendingSnapshot, Progress, Task, TaskEvent, Wake};
+
+use super::clock::HandClock;
+
+/// Tasks that are still busy after so many steps will never come to rest.
+const STEPS_MAX: usize = 1_000_000;
+
+/// A wake-up that has not been answered yet.
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Running {
+    task: Task,
+    woken: Arc<Flag>,
+    progress: Progress,
+}
+
+impl Running {
+    fn until(&self) -> Option<Timestamp> {
+        match self.progress {
+            Progress::Idle(until) | Progress::Blocked(until) => until,
+            Progress::More | Progress::Done => None,
+        }
+    }
+
+    fn is_ready(&self, now: WallTime) -> bool {
+        self.progress == Progress::More
+            || self.woken.0.load(Ordering::Relaxed)
+            || self.until().is_some_and(|until| until <= now)
+    }
+}
+
+pub(super) struct Deployment {
+    planned: PlannedJob,
+    /// In the order in which they are stepped, without those that have ended.
+    tasks: Vec<Running>,
+    clock: Arc<HandClock>,
+    snapshots: Vec<PendingSnapshot>,
+}
+
+impl Deployment {
+    /// Builds all tasks, with their state if there is a checkpoint to start from.
+    pub(super) fn start(
+        planned: PlannedJob,
+        restored: Option<&CompletedCheckpoint>,
+        attempt: AttemptNumber,
+        clock: Arc<HandClock>,
+        downstream_first: bool,
+    ) -> Result<Self> {
+        let allow_non_restored = planned.settings.allow_non_restored_state;
+        let restored = match restored {
+            Some(record) => {
+                let assignment = assign_record(record, &planned.graph, allow_non_restored)?;
+                load_tasks(&planned.graph, &assignment, &*planned.storage)?
+            }
+            None => BTreeMap::new(),
+        };
+        let ids = planned.spec.tasks.iter().map(|task| task.info.id);
+        let flags: BTreeMap<TaskId, Arc<Flag>> =
+            ids.map(|id| (id, Arc::new(Flag(AtomicBool::new(true))))).collect();
+        let tasks = build_tasks(
+            &Plan {
+                job: planned.spec.job,
+                attempt,
+                graph: &planned.graph,
+                program: &planned.program,
+                settings: &planned.settings,
+                clock: clock.clone(),
+                wakers: &|id| flags[&id].clone() as Arc<dyn Wake>,
+            },
+            restored,
+        )?;
+        let running = tasks.into_iter().map(|task| {
+            let woken = flags[&task.id()].clone();
+            Running { task, woken, progress: Progress::More }
+        });
+        let mut tasks: Vec<Running> = running.collect();
+        if downstream_first {
+            tasks.reverse();
+        }
+        Ok(Self { planned, tasks, clock, snapshots: Vec::new() })
+    }
+
+    pub(super) fn planned(&self) -> &PlannedJob {
+        &self.planned
+    }
+
+    /// Whether every task has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Steps tasks until none has anything to do, at the time that it is.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        let now = self.clock.now().wall;
+        for _ in 0..STEPS_MAX {
+            let Some(at) = self.tasks.iter().position(|running| running.is_ready(now)) else {
+                return Ok(());
+            };
+            self.step(at)?;
+        }
+        Err(Error::invalid(format!(
+            "the tasks are still busy after {STEPS_MAX} steps: is there a timer that is always due?"
+        )))
+    }
+
+    /// Tells every task that there may be something to do, and lets it be done.
+    pub(super) fn wake(&mut self) -> Result<()> {
+        self.tasks.iter().for_each(|running| running.woken.wake());
+        self.settle()
+    }
+
+    /// Lets time pass, with a stop whenever a task wants to be called.
+    pub(super) fn advance(&mut self, by: Duration) -> Result<()> {
+        let end = self.clock.after(by);
+        loop {
+            let next = self.tasks.iter().filter_map(Running::until).min();
+            match next {
+                Some(next) => self.clock.advance_to_wall(next, end),
+                None => self.clock.advance_to(end),
+            }
+            self.settle()?;
+            if self.clock.now().mono >= end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes a checkpoint of everything that has been released.
+    pub(super) fn checkpoint(&mut self, checkpoint: CheckpointId) -> Result<Vec<PendingSnapshot>> {
+        let barrier = Barrier { checkpoint, triggered_at: self.clock.now().wall };
+        let sources = self.planned.spec.tasks.iter().filter(|task| task.info.is_source);
+        let sources: Vec<TaskId> = sources.map(|task| task.info.id).collect();
+        for running in &self.tasks {
+            if sources.contains(&running.task.id()) {
+                running.task.mailbox().send(Command::TriggerCheckpoint(barrier));
+            }
+        }
+        self.settle()?;
+        let snapshots = std::mem::take(&mut self.snapshots);
+        let (found, wanted) = (snapshots.len(), self.planned.spec.tasks.len());
+        if found == wanted {
+            return Ok(snapshots);
+        }
+        Err(Error::internal(format!(
+            "checkpoint {checkpoint} did not complete: {found} of {wanted} tasks acknowledged it"
+        )))
+    }
+
+    /// Tells every task that the checkpoint is complete.
+    pub(super) fn notify_complete(&mut self, checkpoint: CheckpointId) -> Result<()> {
+        for running in &self.tasks {
+            running.task.mailbox().send(Command::NotifyComplete(checkpoint));
+        }
+        self.settle()
+    }
+
+    fn step(&mut self, at: usize) -> Result<()> {
+        let running = &mut self.tasks[at];
+        running.woken.0.store(false, Ordering::Relaxed);
+        running.progress = running.task.step();
+        let events = running.task.take_events();
+        if running.progress == Progress::Done {
+            self.tasks.remove(at);
+        }
+        for event in events {
+            match event {
+                TaskEvent::Snapshot(snapshot) => self.snapshots.push(snapshot),
+                TaskEvent::Failed { error, .. } => return Err(error),
+                TaskEvent::Declined(checkpoint) => {
+                    return Err(Error::internal(format!("checkpoint {checkpoint} was declined")));
+                }
+                TaskEvent::Running
+                | TaskEvent::EndOfData
+                | TaskEvent::Finished
+                | TaskEvent::Canceled => {}
+            }
+        }
+        Ok(())
+    }
+}
