@@ -8,15 +8,22 @@
 use std::process::ExitCode;
 
 use flott::Result;
-use flott_benches::measure::{Cost, measure, median};
+use flott_benches::measure::{Cost, cpu_time, measure, median, memory_kb};
 use flott_benches::workloads::Run;
 use flott_benches::{loops, workloads};
+
+flott::use_allocator!();
 
 const ROUNDS: usize = 5;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let quick = arguments.iter().any(|argument| argument == "--quick");
+    for (name, body) in [("--first-record", first_record as fn() -> Result<()>), ("--idle", idle)] {
+        if arguments.iter().any(|argument| argument == name) {
+            return if body().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+    }
     let named: Vec<&str> =
         arguments.iter().map(String::as_str).filter(|name| !name.starts_with('-')).collect();
     match run(if quick { 10 } else { 1 }, &|name| named.is_empty() || named.contains(&name)) {
@@ -35,6 +42,12 @@ fn run(divisor: u64, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
     }
     if wanted("w2") {
         keyed(30_000_000 / divisor, 1_000_000)?;
+    }
+    if wanted("pause") {
+        pause(divisor)?;
+    }
+    if wanted("process") {
+        process()?;
     }
     Ok(())
 }
@@ -109,5 +122,64 @@ fn keyed(events: u64, keys: u64) -> Result<()> {
     row("W2 keyed sum: flott", flott, events, Some((ratio, 0.5, ">= 0.5 of the loop")));
     let ratio = flott.wall_nanos_per(events) / with.wall_nanos_per(events);
     row("W2 keyed sum: flott, 1 s checkpoints", with, events, Some((ratio, 0.9, ">= 0.9 of without")));
+    Ok(())
+}
+
+/// How long a checkpoint makes a task stand still, with little state and with much.
+fn pause(divisor: u64) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let run = Run::on_one_core()
+        .with("execution.checkpointing.interval", "200 ms")
+        .with("execution.checkpointing.dir", folder.path().display().to_string());
+    let micros = |keys: u64| -> Result<f64> {
+        let pauses = workloads::pauses(60_000_000 / divisor, keys, &run)?;
+        // The newest one is that of the end of the job, when nothing runs any more.
+        let pauses = pauses.iter().skip(1).map(|pause| pause.as_secs_f64() * 1e6);
+        Ok(median(pauses.collect()))
+    };
+    let (little, much) = (10_000, 10_000_000 / divisor);
+    let (short, long) = (micros(little)?, micros(much)?);
+    let verdict = |met: bool| if met { "met" } else { "MISSED" };
+    println!("pause of a checkpoint, {little} keys: {short:.0} us");
+    println!(
+        "pause of a checkpoint, {much} keys: {long:.0} us; ratio {:.2}, target <= 3 ({}), < 5 ms ({})",
+        long / short,
+        verdict(long <= 3.0 * short),
+        verdict(long < 5_000.0),
+    );
+    Ok(())
+}
+
+/// The memory of an idle job, and the CPU time from the start of a process to its first record.
+fn process() -> Result<()> {
+    // This very program, started again: see `main`.
+    let program = std::env::current_exe()?;
+    let started = |what: &str| {
+        std::process::Command::new(&program).arg(what).stdout(std::process::Stdio::piped()).output()
+    };
+    let output = started("--first-record")?;
+    let millis: f64 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or(f64::NAN);
+    println!("process start to first record: {millis:.0} ms of CPU (ticks of 10 ms), target < 50");
+    let output = started("--idle")?;
+    let kb: f64 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or(f64::NAN);
+    println!("an idle job: {:.1} MB resident, target < 30", kb / 1024.0);
+    Ok(())
+}
+
+/// A job that processes one record; prints the CPU time of the process, in milliseconds.
+fn first_record() -> Result<()> {
+    workloads::stateless(1, &Run::default())?;
+    println!("{}", cpu_time().as_millis());
+    Ok(())
+}
+
+/// A job that waits for records that do not come; prints the resident memory in kilobytes.
+fn idle() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let run = Run::default()
+        .with("execution.checkpointing.interval", "100 ms")
+        .with("execution.checkpointing.dir", folder.path().display().to_string());
+    workloads::rare(20, 10.0, &run)?;
+    println!("{}", memory_kb("self", "VmRSS"));
     Ok(())
 }

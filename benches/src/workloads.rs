@@ -83,6 +83,37 @@ pub fn keyed_sum(events: u64, keys: u64, run: &Run) -> Result<u64> {
     Ok(check.get())
 }
 
+/// Fills a keyed state with `keys` keys, then goes on changing them. Returns for how long each of
+/// the last checkpoints made a task stand still.
+///
+/// # Errors
+/// If the job fails.
+pub fn pauses(events: u64, keys: u64, run: &Run) -> Result<Vec<std::time::Duration>> {
+    let env = run.environment()?;
+    env.generate("events", Some(events), move |index| (index % keys, 1u64))
+        .key_by(|(key, _)| *key)
+        .sum(|(_, value)| value)
+        .discard();
+    let result = env.execute("pauses")?;
+    Ok(result.checkpoints.iter().map(|checkpoint| checkpoint.longest_pause).collect())
+}
+
+/// A keyed job that gets a few records a second.
+///
+/// # Errors
+/// If the job fails.
+pub fn rare(events: u64, per_second: f64, run: &Run) -> Result<u64> {
+    let env = run.environment()?;
+    let check = Checksum::default();
+    let events = Generator::new(Some(events), |index| (index, 1u64)).rate_limited(per_second);
+    env.generate_with("events", events)
+        .key_by(|(key, _)| *key)
+        .sum(|(_, value)| value)
+        .check(&check, |_| 1);
+    env.execute("rare")?;
+    Ok(check.get())
+}
+
 /// Adds up what a sink sees. Clones share the sum.
 #[derive(Clone, Default)]
 pub struct Checksum(Arc<AtomicU64>);

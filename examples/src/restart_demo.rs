@@ -16,7 +16,10 @@ pub(crate) struct RestartDemoArgs {
 
 /// Running total per word; the word `bug` makes the job fail. Three failures in two minutes are
 /// survived.
-pub(crate) fn restart_demo(env: &StreamExecutionEnvironment, args: RestartDemoArgs) -> flott::Result<()> {
+pub(crate) fn restart_demo(
+    env: &StreamExecutionEnvironment,
+    args: RestartDemoArgs,
+) -> flott::Result<()> {
     env.set_restart_strategy(RestartStrategy::failure_rate(3, minutes(2), seconds(5)));
     env.socket_text_stream(&args.host, args.port)
         .map(|line: String| {

@@ -10,7 +10,10 @@ pub(crate) struct WordCountArgs {
 }
 
 /// Counts the words of a text and prints the final counts.
-pub(crate) fn word_count(env: &StreamExecutionEnvironment, args: WordCountArgs) -> flott::Result<()> {
+pub(crate) fn word_count(
+    env: &StreamExecutionEnvironment,
+    args: WordCountArgs,
+) -> flott::Result<()> {
     env.read_text_file(&args.file)
         .flat_map(|line: String, out: &mut Collector<(String, u64)>| {
             let words = line.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());

@@ -20,20 +20,21 @@ pub(crate) struct WordTotalsArgs {
 }
 
 /// Running total per word, from lines like `hello,1`.
-pub(crate) fn word_totals(env: &StreamExecutionEnvironment, args: WordTotalsArgs) -> flott::Result<()> {
+pub(crate) fn word_totals(
+    env: &StreamExecutionEnvironment,
+    args: WordTotalsArgs,
+) -> flott::Result<()> {
     env.enable_checkpointing(seconds(1));
     let lines = match (args.file, args.host, args.port) {
-        (Some(file), ..) if args.follow => env.read_text_file_with(TextFileSource::new(file).follow()),
+        (Some(file), ..) if args.follow => {
+            env.read_text_file_with(TextFileSource::new(file).follow())
+        }
         (Some(file), ..) => env.read_text_file(&file),
         (None, host, port) => {
             env.socket_text_stream(&host.unwrap_or_default(), port.unwrap_or_default())
         }
     };
-    lines
-        .map(parse_word_count)
-        .key_by(|(word, _)| word.clone())
-        .sum(|(_, count)| count)
-        .print();
+    lines.map(parse_word_count).key_by(|(word, _)| word.clone()).sum(|(_, count)| count).print();
     Ok(())
 }
 

@@ -98,6 +98,10 @@ fn restored(config: &Configuration) -> Result<Option<CompletedCheckpoint>> {
     let Some(place) = config.get(&options::SAVEPOINT_PATH)? else { return Ok(None) };
     let checkpoint = storage::open_checkpoint(&place)?;
     let record = metadata::decode(&checkpoint.metadata, &checkpoint.file.display().to_string());
+    let record = record.and_then(|record| {
+        storage::check_files(&record, &checkpoint.folder)?;
+        Ok(record)
+    });
     let record = record.map_err(|error| match storage::offer(&checkpoint.file) {
         None => error,
         Some(other) => error.context(format!(

@@ -4,12 +4,14 @@ mod deploy;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
+use flott_checkpoint::coordinator::{CheckpointStats, CheckpointStatus};
 use flott_checkpoint::storage::StoreError;
 use flott_checkpoint::{Effect, TerminalStatus, metadata};
 use flott_control::{JobEffect, JobInput, JobMaster};
 use flott_core::{AttemptNumber, CheckpointId, Error, ErrorKind, Now, Result, TaskId};
-use flott_datastream::JobExecutionResult;
+use flott_datastream::{CheckpointSummary, JobExecutionResult};
 use flott_runtime::{Clock, Command};
 use tracing::{info, warn};
 
@@ -84,11 +86,20 @@ impl JobRunner {
                 job: self.planned.spec.job,
                 net_runtime: self.clock.now().mono.since(started.mono),
                 cancelled: status == TerminalStatus::Canceled,
+                checkpoints: self.checkpoints(),
             }),
             TerminalStatus::Failed => {
                 Err(Error::new(ErrorKind::User, failure.unwrap_or_default()))
             }
         }
+    }
+
+    /// The completed checkpoints that the coordinator still remembers.
+    fn checkpoints(&self) -> Vec<CheckpointSummary> {
+        let history = self.master.coordinator().stats().history.iter();
+        let completed =
+            history.filter(|stats| matches!(stats.status, CheckpointStatus::Completed { .. }));
+        completed.map(summary).collect()
     }
 
     /// The next input; nothing if a time-out of the master comes first.
@@ -178,13 +189,18 @@ impl JobRunner {
             Effect::FailJob { message } => warn!("{message}"),
             // Nobody asks for checkpoints by hand in an embedded cluster.
             Effect::Answer { .. } => {}
-            Effect::Completed { checkpoint, stats } => info!(
-                "Completed checkpoint {checkpoint} for job {} ({} bytes, {} ms) at {}",
-                spec.job,
-                stats.state_bytes,
-                stats.duration.as_millis(),
-                self.planned.storage.location(checkpoint),
-            ),
+            Effect::Completed { checkpoint, stats } => {
+                let CheckpointSummary { duration, state_bytes, longest_pause, .. } =
+                    summary(&stats);
+                info!(
+                    "Completed checkpoint {checkpoint} for job {} ({state_bytes} bytes, {} ms, \
+                     longest pause {} us) at {}",
+                    spec.job,
+                    duration.as_millis(),
+                    longest_pause.as_micros(),
+                    self.planned.storage.location(checkpoint),
+                );
+            }
             Effect::Failed { checkpoint, reason, message, culprit } => {
                 let culprit = culprit.map(|task| format!(" Task {task}:")).unwrap_or_default();
                 warn!("Checkpoint {checkpoint} failed. {reason}{culprit} {message}");
@@ -210,6 +226,16 @@ impl JobRunner {
                 let _ = sender.send(input);
             }
         });
+    }
+}
+
+fn summary(stats: &CheckpointStats) -> CheckpointSummary {
+    let pauses = stats.tasks.values().flatten().map(|task| task.metrics.sync_nanos);
+    CheckpointSummary {
+        checkpoint: stats.checkpoint,
+        duration: stats.duration,
+        state_bytes: stats.state_bytes,
+        longest_pause: Duration::from_nanos(pauses.max().unwrap_or(0)),
     }
 }
 

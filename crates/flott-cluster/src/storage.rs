@@ -1,15 +1,17 @@
 //! Checkpoint storage: which one a job uses.
 
 mod file;
+mod memory;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE};
-use flott_checkpoint::{MemoryStorage, StorageConfig, metadata};
+use flott_checkpoint::{CompletedCheckpoint, StorageConfig, metadata};
 use flott_core::{Error, ErrorKind, JobId, Result};
 
 pub use file::FileStorage;
+use memory::JobManagerStorage;
 
 /// The storage of a new job.
 ///
@@ -17,7 +19,7 @@ pub use file::FileStorage;
 /// If the directory is no local one.
 pub(crate) fn for_job(config: &StorageConfig, job: JobId) -> Result<Arc<dyn CheckpointStorage>> {
     Ok(match config {
-        StorageConfig::JobManager => Arc::new(MemoryStorage::new()),
+        StorageConfig::JobManager => Arc::new(JobManagerStorage::default()),
         StorageConfig::FileSystem { dir, create_subdir } => {
             let mut folder = local_path(dir)?;
             if *create_subdir {
@@ -77,6 +79,30 @@ pub(crate) fn open_checkpoint(place: &str) -> Result<CheckpointFile> {
     Ok(CheckpointFile { metadata, file, folder })
 }
 
+/// Checks that every file of a record is there and whole. `folder` is that of the job that wrote it.
+///
+/// Reads all of the state, which is read again when the tasks start: a damaged file is found while
+/// another checkpoint can still be chosen, before sources have taken anything in.
+///
+/// # Errors
+/// If one is not: the error names it.
+pub(crate) fn check_files(record: &CompletedCheckpoint, folder: &Path) -> Result<()> {
+    for file in record.files() {
+        let file = folder.join(file);
+        let read = std::fs::read(&file)
+            .map_err(|e| Error::with_source(ErrorKind::Io, "it cannot be read", e));
+        read.and_then(|bytes| flott_state::check_file(&bytes)).map_err(|error| {
+            error.context(format!(
+                "the state file \"{}\" of checkpoint {} is damaged: use an older checkpoint, or \
+                 copy it again if it was copied",
+                file.display(),
+                record.checkpoint
+            ))
+        })?;
+    }
+    Ok(())
+}
+
 /// The newest other checkpoint beside this one that is intact. It is offered, never taken
 /// silently: sinks may have committed what came after it.
 pub(crate) fn offer(metadata_file: &Path) -> Option<PathBuf> {
@@ -85,15 +111,16 @@ pub(crate) fn offer(metadata_file: &Path) -> Option<PathBuf> {
     let numbered = entries.filter_map(|entry| {
         let path = entry.path();
         let number: u64 = path.file_name()?.to_str()?.strip_prefix("chk-")?.parse().ok()?;
-        (path != folder && intact(&path)).then_some((number, path))
+        (path != folder).then_some((number, path))
     });
-    numbered.max().map(|(_, path)| path)
+    let mut others: Vec<(u64, PathBuf)> = numbered.collect();
+    others.sort();
+    others.into_iter().rev().map(|(_, path)| path).find(|path| intact(path))
 }
 
-/// Whether a checkpoint's record is whole and all its files are there.
+/// Whether a checkpoint's record and all its files are whole.
 fn intact(folder: &Path) -> bool {
     let Ok(bytes) = std::fs::read(folder.join(METADATA_FILE)) else { return false };
     let Ok(record) = metadata::decode(&bytes, METADATA_FILE) else { return false };
-    let job_folder = folder.parent().unwrap_or(Path::new("."));
-    record.files().into_iter().all(|path| job_folder.join(path).is_file())
+    check_files(&record, folder.parent().unwrap_or(Path::new("."))).is_ok()
 }

@@ -4,8 +4,7 @@
 use flott_core::Error;
 use flott_datastream::OpenContext;
 
-pub(crate) use flott_runtime::Wake;
-pub(crate) use flott_state::{OperatorStateBackend, Redistribution};
+pub(crate) use flott_datastream::{OperatorStateBackend, Redistribution, Wake};
 
 /// The operator state of a source that opens, with what a checkpoint has of it.
 pub(crate) fn open(context: &mut OpenContext<'_>) -> OperatorStateBackend {

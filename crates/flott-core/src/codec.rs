@@ -3,6 +3,7 @@
 //! The encoding is postcard: compact, with a published and stable wire format, not
 //! self-describing. What is stored carries its schema beside it (see `flott-state`).
 
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,8 +30,59 @@ impl<T: StateData + Eq> Key for T {}
 /// # Errors
 /// If the value's `Serialize` implementation fails.
 pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: Vec<u8>) -> Result<Vec<u8>> {
-    postcard::to_extend(value, out)
+    postcard::serialize_with_flavor(value, Appending(out))
         .map_err(|e| Error::with_source(ErrorKind::User, "cannot encode a value", e))
+}
+
+/// Appends to a vector, slices as slices.
+struct Appending(Vec<u8>);
+
+impl Flavor for Appending {
+    type Output = Vec<u8>;
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
+}
+
+/// Appends a value, and before it the length of its encoding: readers that do not know the type
+/// can pass over it. `append` encodes the value, or says that there is none; nothing is appended
+/// then.
+///
+/// # Errors
+/// That of `append`.
+pub fn append_sized(
+    mut out: Vec<u8>,
+    append: impl FnOnce(Vec<u8>) -> Result<(Vec<u8>, bool)>,
+) -> Result<(Vec<u8>, bool)> {
+    let start = out.len();
+    // Nearly every length takes one byte; a longer one moves the value.
+    out.push(0);
+    let (mut out, appended) = append(out)?;
+    if !appended {
+        out.truncate(start);
+        return Ok((out, false));
+    }
+    let length = (out.len() - start - 1) as u64;
+    match u8::try_from(length) {
+        Ok(short) if short < 0x80 => out[start] = short,
+        Ok(_) | Err(_) => {
+            out.splice(start..=start, encode(&length)?);
+        }
+    }
+    Ok((out, true))
 }
 
 /// The encoding of `value`.

@@ -25,6 +25,14 @@ pub fn stable_hash<T: Serialize + ?Sized>(value: &T) -> Result<u64, HashError> {
     Ok(fold(state.0, FINISH))
 }
 
+/// Hashes bytes to 64 bits; another `seed` is another hash function.
+#[inline]
+pub fn hash64(seed: u64, bytes: &[u8]) -> u64 {
+    let mut state = State(seed);
+    state.bytes(bytes);
+    fold(state.0, FINISH)
+}
+
 /// Hashes bytes to 128 bits: two stable hashes with different seeds.
 pub fn hash128(bytes: &[u8]) -> u128 {
     let mut high = State(SEED);

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flott_core::codec::Data;
-use flott_core::config::options::{self, CheckpointRetention, CheckpointingMode, Interval, Positive};
+use flott_core::config::options::{
+    self, CheckpointRetention, CheckpointingMode, Interval, Positive,
+};
 use flott_core::config::{ConfigOption, Configuration, OptionValue, Origin};
-use flott_core::{Error, Result};
+use flott_core::{CheckpointId, Error, Result};
 use flott_plan::{JobGraph, NodeId, NodeKind, StreamEdge, StreamNode, explain};
 use flott_runtime::{NodeCode, OperatorInstance, Program, Source};
 
@@ -33,6 +35,21 @@ pub struct JobExecutionResult {
     pub net_runtime: Duration,
     /// Whether it was cancelled before its end.
     pub cancelled: bool,
+    /// The newest completed checkpoints, newest first; not all of them if there were many.
+    pub checkpoints: Vec<CheckpointSummary>,
+}
+
+/// How a completed checkpoint went.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckpointSummary {
+    /// Its number.
+    pub checkpoint: CheckpointId,
+    /// From the trigger to the last acknowledgement.
+    pub duration: Duration,
+    /// How many bytes of state it has.
+    pub state_bytes: u64,
+    /// The longest time for which it made a task stand still.
+    pub longest_pause: Duration,
 }
 
 /// The context of a program. Clones share it.
@@ -170,12 +187,7 @@ impl StreamExecutionEnvironment {
         change(self.borrow().program.graph.node_mut(node));
     }
 
-    pub(crate) fn add_node(
-        &self,
-        node: StreamNode,
-        code: NodeCode,
-        inputs: &[Endpoint],
-    ) -> NodeId {
+    pub(crate) fn add_node(&self, node: StreamNode, code: NodeCode, inputs: &[Endpoint]) -> NodeId {
         let mut inner = self.borrow();
         let id = inner.program.graph.add_node(node);
         inner.program.nodes.push(code);

@@ -2,7 +2,7 @@
 
 use flott_core::codec::{Data, Key, StateData};
 use flott_core::element::Barrier;
-use flott_core::{Error, Now, Result, Timestamp, WallTime};
+use flott_core::{Error, MonoTime, Now, Result, Timestamp, WallTime};
 use flott_runtime::{
     Batch, Collector, NO_TIMESTAMP, OpenContext, Operator, OperatorInstance, OperatorParts,
 };
@@ -255,11 +255,14 @@ fn current<K: Key>(keyed: &KeyedBackend<K>) -> Result<(u64, &K)> {
 pub(crate) struct KeyedProcess<K: Key, F> {
     function: F,
     opened: Option<(Parts<K>, OperatorInstance)>,
+    /// When the function was last called.
+    now: Now,
 }
 
 impl<K: Key, F> KeyedProcess<K, F> {
     pub(crate) fn new(function: F) -> Self {
-        Self { function, opened: None }
+        let now = Now { mono: MonoTime(0), wall: Timestamp::MIN };
+        Self { function, opened: None, now }
     }
 
     /// Calls the function with a context.
@@ -272,12 +275,19 @@ impl<K: Key, F> KeyedProcess<K, F> {
         let Some((parts, instance)) = &mut self.opened else {
             return Err(Error::internal("a function is used before it is open"));
         };
+        self.now = now;
         parts.keyed.set_now(now.wall);
         body(&mut self.function, &mut KeyedContext { parts, instance, timestamp, now })
     }
 
     /// Fires every timer that is due, also those that are set while others fire.
-    fn fire<T, U>(&mut self, kind: TimerKind, time: Timestamp, out: &mut Collector<U>, now: Now) -> Result<()>
+    fn fire<T, U>(
+        &mut self,
+        kind: TimerKind,
+        time: Timestamp,
+        out: &mut Collector<U>,
+        now: Now,
+    ) -> Result<()>
     where
         F: KeyedProcessFunction<K, T, U>,
     {
@@ -307,8 +317,7 @@ where
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<()> {
         let instance = context.instance.clone();
         let range = instance.max_parallelism.range_of(instance.subtask, instance.parallelism);
-        let mut timers =
-            TimerService::new(instance.name.clone(), range, instance.max_parallelism);
+        let mut timers = TimerService::new(instance.name.clone(), range, instance.max_parallelism);
         timers.restore(&mut context.restored.keyed)?;
         let parts = Parts {
             timers,
@@ -342,7 +351,12 @@ where
         })
     }
 
-    fn on_watermark(&mut self, watermark: Timestamp, out: &mut Collector<U>, now: Now) -> Result<()> {
+    fn on_watermark(
+        &mut self,
+        watermark: Timestamp,
+        out: &mut Collector<U>,
+        now: Now,
+    ) -> Result<()> {
         if let Some((parts, _)) = &mut self.opened {
             parts.watermark = watermark;
         }
@@ -358,8 +372,11 @@ where
     }
 
     fn snapshot(&mut self, _: Barrier, parts: &mut OperatorParts) -> Result<()> {
-        let now = Now { mono: flott_core::MonoTime(0), wall: Timestamp::MIN };
-        self.call(NO_TIMESTAMP, now, |function, context| function.snapshot_state(context))?;
+        if let Some((own, _)) = &mut self.opened {
+            // The last record's key is nobody's here.
+            own.keyed.clear_current_key();
+        }
+        self.call(NO_TIMESTAMP, self.now, |function, context| function.snapshot_state(context))?;
         if let Some((own, _)) = &mut self.opened {
             parts.add_keyed(own.keyed.snapshot());
             parts.add_timers(own.timers.snapshot());

@@ -22,17 +22,17 @@ mod stream;
 mod two_phase;
 
 pub use environment::{
-    CheckpointConfig, Executor, JobExecutionResult, StreamExecutionEnvironment,
+    CheckpointConfig, CheckpointSummary, Executor, JobExecutionResult, StreamExecutionEnvironment,
 };
 pub use flott_runtime::{
     Batch, Collector, NO_TIMESTAMP, OpenContext, Operator, OperatorInstance, OperatorParts,
-    OutputTag, Source, SourceStatus,
+    OutputTag, Source, SourceStatus, Wake,
 };
 pub use flott_state::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, BroadcastState, ListState,
-    ListStateDescriptor, MapState, MapStateDescriptor, OperatorListState, OperatorStateContext,
-    ReducingState, ReducingStateDescriptor, StateTtlConfig, StateVisibility, TimerKind, UpdateType,
-    ValueState, ValueStateDescriptor,
+    ListStateDescriptor, MapState, MapStateDescriptor, OperatorListState, OperatorStateBackend,
+    OperatorStateContext, Redistribution, ReducingState, ReducingStateDescriptor, StateTtlConfig,
+    StateVisibility, TimerKind, UpdateType, ValueState, ValueStateDescriptor,
 };
 pub use keyed::{Keyed, KeyedStream};
 pub use keyed_process::{KeyedContext, KeyedProcessFunction, Timer};

@@ -52,27 +52,21 @@ impl RestartStrategy {
 
     pub(crate) fn configure(&self, config: &mut Configuration) -> Result<()> {
         match self {
-            Self::None => {
-                config.set(&options::RESTART_STRATEGY, Some(RestartStrategyKind::None))
-            }
+            Self::None => config.set(&options::RESTART_STRATEGY, Some(RestartStrategyKind::None)),
             Self::FixedDelay { attempts, delay } => {
-                config
-                    .set(&options::RESTART_STRATEGY, Some(RestartStrategyKind::FixedDelay))?;
+                config.set(&options::RESTART_STRATEGY, Some(RestartStrategyKind::FixedDelay))?;
                 config.set(&options::FIXED_DELAY_ATTEMPTS, *attempts)?;
                 config.set(&options::FIXED_DELAY_DELAY, *delay)
             }
             Self::FailureRate { max_failures, interval, delay } => {
-                config
-                    .set(&options::RESTART_STRATEGY, Some(RestartStrategyKind::FailureRate))?;
+                config.set(&options::RESTART_STRATEGY, Some(RestartStrategyKind::FailureRate))?;
                 config.set(&options::FAILURE_RATE_MAX, Positive(*max_failures))?;
                 config.set(&options::FAILURE_RATE_INTERVAL, *interval)?;
                 config.set(&options::FAILURE_RATE_DELAY, *delay)
             }
             Self::ExponentialDelay { initial, max, multiplier } => {
-                config.set(
-                    &options::RESTART_STRATEGY,
-                    Some(RestartStrategyKind::ExponentialDelay),
-                )?;
+                config
+                    .set(&options::RESTART_STRATEGY, Some(RestartStrategyKind::ExponentialDelay))?;
                 config.set(&options::EXPONENTIAL_INITIAL, *initial)?;
                 config.set(&options::EXPONENTIAL_MAX, *max)?;
                 config.set(&options::EXPONENTIAL_MULTIPLIER, *multiplier)

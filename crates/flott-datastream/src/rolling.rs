@@ -42,9 +42,14 @@ impl<K: Key, V: StateData> KeyedValues<K, V> {
         let table = state.table_mut(backend)?;
         hashes.clear();
         hashes.extend(batch.records().iter().map(|record| record.hash));
+        hashes.iter().take(2 * AHEAD).for_each(|hash| table.prefetch_page(*hash));
         hashes.iter().take(AHEAD).for_each(|hash| table.prefetch(*hash));
+        let mut far_ahead = hashes.iter().skip(2 * AHEAD);
         let mut ahead = hashes.iter().skip(AHEAD);
         batch.try_drain(|record, timestamp| {
+            if let Some(hash) = far_ahead.next() {
+                table.prefetch_page(*hash);
+            }
             if let Some(hash) = ahead.next() {
                 table.prefetch(*hash);
             }
@@ -57,8 +62,7 @@ impl<K: Key, V: StateData> KeyedValues<K, V> {
 pub(crate) fn open_backend<K: Key>(context: &mut OpenContext<'_>) -> Result<KeyedBackend<K>> {
     let instance = context.instance;
     let range = instance.max_parallelism.range_of(instance.subtask, instance.parallelism);
-    let mut backend =
-        KeyedBackend::new(instance.name.clone(), range, instance.max_parallelism);
+    let mut backend = KeyedBackend::new(instance.name.clone(), range, instance.max_parallelism);
     backend.set_now(context.now.wall);
     backend.restore(std::mem::take(&mut context.restored.keyed));
     Ok(backend)

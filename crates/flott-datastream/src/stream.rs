@@ -32,11 +32,7 @@ pub struct DataStream<T> {
 
 impl<T> Clone for DataStream<T> {
     fn clone(&self) -> Self {
-        Self {
-            env: self.env.clone(),
-            endpoints: self.endpoints.clone(),
-            record: PhantomData,
-        }
+        Self { env: self.env.clone(), endpoints: self.endpoints.clone(), record: PhantomData }
     }
 }
 
@@ -160,7 +156,9 @@ impl<T: Data> DataStream<T> {
         key: impl Fn(&T) -> K + Send + Sync + 'static,
     ) -> Self {
         let choose = Arc::new(move |record: &T, count| Ok(partitioner(&key(record), count)));
-        self.with_edges(Partitioning::Custom, move |side| side.apply(EdgeCode::custom::<T>(choose.clone())))
+        self.with_edges(Partitioning::Custom, move |side| {
+            side.apply(EdgeCode::custom::<T>(choose.clone()))
+        })
     }
 
     /// Partitions the stream by key: records with equal keys meet in one subtask, where state and
@@ -174,8 +172,9 @@ impl<T: Data> DataStream<T> {
     {
         let adapt = move |value: T| {
             let key = key(&value).into_result()?;
-            let hash = stable_hash(&key)
-                .map_err(|e| Error::with_source(ErrorKind::User, "the key has no stable hash", e))?;
+            let hash = stable_hash(&key).map_err(|e| {
+                Error::with_source(ErrorKind::User, "the key has no stable hash", e)
+            })?;
             Ok(Keyed { hash, key, value })
         };
         let hash: fn(&Keyed<K, T>) -> u64 = |record| record.hash;
@@ -188,10 +187,15 @@ impl<T: Data> DataStream<T> {
         self.with_edges(partitioning, |side| side.apply(EdgeCode::default()))
     }
 
-    fn with_edges(mut self, partitioning: Partitioning, code: impl Fn(Side<T>) -> EdgeCode) -> Self {
+    fn with_edges(
+        mut self,
+        partitioning: Partitioning,
+        code: impl Fn(Side<T>) -> EdgeCode,
+    ) -> Self {
         for endpoint in &mut self.endpoints {
             endpoint.partitioning = Some(partitioning);
-            endpoint.code = code(Side { is_side: endpoint.side_output.is_some(), record: PhantomData });
+            endpoint.code =
+                code(Side { is_side: endpoint.side_output.is_some(), record: PhantomData });
         }
         self
     }
@@ -305,4 +309,3 @@ impl DataStreamSink {
         Self { stream: self.stream.slot_sharing_group(group) }
     }
 }
-

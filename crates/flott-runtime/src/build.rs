@@ -166,13 +166,22 @@ fn build_output(
         partitioning: edge.partitioning,
         max_parallelism: vertex(deployment.graph, edge.target_vertex)?.max_parallelism,
         subtask,
+        producer: producer(deployment.graph, edge, subtask)?,
     };
     let senders = channels.senders.remove(&(edge.id.0, subtask)).unwrap_or_default();
     let output = carried(deployment, edge)?.output(code, &plan, senders, deployment.settings)?;
     match &code.adapter {
-        Some(adapter) => (adapter.wrap)(output),
+        Some(adapter) => (adapter.wrap)(output, &plan),
         None => Ok(output),
     }
+}
+
+/// The operator that an edge comes from, as errors call it.
+fn producer(graph: &JobGraph, edge: &JobEdge, subtask: u32) -> Result<String> {
+    let vertex = vertex(graph, edge.source_vertex)?;
+    let operator = vertex.operators.iter().find(|operator| operator.node == edge.source_node);
+    let operator = operator.ok_or_else(|| Error::internal("an edge from an unknown operator"))?;
+    Ok(format!("operator \"{}\" ({}/{})", operator.name, subtask + 1, vertex.parallelism))
 }
 
 /// The type that the channels of an edge carry.

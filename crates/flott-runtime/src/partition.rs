@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::batch::{BATCH_RECORDS, Batch};
 use crate::chain::guarded;
 use crate::channel::Sender;
+use crate::program::OutputPlan;
 use crate::stage::{Signal, Stage};
 use crate::task::StepContext;
 
@@ -42,6 +43,8 @@ pub(crate) struct Output<T> {
     buffers: Vec<Batch<T>>,
     /// The next channel of a round, or the state of the random generator.
     turn: u64,
+    /// The operator whose output it is.
+    producer: String,
     /// Since when something has been waiting in a buffer.
     waiting_since: Option<MonoTime>,
     timeout: Duration,
@@ -51,12 +54,12 @@ impl<T: Serialize> Output<T> {
     pub(crate) fn new(
         partitioner: Partitioner<T>,
         senders: Vec<Sender<T>>,
-        subtask: u32,
+        plan: &OutputPlan,
         timeout: Duration,
     ) -> Self {
         let buffers = senders.iter().map(|_| Batch::default()).collect();
-        let turn = u64::from(subtask);
-        Self { partitioner, senders, buffers, turn, waiting_since: None, timeout }
+        let (turn, producer) = (u64::from(plan.subtask), plan.producer.clone());
+        Self { partitioner, senders, buffers, turn, producer, waiting_since: None, timeout }
     }
 
     fn send_full(&mut self, limit: usize) {
@@ -131,12 +134,14 @@ pub(crate) struct Adapted<T, Carried, F> {
     adapt: F,
     buffer: Batch<Carried>,
     next: Box<dyn Stage<Carried>>,
+    /// The operator whose output it is.
+    producer: String,
     input: PhantomData<fn(T)>,
 }
 
 impl<T, Carried, F> Adapted<T, Carried, F> {
-    pub(crate) fn new(adapt: F, next: Box<dyn Stage<Carried>>) -> Self {
-        Self { adapt, buffer: Batch::default(), next, input: PhantomData }
+    pub(crate) fn new(adapt: F, next: Box<dyn Stage<Carried>>, producer: String) -> Self {
+        Self { adapt, buffer: Batch::default(), next, producer, input: PhantomData }
     }
 }
 
@@ -146,14 +151,16 @@ where
     F: Fn(T) -> Result<Carried> + Send,
 {
     fn process(&mut self, batch: &mut Batch<T>, context: &mut StepContext<'_>) -> Result<()> {
-        let Self { adapt, buffer, next, .. } = self;
+        let Self { adapt, buffer, next, producer, .. } = self;
         guarded(|| {
             batch.try_drain(|record, timestamp| {
                 buffer.push(adapt(record)?, timestamp);
                 Ok(())
             })
         })
-        .map_err(|error| error.context("the key selector failed"))?;
+        .map_err(|error| {
+            error.context(format!("the key selector after {producer} failed"))
+        })?;
         next.process(buffer, context)
     }
 
@@ -172,7 +179,9 @@ fn out_of_range(index: u64, count: u64) -> Error {
 impl<T: Clone + Send + Serialize> Stage<T> for Output<T> {
     fn process(&mut self, batch: &mut Batch<T>, context: &mut StepContext<'_>) -> Result<()> {
         context.records_out += batch.len() as u64;
-        guarded(|| self.partition(batch))?;
+        guarded(|| self.partition(batch)).map_err(|error| {
+            error.context(format!("the output of {} cannot be partitioned", self.producer))
+        })?;
         self.send_full(BATCH_RECORDS.min(context.batch_records));
         let since = *self.waiting_since.get_or_insert(context.now.mono);
         if context.now.mono.since(since) >= self.timeout {

@@ -91,8 +91,10 @@ pub(crate) struct Adapter {
     /// The type that the channels carry.
     pub(crate) carried: Arc<dyn StreamType>,
     /// From a `Box<dyn Stage<Carried>>` to a `Box<dyn Stage<T>>`.
-    pub(crate) wrap: Arc<dyn Fn(Part) -> Result<Part> + Send + Sync>,
+    pub(crate) wrap: Arc<Wrap>,
 }
+
+type Wrap = dyn Fn(Part, &OutputPlan) -> Result<Part> + Send + Sync;
 
 enum PartitionCode<T> {
     Hash(fn(&T) -> u64),
@@ -105,9 +107,9 @@ impl EdgeCode {
         adapt: impl Fn(T) -> Result<Carried> + Send + Sync + Clone + 'static,
         hash: fn(&Carried) -> u64,
     ) -> Self {
-        let wrap = move |stage: Part| {
+        let wrap = move |stage: Part, plan: &OutputPlan| {
             let stage = typed::<Box<dyn Stage<Carried>>>(stage)?;
-            let adapted: Box<dyn Stage<T>> = Box::new(Adapted::new(adapt.clone(), stage));
+            let adapted: Box<dyn Stage<T>> = Box::new(Adapted::new(adapt.clone(), stage, plan.producer.clone()));
             Ok(Box::new(adapted) as Part)
         };
         Self {
@@ -175,6 +177,8 @@ pub(crate) struct OutputPlan {
     pub(crate) max_parallelism: MaxParallelism,
     /// That of the producer.
     pub(crate) subtask: u32,
+    /// What the producer is called in errors.
+    pub(crate) producer: String,
 }
 
 /// What must be done with the type of a stream in hand.
@@ -219,7 +223,7 @@ impl<T: Data> StreamType for TypeOf<T> {
     ) -> Result<Part> {
         let partitioner = code.partitioner::<T>(plan)?;
         let senders = typed_all::<Sender<T>>(senders)?;
-        let output = Output::new(partitioner, senders, plan.subtask, settings.buffer_timeout);
+        let output = Output::new(partitioner, senders, plan, settings.buffer_timeout);
         let stage: Box<dyn Stage<T>> = Box::new(output);
         Ok(Box::new(stage))
     }

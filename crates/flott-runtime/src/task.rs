@@ -442,7 +442,10 @@ impl Task {
             match event {
                 ValveEvent::Watermark(watermark) => {
                     self.metrics.input_watermark.set(watermark.0);
-                    self.signal(&mut Signal::Watermark(watermark), context)?;
+                    // Restored after its end, the task has been through all of event time.
+                    if !self.restored.end_of_data {
+                        self.signal(&mut Signal::Watermark(watermark), context)?;
+                    }
                 }
                 ValveEvent::Idle(idle) => self.signal(&mut Signal::Idle(idle), context)?,
             }

@@ -38,7 +38,7 @@ pub use operator_state::{
     BroadcastState, OperatorListState, OperatorStateBackend, OperatorStateContext,
     OperatorStateSnapshot,
 };
-pub use restore::{RestoredChunk, RestoredKeyedState, RestoredOperatorState};
+pub use restore::{RestoredChunk, RestoredKeyedState, RestoredOperatorState, check_file};
 pub use schema::{Schema, difference};
 pub use snapshot::SnapshotWriter;
 pub use table::{PagedTable, TableSnapshot};

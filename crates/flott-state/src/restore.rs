@@ -11,6 +11,7 @@ use flott_core::{Error, ErrorKind, KeyGroupRange, MaxParallelism, Result};
 
 use crate::keyed::kind_name;
 use crate::schema::difference;
+use crate::snapshot::{MAGIC, VERSION};
 
 /// A part of a keyed state that was written by one subtask, with its bytes.
 #[derive(Clone, Debug)]
@@ -45,6 +46,28 @@ pub struct RestoredChunk {
     pub elements: Vec<Range<u64>>,
     /// The CRC-32C of `bytes`.
     pub checksum: u32,
+}
+
+/// Checks a whole state file against its header: nothing of it is missing or changed.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`], with what is wrong.
+pub fn check_file(bytes: &[u8]) -> Result<()> {
+    let Some(rest) = bytes.strip_prefix(&MAGIC) else {
+        return Err(corrupt("it does not begin as a state file does"));
+    };
+    let (version, rest) = rest.split_first_chunk().ok_or_else(short)?;
+    let (checksum, rest) = rest.split_first_chunk().ok_or_else(short)?;
+    let (length, body) = rest.split_first_chunk().ok_or_else(short)?;
+    let version = u32::from_le_bytes(*version);
+    if version != VERSION {
+        return Err(corrupt(format!("its format is {version}, this program reads {VERSION}")));
+    }
+    let length = u64::from_le_bytes(*length);
+    if body.len() as u64 != length {
+        return Err(corrupt(format!("it holds {} bytes of state and not {length}", body.len())));
+    }
+    check(body, u32::from_le_bytes(*checksum))
 }
 
 /// What a registration expects of restored state.

@@ -9,8 +9,8 @@
 //! encoded value, the value; lengths are variable-length integers of the codec. So entries can be
 //! told apart, counted and compared without the job's types.
 //!
-//! The digest of an operator is the sum, modulo 2^64, of one hash per entry over the state's name
-//! and the entry. A sum does not depend on the order, nor on which subtask holds what.
+//! The digest of an operator is the sum, modulo 2^64, of one hash per entry, seeded by the hash of
+//! the state's name. A sum does not depend on the order, nor on which subtask holds what.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use flott_checkpoint::snapshot::{
     SchemaText, StateKind,
 };
 use flott_checkpoint::storage::CheckpointStorage;
-use flott_core::codec::{Key, checksum, encode_into};
-use flott_core::hash::hash128;
+use flott_core::codec::{Key, append_sized, checksum, encode_into};
+use flott_core::hash::hash64;
 use flott_core::{OperatorId, Result};
 
 use crate::table::TableSnapshot;
@@ -31,6 +31,9 @@ pub const MAGIC: [u8; 8] = *b"FLOTTSTA";
 /// The version of the format that follows.
 pub const VERSION: u32 = 1;
 const HEADER_LENGTH: usize = 24;
+
+/// A guess at the bytes of an entry: a buffer that is reserved once is not moved as it grows.
+const ENTRY_BYTES: usize = 16;
 
 /// What the handle of a keyed state says beside its bytes.
 pub(crate) struct KeyedStateHead {
@@ -129,32 +132,27 @@ impl SnapshotWriter {
         operator: OperatorId,
         head: KeyedStateHead,
         table: &TableSnapshot<K, C>,
-        encode: impl Fn(&C, Vec<u8>) -> Result<Option<Vec<u8>>>,
+        encode: impl Fn(&C, Vec<u8>) -> Result<(Vec<u8>, bool)>,
     ) -> Result<()> {
         let start = self.buffer.len();
         let mut out = std::mem::take(&mut self.buffer);
-        let mut digest = EntryDigest::new(&head.name)?;
+        out.reserve(table.len() * ENTRY_BYTES);
+        let mut digest = EntryDigest::new(&head.name);
         let mut groups = Vec::new();
-        let (mut key_bytes, mut value_bytes) = (Vec::new(), Vec::new());
         for group in table.groups() {
             let group_start = out.len();
             let mut entries = 0;
             for (key, cell) in group.iter() {
-                value_bytes.clear();
-                let Some(encoded) = encode(cell, value_bytes)? else {
-                    value_bytes = Vec::new();
-                    continue;
-                };
-                value_bytes = encoded;
-                key_bytes.clear();
-                key_bytes = encode_into(key, key_bytes)?;
                 let entry_start = out.len();
-                out = encode_into(&(key_bytes.len() as u64), out)?;
-                out.extend_from_slice(&key_bytes);
-                out = encode_into(&(value_bytes.len() as u64), out)?;
-                out.extend_from_slice(&value_bytes);
-                digest.add(&out[entry_start..]);
-                entries += 1;
+                (out, _) = append_sized(out, |out| Ok((encode_into(key, out)?, true)))?;
+                let alive;
+                (out, alive) = append_sized(out, |out| encode(cell, out))?;
+                if alive {
+                    digest.add(&out[entry_start..]);
+                    entries += 1;
+                } else {
+                    out.truncate(entry_start);
+                }
             }
             if entries > 0 {
                 groups.push(GroupRange {
@@ -196,7 +194,7 @@ impl SnapshotWriter {
     ) -> Result<()> {
         let start = self.buffer.len();
         let mut out = std::mem::take(&mut self.buffer);
-        let mut digest = EntryDigest::new(&head.name)?;
+        let mut digest = EntryDigest::new(&head.name);
         let mut ends = Vec::new();
         for element in elements {
             let element_start = out.len();
@@ -257,23 +255,19 @@ fn make_inline(data: &mut DataRef, buffer: &[u8]) {
 
 /// The sum of the hashes of a state's entries.
 struct EntryDigest {
-    /// The state's name, and the entry behind it.
-    scratch: Vec<u8>,
-    name_length: usize,
+    /// The hash of the state's name: the seed of all the others.
+    name: u64,
     sum: u64,
 }
 
 impl EntryDigest {
-    fn new(name: &str) -> Result<Self> {
-        let scratch = encode_into(name, Vec::new())?;
-        let name_length = scratch.len();
-        Ok(Self { scratch, name_length, sum: 0 })
+    fn new(name: &str) -> Self {
+        Self { name: hash64(0, name.as_bytes()), sum: 0 }
     }
 
+    #[inline]
     fn add(&mut self, entry: &[u8]) {
-        self.scratch.truncate(self.name_length);
-        self.scratch.extend_from_slice(entry);
-        self.sum = self.sum.wrapping_add(hash128(&self.scratch) as u64);
+        self.sum = self.sum.wrapping_add(hash64(self.name, entry));
     }
 }
 

@@ -49,6 +49,9 @@ struct Shareable<K, V> {
     own: Group<K, V>,
     /// If this is there, it is the group, and `own` is empty.
     shared: Option<Arc<Group<K, V>>>,
+    /// An empty group for the next snapshot: allocated when the group was written, so that the
+    /// snapshot need not.
+    spare: Option<Arc<Group<K, V>>>,
 }
 
 impl<K, V> Shareable<K, V> {
@@ -72,12 +75,20 @@ impl<K, V> Shareable<K, V> {
     fn unshare(&mut self) {
         if let Some(shared) = self.shared.take() {
             self.own = Arc::unwrap_or_clone(shared);
+            self.own.begin_epoch();
+            self.spare = Some(Arc::default());
         }
     }
 
+    /// Allocates nothing, if it can: a task stands still for this.
     fn share(&mut self) -> Option<Arc<Group<K, V>>> {
         if self.shared.is_none() && !self.own.is_empty() {
-            self.shared = Some(Arc::new(std::mem::take(&mut self.own)));
+            let mut shared = self.spare.take().unwrap_or_default();
+            match Arc::get_mut(&mut shared) {
+                Some(group) => std::mem::swap(group, &mut self.own),
+                None => shared = Arc::new(std::mem::take(&mut self.own)),
+            }
+            self.shared = Some(shared);
         }
         self.shared.clone()
     }
@@ -87,7 +98,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     /// An empty table for the key groups of `range`. It allocates nothing per group.
     pub fn new(range: KeyGroupRange, max: MaxParallelism) -> Self {
         let groups =
-            range.iter().map(|_| Shareable { own: Group::default(), shared: None }).collect();
+            range.iter().map(|_| Shareable { own: Group::default(), shared: None, spare: None }).collect();
         Self { range, max, groups }
     }
 
@@ -96,7 +107,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     pub fn from_snapshot(snapshot: &TableSnapshot<K, V>, max: MaxParallelism) -> Self {
         let groups = snapshot
             .shared()
-            .map(|shared| Shareable { own: Group::default(), shared: shared.cloned() })
+            .map(|shared| Shareable { own: Group::default(), shared: shared.cloned(), spare: None })
             .collect();
         Self { range: snapshot.range(), max, groups }
     }
@@ -168,6 +179,13 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
     #[inline]
     pub fn prefetch(&self, hash: u64) {
         self.groups[self.group_of(hash)].get().prefetch(hash);
+    }
+
+    /// Asks the processor to load what [`PagedTable::prefetch`] reads. Worth it some keys before
+    /// that, when there are many keys.
+    #[inline]
+    pub fn prefetch_page(&self, hash: u64) {
+        self.groups[self.group_of(hash)].get().prefetch_page(hash);
     }
 
     /// The entries as they are now, whatever is written later. It costs one reference per key

@@ -25,6 +25,11 @@ pub(crate) fn capture(
     Ok((program, env.configuration()))
 }
 
+/// An environment whose programs are never run.
+pub(crate) fn environment(config: Configuration) -> StreamExecutionEnvironment {
+    StreamExecutionEnvironment::new(config, Arc::new(Capture::default()))
+}
+
 /// An executor that only keeps the program.
 #[derive(Default)]
 struct Capture {
@@ -35,6 +40,11 @@ impl Executor for Capture {
     fn execute(&self, program: Arc<Program>, _: &Configuration) -> Result<JobExecutionResult> {
         *self.program.lock().unwrap_or_else(PoisonError::into_inner) = Some(program);
         let job = JobId::from_u128(0);
-        Ok(JobExecutionResult { job, net_runtime: Duration::ZERO, cancelled: false })
+        Ok(JobExecutionResult {
+            job,
+            net_runtime: Duration::ZERO,
+            cancelled: false,
+            checkpoints: Vec::new(),
+        })
     }
 }

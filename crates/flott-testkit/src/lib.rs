@@ -2,9 +2,14 @@
 //!
 //! [`sim`] runs whole jobs in one thread from a seed, with failures of everything, and checks that
 //! no record is lost, doubled or reordered. [`harness`] checks a single operator or a piece of a
-//! program: it takes a snapshot and restores it into fresh instances at every quiet point.
+//! program ([`StreamTest`]): it takes a snapshot and restores it into fresh instances at every quiet
+//! point.
 //!
 //! This crate is a door: it may depend on everything, and nothing depends on it.
 
+mod capture;
+pub mod harness;
 pub mod rng;
 pub mod sim;
+
+pub use harness::StreamTest;

@@ -39,8 +39,7 @@ fn run(seed: u64, print: bool) -> Result<Report, String> {
     let text = |error: flott_core::Error| error.report();
     let program = job::program(seed, &scenario, &ledger).map_err(text)?;
     let config = scenario.configuration().map_err(text)?;
-    let mut world =
-        World::new(seed, &scenario, Arc::new(program), config, ledger.clone(), print);
+    let mut world = World::new(seed, &scenario, Arc::new(program), config, ledger.clone(), print);
     let report = world.run()?;
     if let Some(violation) = ledger.violations().into_iter().next() {
         return Err(violation);

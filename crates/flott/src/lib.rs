@@ -37,12 +37,36 @@ pub use flott_core::{Error, ErrorKind, Result};
 pub use {flott_cluster as cluster, flott_connectors as connectors};
 pub use {flott_core as core, flott_datastream as datastream};
 
+#[cfg(feature = "mimalloc")]
+#[doc(hidden)]
+pub use mimalloc::MiMalloc;
+
+/// Makes mimalloc the allocator of a binary that has a `main` of its own; `flott::main!` does it
+/// too. Nothing without the feature `mimalloc`.
+#[cfg(feature = "mimalloc")]
+#[macro_export]
+macro_rules! use_allocator {
+    () => {
+        #[global_allocator]
+        static ALLOCATOR: $crate::MiMalloc = $crate::MiMalloc;
+    };
+}
+
+/// Makes mimalloc the allocator of a binary: nothing, without the feature `mimalloc`.
+#[cfg(not(feature = "mimalloc"))]
+#[macro_export]
+macro_rules! use_allocator {
+    () => {};
+}
+
 /// The `main` of a job binary: lists its jobs, each the path of a function
 /// `fn(&StreamExecutionEnvironment, Args) -> flott::Result<()>` where `Args` is a `clap::Args`.
 /// The name of a job is that of its function.
 #[macro_export]
 macro_rules! main {
     ($($job:path),+ $(,)?) => {
+        $crate::use_allocator!();
+
         fn main() -> ::std::process::ExitCode {
             $crate::cli::main(&[$($crate::cli::Job::new(stringify!($job), $job)),+])
         }

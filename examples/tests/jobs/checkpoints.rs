@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::files;
+use crate::support::{Ended, files};
 
 /// A completed checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,12 @@ impl Checkpoint {
     pub(crate) fn at(path: &Path) -> Self {
         let number = number(path).unwrap_or_else(|| panic!("{path:?} is no checkpoint"));
         Self { number, path: path.to_owned() }
+    }
+
+    /// The checkpoint that a line of the log reports as completed.
+    #[track_caller]
+    pub(crate) fn reported(line: &str) -> Self {
+        Self::at(Path::new(line.rsplit(" at ").next().unwrap_or_default()))
     }
 
     /// Its record.
@@ -39,8 +45,10 @@ fn number(path: &Path) -> Option<u64> {
 pub(crate) fn completed(directory: &Path) -> Vec<Checkpoint> {
     let jobs = files(directory).into_iter();
     let folders = jobs.flat_map(|job| files(&job)).filter(|path| number(path).is_some());
-    let mut all: Vec<Checkpoint> =
-        folders.filter(|path| path.join("_metadata").exists()).map(|path| Checkpoint::at(&path)).collect();
+    let mut all: Vec<Checkpoint> = folders
+        .filter(|path| path.join("_metadata").exists())
+        .map(|path| Checkpoint::at(&path))
+        .collect();
     all.sort();
     all
 }
@@ -55,4 +63,15 @@ pub(crate) fn newest(directory: &Path) -> Option<Checkpoint> {
 pub(crate) fn begun(directory: &Path) -> u64 {
     let jobs = files(directory).into_iter();
     jobs.flat_map(|job| files(&job)).filter_map(|path| number(&path)).max().unwrap_or(0)
+}
+
+/// What a job says when a checkpoint is complete.
+pub(crate) const COMPLETED: &str = "Completed checkpoint ";
+
+/// Whether a job that was killed had finished. It deletes its checkpoints before it says so: with
+/// them goes the need to go on.
+pub(crate) fn had_finished(ended: &Ended, directory: &Path) -> bool {
+    let last = ended.logged.lines().rfind(|line| line.contains(COMPLETED));
+    let last = last.map(Checkpoint::reported);
+    last.is_some_and(|last| newest(directory).is_none_or(|newest| newest < last))
 }

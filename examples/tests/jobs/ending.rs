@@ -14,10 +14,7 @@ fn an_interrupted_job_is_cancelled_and_can_be_resumed() {
     assert_eq!(job.printed(), "(\"hello\", 7)");
     let safe = job.completed_after_now(directory.path());
     job.interrupt();
-    job.end().expect(
-        0,
-        ["from state RUNNING to CANCELLING", "from state CANCELLING to CANCELED"],
-    );
+    job.end().expect(0, ["from state RUNNING to CANCELLING", "from state CANCELLING to CANCELED"]);
 
     let kept = checkpoints::completed(directory.path());
     assert_eq!(kept.len(), 1, "the last checkpoint is kept, and only that: {kept:?}");
@@ -58,8 +55,7 @@ fn a_finished_copy_leaves_its_files_and_no_checkpoint() {
 fn a_failed_job_keeps_its_last_checkpoint() {
     let directory = tempfile::tempdir().unwrap();
     let totals = || job("word_totals").checkpoints(directory.path(), 20);
-    let (mut job, _server, mut connection) =
-        connect(totals().set("restart-strategy.type", "none"));
+    let (mut job, _server, mut connection) = connect(totals().set("restart-strategy.type", "none"));
     connection.send(["hello,7"]);
     assert_eq!(job.printed(), "(\"hello\", 7)");
     job.completed_after_now(directory.path());

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use flott::core::hash::mix;
 
-use crate::checkpoints::{self, Checkpoint};
+use crate::checkpoints::{self, COMPLETED, Checkpoint};
 
 /// How long to wait for something that must happen: generous, because machines are shared.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -189,9 +189,7 @@ impl JobProcess {
     /// The next checkpoint that is reported as completed.
     #[track_caller]
     pub(crate) fn completed(&mut self) -> Checkpoint {
-        let line = self.logged("Completed checkpoint ");
-        let place = line.rsplit(" at ").next().unwrap_or_default();
-        Checkpoint::at(Path::new(place))
+        Checkpoint::reported(&self.logged(COMPLETED))
     }
 
     /// A completed checkpoint that holds everything that the job has done so far. A checkpoint's
@@ -213,10 +211,26 @@ impl JobProcess {
         self.wait(what, |_| condition())
     }
 
+    /// As [`JobProcess::until`], for conditions on the job itself.
+    #[track_caller]
+    pub(crate) fn until_of<T>(
+        &mut self,
+        what: &str,
+        condition: impl FnMut(&mut Self) -> Option<T>,
+    ) -> T {
+        self.wait(what, condition)
+    }
+
     /// How many lines have been logged so far that contain `text`.
     pub(crate) fn count_logged(&mut self, text: &str) -> usize {
         self.take_lines();
         self.logged.lines.iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Whether there is anything on standard output so far.
+    pub(crate) fn has_printed(&mut self) -> bool {
+        self.take_lines();
+        !self.printed.lines.is_empty()
     }
 
     /// Ends the process at once, as a power cut would (SIGKILL).

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::checkpoints::{self, COMPLETED};
 use crate::support::{Random, job, text};
 
 const WORDS: [&str; 8] = ["To", "be", "or", "not", "that", "IS", "the", "question"];
@@ -31,15 +32,20 @@ fn count<'a>(texts: impl IntoIterator<Item = &'a String>) -> Vec<String> {
     counts.into_iter().map(|record| format!("{record:?}")).collect()
 }
 
+/// What a job has printed, in order and without the numbers of subtasks.
+fn records(printed: &[String]) -> Vec<String> {
+    let without_subtask =
+        |line: &String| line.split_once("> ").map_or(line.clone(), |(_, record)| record.to_owned());
+    let mut records: Vec<String> = printed.iter().map(without_subtask).collect();
+    records.sort();
+    records
+}
+
 #[track_caller]
 fn assert_counts(file: &str, parallelism: u32, wanted: &[String]) {
     let ended = job("word_count").parallelism(parallelism).arguments(["--file", file]).run();
     ended.expect(0, ["to FINISHED"]);
-    let without_subtask =
-        |line: &String| line.split_once("> ").map_or(line.clone(), |(_, record)| record.to_owned());
-    let mut printed: Vec<String> = ended.printed.iter().map(without_subtask).collect();
-    printed.sort();
-    assert_eq!(printed, wanted, "{file} with parallelism {parallelism}");
+    assert_eq!(records(&ended.printed), wanted, "{file} with parallelism {parallelism}");
 }
 
 #[test]
@@ -47,11 +53,48 @@ fn the_words_of_files_are_counted_once_each_whatever_the_parallelism() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let mut random = Random(7);
-    let texts = ["1.txt", "2.txt", "3.txt", "4.md"].map(|name| write_text(&path(name), &mut random));
+    let texts =
+        ["1.txt", "2.txt", "3.txt", "4.md"].map(|name| write_text(&path(name), &mut random));
     fs::write(path(".hidden"), "secret").unwrap();
     for parallelism in [1, 2] {
         assert_counts(text(&path("1.txt")), parallelism, &count(&texts[..1]));
         assert_counts(text(directory.path()), parallelism, &count(&texts));
         assert_counts(text(&path("*.txt")), parallelism, &count(&texts[..3]));
     }
+}
+
+#[test]
+fn the_count_survives_kills_and_so_do_the_timers_that_print_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let [file, checkpoints] = ["text.txt", "checkpoints"].map(|name| directory.path().join(name));
+    // Words come and go: the timer of one that does not come again is in the checkpoint only.
+    let words = (0..100_000).map(|n| format!("word{} ", n / 200));
+    let mut words: Vec<String> = words.collect();
+    words.iter_mut().skip(9).step_by(10).for_each(|word| word.push('\n'));
+    let text_of_words = words.concat();
+    fs::write(&file, &text_of_words).unwrap();
+    let mut random = Random(8 << 32);
+    let mut kills = 0;
+    for parallelism in [1, 2, 3].into_iter().cycle() {
+        let mut launch = job("word_count").checkpoints(&checkpoints, 10).parallelism(parallelism);
+        if let Some(newest) = checkpoints::newest(&checkpoints) {
+            launch = launch.resume(&newest.path);
+        }
+        let mut run = launch.arguments(["--file", text(&file)]).start();
+        let count = random.between(1, 3);
+        run.until_of(&format!("checkpoint {count}"), |run| {
+            let enough = run.count_logged(COMPLETED) >= count || run.has_printed();
+            (enough || run.count_logged("to FINISHED") > 0).then_some(())
+        });
+        if run.has_printed() || run.count_logged("to FINISHED") > 0 {
+            // What is printed once is printed again after a kill: the end is to be let be.
+            let ended = run.end();
+            ended.expect(0, ["to FINISHED"]);
+            assert_eq!(records(&ended.printed), count([&text_of_words]));
+            break;
+        }
+        run.kill();
+        kills += 1;
+    }
+    assert!(kills > 2, "only {kills} kills");
 }

@@ -108,7 +108,7 @@ impl CheckpointStorage for FileStorage {
     fn read(&self, path: &str, range: Option<(u64, u64)>) -> Result<Vec<u8>, StoreError> {
         // A job that started from another's checkpoint reads that one's files by absolute path.
         let path = if path.starts_with('/') { PathBuf::from(path) } else { self.path(path)? };
-        read(&path, range).map_err(|e| failed("read", &path, e))
+        read_file(&path, range)
     }
 
     fn delete(&self, path: &str) -> Result<(), StoreError> {
@@ -127,6 +127,11 @@ impl CheckpointStorage for FileStorage {
     fn location(&self, checkpoint: CheckpointId) -> String {
         self.folder.join(checkpoint_folder(checkpoint)).display().to_string()
     }
+}
+
+/// A range of a file; without a range, all of it.
+pub(super) fn read_file(path: &Path, range: Option<(u64, u64)>) -> Result<Vec<u8>, StoreError> {
+    read(path, range).map_err(|e| failed("read", path, e))
 }
 
 fn read(path: &Path, range: Option<(u64, u64)>) -> io::Result<Vec<u8>> {

@@ -6,8 +6,9 @@ use flott_datastream::OperatorInstance;
 
 const IN_PROGRESS: &str = ".inprogress";
 
-/// Who writes a part: the run of the sink (a job and an operator of it) and the subtask. A run is
-/// part of the name so that the counters of two runs never meet.
+/// Who writes a part: the run of the sink and the subtask. A run begins with an operator of a job
+/// that starts without state, and goes on in every job that starts from its checkpoints. It is part
+/// of the name so that the counters of two runs never meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Author {
     /// 16 hex digits.

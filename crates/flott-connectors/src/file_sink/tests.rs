@@ -212,6 +212,19 @@ fn what_an_earlier_attempt_has_left_is_deleted_and_nothing_else() {
 }
 
 #[test]
+fn what_a_job_without_a_checkpoint_has_left_is_deleted_by_the_next_from_the_same_checkpoint() {
+    let (folder, sink) = folder();
+    let (_, states) = prepare(&mut started(&sink));
+    for job in [20, 21, 22] {
+        let mut instance = harness::instance(0, 1);
+        instance.job = flott_core::JobId::from_u128(job);
+        let mut writer = open(&sink, &instance, states.clone()).unwrap();
+        assert!(names(&out(&folder), false).is_empty(), "before job {job}");
+        write(&mut writer, &["left"]);
+    }
+}
+
+#[test]
 fn names_do_not_come_again() {
     let (folder, sink) = folder();
     let mut writer = started(&sink);

@@ -200,7 +200,12 @@ impl<T: Display> TwoPhaseCommitSink<T> for FileWriter {
         created.map_err(|error| self.failed("create the directory", "", error))?;
         let found = self.sink.files.list(&self.sink.directory);
         let found = found.map_err(|error| self.failed("list", "", error))?;
-        let author = Author::of(instance);
+        let mut author = Author::of(instance);
+        if let Some(old) = restored.first() {
+            // Goes on with the run of the checkpoint, also in another job: so whoever starts from it
+            // next finds what this attempt leaves, even if it completes no checkpoint.
+            author.run.clone_from(&old.run);
+        }
         let OperatorInstance { subtask, parallelism, .. } = *instance;
         // Subtasks that are no more are looked after by those that are left.
         let is_mine = |owner: u32| {

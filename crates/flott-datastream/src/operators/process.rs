@@ -2,7 +2,7 @@
 
 use flott_core::codec::Data;
 use flott_core::element::Barrier;
-use flott_core::{Error, Now, Result, Timestamp, WallTime};
+use flott_core::{Error, MonoTime, Now, Result, Timestamp, WallTime};
 use flott_runtime::{
     Batch, Collector, NO_TIMESTAMP, OpenContext, Operator, OperatorInstance, OperatorParts,
 };
@@ -100,6 +100,7 @@ impl<T: Data> DataStream<T> {
             function: function.clone(),
             opened: None,
             watermark: Timestamp::MIN,
+            now: Now { mono: MonoTime(0), wall: Timestamp::MIN },
         })
     }
 }
@@ -108,6 +109,8 @@ struct Process<F> {
     function: F,
     opened: Option<(OperatorStateBackend, OperatorInstance)>,
     watermark: Timestamp,
+    /// When the function was last called.
+    now: Now,
 }
 
 impl<F> Process<F> {
@@ -121,10 +124,8 @@ impl<F> Process<F> {
             return Err(Error::internal("a function is used before it is open"));
         };
         let watermark = self.watermark;
-        body(
-            &mut self.function,
-            &mut ProcessContext { state, instance, timestamp, watermark, now },
-        )
+        self.now = now;
+        body(&mut self.function, &mut ProcessContext { state, instance, timestamp, watermark, now })
     }
 }
 
@@ -155,8 +156,7 @@ impl<T: Data, U: Data, F: ProcessFunction<T, U>> Operator<T, U> for Process<F> {
     }
 
     fn snapshot(&mut self, _: Barrier, parts: &mut OperatorParts) -> Result<()> {
-        let now = Now { mono: flott_core::MonoTime(0), wall: Timestamp::MIN };
-        self.call(NO_TIMESTAMP, now, |function, context| function.snapshot_state(context))?;
+        self.call(NO_TIMESTAMP, self.now, |function, context| function.snapshot_state(context))?;
         if let Some((state, _)) = &mut self.opened {
             parts.add_operator_state(state.snapshot());
         }

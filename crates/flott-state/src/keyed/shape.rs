@@ -55,8 +55,8 @@ pub(super) trait Shape: Send + Sync + 'static {
     /// Removes what has expired; true if nothing is left.
     fn purge(cell: &mut Self::Cell, age: Age) -> bool;
 
-    /// Appends the encoding of what is alive; `None` if nothing is.
-    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<Option<Vec<u8>>>;
+    /// Appends the encoding of what is alive; `false` if nothing is.
+    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<(Vec<u8>, bool)>;
 
     /// Decodes a cell; `stamped` if the bytes hold times of last use. Where they do not, and `age`
     /// has a TTL, the time is now.
@@ -85,8 +85,8 @@ impl<V: StateData> Shape for Plain<V> {
         false
     }
 
-    fn encode(value: &V, _: Age, out: Vec<u8>) -> Result<Option<Vec<u8>>> {
-        encode_into(value, out).map(Some)
+    fn encode(value: &V, _: Age, out: Vec<u8>) -> Result<(Vec<u8>, bool)> {
+        Ok((encode_into(value, out)?, true))
     }
 
     fn decode(bytes: &[u8], stamped: bool, _: Age) -> Result<V> {
@@ -123,11 +123,11 @@ impl<V: StateData> Shape for Stamped<V> {
         age.is_expired(cell.used)
     }
 
-    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<Option<Vec<u8>>> {
+    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<(Vec<u8>, bool)> {
         if age.is_expired(cell.used) {
-            return Ok(None);
+            return Ok((out, false));
         }
-        encode_into(&(cell.used, &cell.value), out).map(Some)
+        Ok((encode_into(&(cell.used, &cell.value), out)?, true))
     }
 
     fn decode(bytes: &[u8], stamped: bool, age: Age) -> Result<Self::Cell> {
@@ -169,13 +169,13 @@ impl<V: StateData> Shape for ListOf<V> {
         cell.values.is_empty()
     }
 
-    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<Option<Vec<u8>>> {
+    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<(Vec<u8>, bool)> {
         if !age.has_ttl() {
-            return encode_into(&cell.values, out).map(Some);
+            return Ok((encode_into(&cell.values, out)?, true));
         }
         let elements = cell.used.iter().zip(&cell.values);
         let alive: Vec<_> = elements.filter(|(used, _)| !age.is_expired(**used)).collect();
-        if alive.is_empty() { Ok(None) } else { encode_into(&alive, out).map(Some) }
+        if alive.is_empty() { Ok((out, false)) } else { Ok((encode_into(&alive, out)?, true)) }
     }
 
     fn decode(bytes: &[u8], stamped: bool, age: Age) -> Result<Self::Cell> {
@@ -225,9 +225,9 @@ impl<UK: StateData + Ord, UV: StateData> Shape for MapOf<UK, UV> {
         cell.entries.is_empty()
     }
 
-    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<Option<Vec<u8>>> {
+    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<(Vec<u8>, bool)> {
         if !age.has_ttl() {
-            return encode_into(&cell.entries, out).map(Some);
+            return Ok((encode_into(&cell.entries, out)?, true));
         }
         // Both maps have the same keys, in the same order.
         let entries = cell.used.values().zip(&cell.entries);
@@ -235,7 +235,7 @@ impl<UK: StateData + Ord, UV: StateData> Shape for MapOf<UK, UV> {
             .filter(|(used, _)| !age.is_expired(**used))
             .map(|(used, (key, value))| (key, (*used, value)))
             .collect();
-        if alive.is_empty() { Ok(None) } else { encode_into(&alive, out).map(Some) }
+        if alive.is_empty() { Ok((out, false)) } else { Ok((encode_into(&alive, out)?, true)) }
     }
 
     fn decode(bytes: &[u8], stamped: bool, age: Age) -> Result<Self::Cell> {

@@ -5,7 +5,8 @@
 
 use flott_core::codec::Key;
 
-use super::page::{Entry, Page, Place};
+use super::page::{Entry, Epoch, Page, Place};
+use super::prefetch::prefetch;
 
 /// The hash bits from here on choose the page; the bits below it choose the slot.
 pub(super) const PAGE_SHIFT: u32 = 12;
@@ -24,6 +25,7 @@ pub(super) struct Group<K, V> {
     /// The number of pages, rounded up to a power of two, minus one.
     mask: u64,
     len: usize,
+    epoch: Epoch,
 }
 
 /// Where [`Group::find`] found a key.
@@ -43,6 +45,12 @@ impl<K, V> Group<K, V> {
         self.len == 0
     }
 
+    /// To be called before the first write to a group that may have been cloned, or is a clone:
+    /// from here on no page counts as owned that was not looked at again.
+    pub(super) fn begin_epoch(&mut self) {
+        self.epoch = self.epoch.next();
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.pages.iter().flat_map(Page::iter)
     }
@@ -51,6 +59,14 @@ impl<K, V> Group<K, V> {
     pub(super) fn prefetch(&self, hash: u64) {
         if let Some(page) = self.pages.get(self.page_of(hash)) {
             page.prefetch(hash);
+        }
+    }
+
+    /// Asks for what [`Group::prefetch`] must read to know where the slot is.
+    #[inline]
+    pub(super) fn prefetch_page(&self, hash: u64) {
+        if let Some(page) = self.pages.get(self.page_of(hash)) {
+            prefetch(page);
         }
     }
 
@@ -84,7 +100,7 @@ impl<K: Key, V: Clone> Group<K, V> {
 
     #[inline]
     pub(super) fn value_mut(&mut self, at: Position) -> Option<&mut V> {
-        self.pages[at.page].value_mut(at.slot)
+        self.pages[at.page].value_mut(at.slot, self.epoch)
     }
 
     /// The place where `key` is or belongs, with room made for it.
@@ -94,11 +110,11 @@ impl<K: Key, V: Clone> Group<K, V> {
             self.add_page();
         }
         let page = self.page_of(hash);
-        self.pages[page].place(hash, key, &mut self.len)
+        self.pages[page].place(hash, key, self.epoch, &mut self.len)
     }
 
     pub(super) fn remove(&mut self, at: Position) -> Option<V> {
-        let value = self.pages[at.page].remove(at.slot)?;
+        let value = self.pages[at.page].remove(at.slot, self.epoch)?;
         self.len -= 1;
         if self.len == 0 {
             *self = Self::default();
@@ -123,19 +139,19 @@ impl<K: Key, V: Clone> Group<K, V> {
         let mask = self.mask;
         let old = new & (mask >> 1) as usize;
         let goes = |hash: u64| ((hash >> PAGE_SHIFT) & mask) as usize == new;
-        let page = self.pages[old].split(goes);
+        let page = self.pages[old].split(self.epoch, goes);
         self.pages.push(page);
     }
 }
 
 impl<K, V> Default for Group<K, V> {
     fn default() -> Self {
-        Self { pages: Vec::new(), mask: 0, len: 0 }
+        Self { pages: Vec::new(), mask: 0, len: 0, epoch: Epoch::default() }
     }
 }
 
 impl<K, V> Clone for Group<K, V> {
     fn clone(&self) -> Self {
-        Self { pages: self.pages.clone(), mask: self.mask, len: self.len }
+        Self { pages: self.pages.clone(), mask: self.mask, len: self.len, epoch: self.epoch }
     }
 }

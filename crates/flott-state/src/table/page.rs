@@ -22,16 +22,33 @@ type Slots<K, V> = Arc<[Option<Entry<K, V>>]>;
 
 /// The slots lie directly behind the `Arc`, their number in the pointer: a look-up goes from the
 /// group's vector to the slot without a stop at a header.
+///
+/// Whether a snapshot shares the slots is known without a look at their reference count, which
+/// would be a cache miss and a locked instruction per write: see [`slots_mut`].
 pub(super) struct Page<K, V> {
-    /// A power of two of them, or none.
+    /// A power of two of them, or none. Cloned by [`Page::clone`] alone.
     slots: Slots<K, V>,
-    len: usize,
+    len: u32,
+    /// In this epoch of the group the slots are known not to be shared.
+    owned_in: Epoch,
+}
+
+/// Counts how often pages of a group may have been cloned. A page is cloned with its whole group
+/// only, and a group begins a new epoch whenever that may have happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Epoch(u32);
+
+impl Epoch {
+    /// The epoch after this one.
+    pub(super) fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
 }
 
 /// The slot where a key is or belongs, and the counters that an insertion must raise.
 pub(super) struct Place<'a, K, V> {
     slot: &'a mut Option<Entry<K, V>>,
-    page_len: &'a mut usize,
+    page_len: &'a mut u32,
     group_len: &'a mut usize,
 }
 
@@ -63,8 +80,6 @@ impl<K, V> Page<K, V> {
     pub(super) fn prefetch(&self, hash: u64) {
         if let Some(slot) = self.slots.get(self.home(hash)) {
             prefetch(slot);
-            // A write also looks at the reference counts, just before the first slot.
-            prefetch(&self.slots[0]);
         }
     }
 
@@ -76,12 +91,38 @@ impl<K, V> Page<K, V> {
     /// Beyond this, probing takes too many steps that the processor cannot foresee.
     #[inline]
     fn is_full(&self) -> bool {
-        self.len * 8 >= self.slots.len() * 5
+        self.len as usize * 8 >= self.slots.len() * 5
     }
 
-    fn empty(slots: usize) -> Self {
-        Self { slots: (0..slots).map(|_| None).collect(), len: 0 }
+    fn empty(slots: usize, epoch: Epoch) -> Self {
+        Self { slots: (0..slots).map(|_| None).collect(), len: 0, owned_in: epoch }
     }
+}
+
+/// The slots of a page, to be written: a copy if a snapshot shares them.
+#[inline]
+#[expect(unsafe_code, reason = "skips the reference count where it is known to be one")]
+fn slots_mut<'a, K: Clone, V: Clone>(
+    slots: &'a mut Slots<K, V>,
+    owned_in: &mut Epoch,
+    epoch: Epoch,
+) -> &'a mut [Option<Entry<K, V>>] {
+    if *owned_in != epoch {
+        own(slots, owned_in, epoch);
+    }
+    // SAFETY: there is no other reference to the slots, so this one may be exclusive for as long
+    // as `slots` is borrowed. `owned_in == epoch` holds only after `own`, which makes the count
+    // one, and for slots that were created in this epoch of the group. The `Arc` is cloned by
+    // `Page::clone` alone, which happens only with a clone of the whole group; and whoever gets a
+    // group, or keeps one, after it may have been cloned moves it on to its next epoch first
+    // (`Group::begin_epoch`). There are no weak references.
+    unsafe { &mut *Arc::as_ptr(slots).cast_mut() }
+}
+
+#[cold]
+fn own<K: Clone, V: Clone>(slots: &mut Slots<K, V>, owned_in: &mut Epoch, epoch: Epoch) {
+    Arc::make_mut(slots);
+    *owned_in = epoch;
 }
 
 impl<K: Key, V: Clone> Page<K, V> {
@@ -100,8 +141,8 @@ impl<K: Key, V: Clone> Page<K, V> {
     }
 
     #[inline]
-    pub(super) fn value_mut(&mut self, slot: usize) -> Option<&mut V> {
-        Arc::make_mut(&mut self.slots)[slot].as_mut().map(|entry| &mut entry.value)
+    pub(super) fn value_mut(&mut self, slot: usize, epoch: Epoch) -> Option<&mut V> {
+        slots_mut(&mut self.slots, &mut self.owned_in, epoch)[slot].as_mut().map(|entry| &mut entry.value)
     }
 
     #[inline]
@@ -109,22 +150,21 @@ impl<K: Key, V: Clone> Page<K, V> {
         &'a mut self,
         hash: u64,
         key: &K,
+        epoch: Epoch,
         group_len: &'a mut usize,
     ) -> Place<'a, K, V> {
         if self.is_full() {
-            self.resize(self.slots.len() * 2);
+            self.resize(self.slots.len() * 2, epoch);
         }
         let slot = self.probe(hash, key);
-        Place {
-            slot: &mut Arc::make_mut(&mut self.slots)[slot],
-            page_len: &mut self.len,
-            group_len,
-        }
+        let Self { slots, len, owned_in } = self;
+        let slots = slots_mut(slots, owned_in, epoch);
+        Place { slot: &mut slots[slot], page_len: len, group_len }
     }
 
     /// Empties a slot, and moves up the entries after it that would not be found across the gap.
-    pub(super) fn remove(&mut self, slot: usize) -> Option<V> {
-        let slots = Arc::make_mut(&mut self.slots);
+    pub(super) fn remove(&mut self, slot: usize, epoch: Epoch) -> Option<V> {
+        let slots = slots_mut(&mut self.slots, &mut self.owned_in, epoch);
         let mask = slots.len() - 1;
         let removed = slots[slot].take()?;
         let mut gap = slot;
@@ -141,18 +181,18 @@ impl<K: Key, V: Clone> Page<K, V> {
         self.len -= 1;
         if self.len == 0 {
             *self = Self::default();
-        } else if self.len <= self.slots.len() / 8 && self.slots.len() > SLOTS_MIN {
-            self.resize(self.slots.len() / 4);
+        } else if self.len as usize <= self.slots.len() / 8 && self.slots.len() > SLOTS_MIN {
+            self.resize(self.slots.len() / 4, epoch);
         }
         Some(removed.value)
     }
 
     /// Moves the entries whose hash `goes` into a new page. Both have room for all of them, so
     /// that they are about half full and grow once before they are split again.
-    pub(super) fn split(&mut self, goes: impl Fn(u64) -> bool) -> Self {
-        let slots = slots_for(self.len + 1);
-        let old = std::mem::replace(self, Self::empty(slots));
-        let mut new = Self::empty(slots);
+    pub(super) fn split(&mut self, epoch: Epoch, goes: impl Fn(u64) -> bool) -> Self {
+        let slots = slots_for(self.len as usize + 1);
+        let old = std::mem::replace(self, Self::empty(slots, epoch));
+        let mut new = Self::empty(slots, epoch);
         let (staying, going) = (Arc::make_mut(&mut self.slots), Arc::make_mut(&mut new.slots));
         let mut gone = 0;
         self.len = old.len;
@@ -170,8 +210,8 @@ impl<K: Key, V: Clone> Page<K, V> {
     }
 
     #[cold]
-    fn resize(&mut self, slots: usize) {
-        let old = std::mem::replace(self, Self::empty(slots_for(slots)));
+    fn resize(&mut self, slots: usize, epoch: Epoch) {
+        let old = std::mem::replace(self, Self::empty(slots_for(slots), epoch));
         self.len = old.len;
         let slots = Arc::make_mut(&mut self.slots);
         old.drain(|hash, entry| put(slots, hash, entry));
@@ -211,13 +251,13 @@ impl<K: Key, V: Clone> Page<K, V> {
 
 impl<K, V> Default for Page<K, V> {
     fn default() -> Self {
-        Self::empty(0)
+        Self::empty(0, Epoch::default())
     }
 }
 
 impl<K, V> Clone for Page<K, V> {
     fn clone(&self) -> Self {
-        Self { slots: Arc::clone(&self.slots), len: self.len }
+        Self { slots: Arc::clone(&self.slots), len: self.len, owned_in: self.owned_in }
     }
 }
 

@@ -76,7 +76,11 @@ fn hunt(options: &Options) -> bool {
     println!(
         "{} seeds from {}: nothing found; {} task failures, {} kills, {} checkpoints, {} \
          transactions",
-        options.seeds, options.start, total.task_failures, total.kills, total.checkpoints,
+        options.seeds,
+        options.start,
+        total.task_failures,
+        total.kills,
+        total.checkpoints,
         total.transactions
     );
     true
@@ -110,4 +114,3 @@ fn hunt_mutants(options: &Options, name: &str) -> bool {
     }
     good
 }
-

@@ -24,13 +24,17 @@ impl<U> Clone for Collected<U> {
     }
 }
 
+impl<U> Default for Collected<U> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
 impl<U: Data> Collected<U> {
     /// Collects a stream in one place, in the order in which records arrive.
-    pub(super) fn attach(stream: DataStream<U>, name: &str) -> Self {
-        let collected = Self(Arc::default());
-        let sink = collected.clone();
+    pub(super) fn attach(&self, stream: DataStream<U>, name: &str) {
+        let sink = self.clone();
         stream.add_sink(name, false, move |_| sink.clone()).uid(name).set_parallelism(1);
-        collected
     }
 
     /// Takes the records out.

@@ -51,9 +51,10 @@ impl<U: PartialEq + Debug> Order<U> {
             let texts = records.iter().map(|record| format!("{record:?}"));
             let mut lines: Vec<String> = match self {
                 Self::Total | Self::Any => texts.collect(),
-                Self::Within(group) => {
-                    texts.zip(records).map(|(text, record)| format!("{}: {text}", group(record))).collect()
-                }
+                Self::Within(group) => texts
+                    .zip(records)
+                    .map(|(text, record)| format!("{}: {text}", group(record)))
+                    .collect(),
             };
             match self {
                 Self::Total => {}
@@ -77,7 +78,8 @@ impl<U: PartialEq + Debug> Order<U> {
                 .then(|| "the records are not equal, although they read the same".to_owned());
         }
         let at = expected.iter().zip(&found).take_while(|(a, b)| a == b).count();
-        let line = |lines: &[String]| lines.get(at).cloned().unwrap_or_else(|| "nothing more".into());
+        let line =
+            |lines: &[String]| lines.get(at).cloned().unwrap_or_else(|| "nothing more".into());
         let listed = |lines: &[String]| match lines {
             [] => " nothing".to_owned(),
             lines => lines.iter().map(|line| format!("\n    {line}")).collect::<String>(),

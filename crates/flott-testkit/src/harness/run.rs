@@ -27,6 +27,8 @@ pub(super) struct Setup<'a> {
     pub(super) logs: &'a [&'a dyn Log],
     pub(super) savepoint: Option<&'a Savepoint>,
     pub(super) allow_non_restored_state: bool,
+    /// Whether tasks are told that checkpoints are taken, and wait for the final one.
+    pub(super) checkpointing: bool,
 }
 
 /// A run under way.
@@ -51,7 +53,7 @@ impl<'a, T> Run<'a, T> {
     /// Deploys the program.
     pub(super) fn start(setup: Setup<'a>, script: Script<T>, steps: &'a [Step<T>]) -> Result<Self> {
         let savepoint = setup.savepoint;
-        let storage = savepoint.map_or_else(Arc::default, |savepoint| savepoint.storage.clone());
+        let storage = savepoint.map(Savepoint::storage).transpose()?.unwrap_or_default();
         let completed = savepoint.map(|savepoint| savepoint.record.clone());
         let clock = Arc::new(HandClock::default());
         let deployment = deploy(&setup, 0, completed.as_ref(), &storage, &clock)?;
@@ -103,7 +105,8 @@ impl<'a, T> Run<'a, T> {
         match self.setup.variation.feeding {
             Feeding::Single => 1,
             Feeding::Bulk => {
-                let same = |step: &&Step<T>| matches!(step, Step::Input(other, _) if *other == subtask);
+                let same =
+                    |step: &&Step<T>| matches!(step, Step::Input(other, _) if *other == subtask);
                 self.steps[position..].iter().take_while(same).count()
             }
         }
@@ -221,12 +224,10 @@ fn deploy(
         config.set(&options::IGNORE_UNCLAIMED_STATE, true)?;
     }
     let job = JobId::from_u128(1);
-    let mut planned =
-        PlannedJob::new(job, program, &config, completed.cloned(), storage.clone())?;
-    let takes_checkpoints = variation.failures != Failures::None;
+    let mut planned = PlannedJob::new(job, program, &config, completed.cloned(), storage.clone())?;
     let settings = &mut planned.settings;
-    settings.checkpointing = takes_checkpoints;
-    settings.await_final_checkpoint = takes_checkpoints;
+    settings.checkpointing = setup.checkpointing;
+    settings.await_final_checkpoint = setup.checkpointing;
     settings.batch_records = variation.batch_records;
     settings.channel_bytes = variation.channel_bytes.unwrap_or(settings.channel_bytes);
     let attempt = AttemptNumber(attempt);

@@ -24,6 +24,16 @@ impl Savepoint {
         self.record.operators.retain(|operator| !uids.contains(&operator.info.uid.as_str()));
         self
     }
+
+    /// A storage with the same files, for one run.
+    pub(super) fn storage(&self) -> Result<Arc<MemoryStorage>> {
+        let copy = MemoryStorage::new();
+        for path in self.storage.paths() {
+            let bytes = self.storage.read(&path, None).map_err(|error| error.into_error())?;
+            copy.write(&path, &bytes).map_err(|error| error.into_error())?;
+        }
+        Ok(Arc::new(copy))
+    }
 }
 
 /// Writes the snapshots and their record to storage, and reads the record back.

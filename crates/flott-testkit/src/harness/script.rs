@@ -6,7 +6,9 @@ use std::time::Duration;
 use flott_core::codec::Data;
 use flott_core::element::Barrier;
 use flott_core::{Now, Result, Timestamp, WallTime};
-use flott_datastream::{Collector, OpenContext, OperatorListState, OperatorParts, Source, SourceStatus};
+use flott_datastream::{
+    Collector, OpenContext, OperatorListState, OperatorParts, Source, SourceStatus,
+};
 use flott_state::{OperatorStateBackend, Redistribution};
 
 /// One thing that happens.
@@ -56,7 +58,9 @@ impl<T> Script<T> {
 
     /// After the last step the input ends.
     pub(super) fn end(&self) {
-        self.lock().ended = true;
+        let mut shared = self.lock();
+        shared.released = shared.steps.len();
+        shared.ended = true;
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared<T>> {
@@ -115,7 +119,9 @@ impl<T: Data> Source<T> for ScriptSource<T> {
             return Ok(SourceStatus::More);
         }
         let mut records = 0;
-        while let Some(step) = shared.steps.get(self.position).filter(|_| self.position < shared.released) {
+        while let Some(step) =
+            shared.steps.get(self.position).filter(|_| self.position < shared.released)
+        {
             self.position += 1;
             let Step::Input(subtask, element) = step else { continue };
             if *subtask != self.subtask {

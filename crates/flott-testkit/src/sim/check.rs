@@ -8,7 +8,11 @@ use super::ledger::Output;
 use super::scenario::Scenario;
 
 /// Compares the committed output with what is expected, and names the first difference.
-pub(crate) fn check_output(seed: u64, scenario: &Scenario, committed: &[Output]) -> Result<(), String> {
+pub(crate) fn check_output(
+    seed: u64,
+    scenario: &Scenario,
+    committed: &[Output],
+) -> Result<(), String> {
     let splits = scenario.splits.iter().sum::<u32>();
     let mut seen: BTreeMap<(u32, u64), u64> = BTreeMap::new();
     let mut counts: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
@@ -35,7 +39,9 @@ pub(crate) fn check_output(seed: u64, scenario: &Scenario, committed: &[Output])
             let event = Event::new(seed, scenario.keys, split, index);
             let times = seen.remove(&(split, index)).unwrap_or(0);
             if times != 1 {
-                return Err(format!("record {index} of split {split} is in the output {times} times"));
+                return Err(format!(
+                    "record {index} of split {split} is in the output {times} times"
+                ));
             }
             *expected_counts.entry(event.key).or_default() += 1;
             let end = (event.time() / WINDOW + 1) * WINDOW - 1;

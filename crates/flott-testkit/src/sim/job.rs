@@ -6,19 +6,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flott_core::config::Configuration;
 use flott_core::element::Barrier;
 use flott_core::hash::mix;
 use flott_core::{Error, Now, Result, Timestamp, WallTime};
 use flott_datastream::{
-    Batch, Collector, Executor, JobExecutionResult, KeyedContext, KeyedProcessFunction, MapState,
-    MapStateDescriptor, OpenContext, Operator, OperatorListState, OperatorParts,
-    Source, SourceStatus, StreamExecutionEnvironment, Timer, TimerKind, ValueState,
-    ValueStateDescriptor,
+    Batch, Collector, KeyedContext, KeyedProcessFunction, MapState, MapStateDescriptor,
+    OpenContext, Operator, OperatorListState, OperatorParts, Source, SourceStatus,
+    StreamExecutionEnvironment, Timer, TimerKind, ValueState, ValueStateDescriptor,
 };
 use flott_runtime::Program;
 use flott_state::{OperatorStateBackend, Redistribution};
 use serde::{Deserialize, Serialize};
+
+use crate::capture::capture;
 
 use super::ledger::{Ledger, LedgerSink, Output};
 use super::scenario::Scenario;
@@ -54,8 +54,16 @@ impl Event {
 
 /// Builds the program.
 pub(crate) fn program(seed: u64, scenario: &Scenario, ledger: &Ledger) -> Result<Program> {
-    let capture = Arc::new(Capture::default());
-    let env = StreamExecutionEnvironment::new(scenario.configuration()?, capture.clone());
+    let (program, _) = capture(scenario.configuration()?, |env| draw(env, seed, scenario, ledger))?;
+    Arc::into_inner(program).ok_or_else(|| Error::internal("the program is shared"))
+}
+
+fn draw(
+    env: &StreamExecutionEnvironment,
+    seed: u64,
+    scenario: &Scenario,
+    ledger: &Ledger,
+) -> Result<()> {
     let [source_parallelism, keyed_parallelism, sink_parallelism] = scenario.parallelism;
     let mut first_split = 0;
     let mut streams = scenario.splits.iter().enumerate().map(|(number, splits)| {
@@ -63,7 +71,8 @@ pub(crate) fn program(seed: u64, scenario: &Scenario, ledger: &Ledger) -> Result
         first_split = splits.end;
         let (records, keys) = (scenario.records, scenario.keys);
         env.add_source("events", move |instance| {
-            let mine = splits.clone().filter(|split| split % instance.parallelism == instance.subtask);
+            let mine =
+                splits.clone().filter(|split| split % instance.parallelism == instance.subtask);
             Splits::new(seed, keys, records, mine.collect())
         })
         .uid(&format!("source-{number}"))
@@ -89,27 +98,7 @@ pub(crate) fn program(seed: u64, scenario: &Scenario, ledger: &Ledger) -> Result
         .sink_to("ledger", move |instance| LedgerSink::new(ledger.clone(), instance))
         .uid("ledger")
         .set_parallelism(sink_parallelism);
-    env.execute("simulated")?;
-    let program = capture.program.lock().map_err(|_| Error::internal("poisoned"))?.take();
-    let program = program.ok_or_else(|| Error::internal("the program was not captured"))?;
-    Arc::into_inner(program).ok_or_else(|| Error::internal("the program is shared"))
-}
-
-/// An executor that only keeps the program.
-#[derive(Default)]
-pub(crate) struct Capture {
-    pub(crate) program: std::sync::Mutex<Option<Arc<Program>>>,
-}
-
-impl Executor for Capture {
-    fn execute(&self, program: Arc<Program>, _: &Configuration) -> Result<JobExecutionResult> {
-        *self.program.lock().map_err(|_| Error::internal("poisoned"))? = Some(program);
-        Ok(JobExecutionResult {
-            job: flott_core::JobId::from_u128(0),
-            net_runtime: Duration::ZERO,
-            cancelled: false,
-        })
-    }
+    Ok(())
 }
 
 /// A source that reads its splits in the order of event time.
@@ -164,7 +153,11 @@ impl Source<Event> for Splits {
         }
         out.set_idle(true);
         let end = self.last_record.plus(LINGER);
-        if now.wall >= end { Ok(SourceStatus::EndOfInput) } else { Ok(SourceStatus::Idle(Some(end))) }
+        if now.wall >= end {
+            Ok(SourceStatus::EndOfInput)
+        } else {
+            Ok(SourceStatus::Idle(Some(end)))
+        }
     }
 
     fn snapshot(&mut self, _: Barrier, parts: &mut OperatorParts) -> Result<()> {
@@ -266,7 +259,12 @@ impl Operator<Output, Output> for Totals {
         Ok(())
     }
 
-    fn process(&mut self, batch: &mut Batch<Output>, out: &mut Collector<Output>, _: Now) -> Result<()> {
+    fn process(
+        &mut self,
+        batch: &mut Batch<Output>,
+        out: &mut Collector<Output>,
+        _: Now,
+    ) -> Result<()> {
         self.count += batch.len() as u64;
         out.collect_batch(batch);
         Ok(())

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE, StoreError, checkpoint_folder};
-use flott_checkpoint::{
-    CompletedCheckpoint, DeclineReason, Effect, TerminalStatus, metadata,
-};
+use flott_checkpoint::{CompletedCheckpoint, DeclineReason, Effect, TerminalStatus, metadata};
 use flott_cluster::plan::{PlannedJob, assign_record};
 use flott_control::{Failure, JobEffect, JobInput, JobMaster};
 use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, Result, TaskId, Timestamp};
@@ -69,8 +67,7 @@ impl Process {
     ) -> Result<Self> {
         let folder = Arc::new(JobFolder::new(world.disk.clone(), format!("/{job}")));
         let program = world.program.clone();
-        let mut planned =
-            PlannedJob::new(job, program, &world.config, restored, folder.clone())?;
+        let mut planned = PlannedJob::new(job, program, &world.config, restored, folder.clone())?;
         planned.settings.batch_records = world.scenario.batch_records;
         let mut master = JobMaster::new(world.now(), planned.spec.clone(), 0);
         master.handle(world.now(), JobInput::Start);
@@ -276,7 +273,9 @@ impl Process {
         for path in record.files() {
             if self.folder.read(path, None).is_err() {
                 let checkpoint = record.checkpoint;
-                return Err(format!("checkpoint {checkpoint} is complete, but {path} is not there"));
+                return Err(format!(
+                    "checkpoint {checkpoint} is complete, but {path} is not there"
+                ));
             }
         }
         Ok(())
@@ -323,8 +322,7 @@ impl Process {
         match self.try_deploy(world, attempt, restore) {
             Ok(tasks) => self.tasks = tasks,
             Err(error) => {
-                let failure =
-                    Failure { suppresses_restarts: true, ..Failure::new(error.report()) };
+                let failure = Failure { suppresses_restarts: true, ..Failure::new(error.report()) };
                 world.send(Way::Storage, Event::ToMaster(JobInput::GlobalFailure { failure }));
                 self.missing = self.planned.spec.tasks.iter().map(|task| task.info.id).collect();
             }

@@ -58,7 +58,8 @@ impl JobFolder {
         &self,
         write: impl FnOnce() -> Result<bool, StoreError>,
     ) -> Result<bool, StoreError> {
-        let outcome = std::mem::take(&mut *self.next.lock().unwrap_or_else(PoisonError::into_inner));
+        let outcome =
+            std::mem::take(&mut *self.next.lock().unwrap_or_else(PoisonError::into_inner));
         let error = || Error::new(ErrorKind::Io, "the simulated disk says no");
         match outcome {
             Outcome::Done => write(),

@@ -11,8 +11,8 @@ use std::time::Duration;
 use flott_checkpoint::storage::METADATA_FILE;
 use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, TerminalStatus, metadata};
 use flott_control::{Failure, JobInput};
-use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, TaskId};
 use flott_core::config::Configuration;
+use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, TaskId};
 use flott_runtime::{Clock, Command, PendingSnapshot, Program, TaskEvent};
 
 use super::clock::SimClock;
@@ -128,7 +128,10 @@ impl<'a> World<'a> {
         for _ in 0..TURNS_MAX {
             if let Some((status, failure)) = process.perform_effects(self)? {
                 if status != TerminalStatus::Finished {
-                    return Err(format!("the job ended {status:?}: {}", failure.unwrap_or_default()));
+                    return Err(format!(
+                        "the job ended {status:?}: {}",
+                        failure.unwrap_or_default()
+                    ));
                 }
                 return Ok(self.report());
             }
@@ -229,7 +232,10 @@ impl<'a> World<'a> {
         });
         if let Some(newest) = ids.max() {
             if self.start_point.is_some_and(|(_, before)| before >= newest) {
-                return Err(format!("checkpoint {newest} is not newer than {:?}", self.start_point));
+                return Err(format!(
+                    "checkpoint {newest} is not newer than {:?}",
+                    self.start_point
+                ));
             }
             self.start_point = Some((last, newest));
         }

@@ -1,0 +1,136 @@
+//! `execute_and_collect` on the embedded cluster: threads, a real clock, checkpoints.
+
+use std::sync::Arc;
+
+use flott_cluster::EmbeddedCluster;
+use flott_core::config::Configuration;
+use flott_core::{Error, Result};
+use flott_datastream::{
+    Collector, DataStream, KeyedContext, KeyedProcessFunction, MapState, MapStateDescriptor,
+    RestartStrategy, StreamExecutionEnvironment, Timer,
+};
+
+use crate::common::{Numbers, millis};
+
+const RECORDS: u64 = 20_000;
+
+fn environment(parallelism: u32) -> StreamExecutionEnvironment {
+    let env =
+        StreamExecutionEnvironment::new(Configuration::new(), Arc::new(EmbeddedCluster::new()));
+    env.set_parallelism(parallelism);
+    env.set_restart_strategy(RestartStrategy::None);
+    env
+}
+
+fn numbers(env: &StreamExecutionEnvironment) -> DataStream<u64> {
+    env.add_source("numbers", |own| Numbers::new(RECORDS, own.subtask, own.parallelism))
+}
+
+/// Runs a program at several parallelisms, with checkpoints and without, and sorts its output.
+fn outputs<T, F>(program: F) -> impl Iterator<Item = Vec<T>>
+where
+    T: flott_core::codec::Data + Ord,
+    F: Fn(DataStream<u64>) -> DataStream<T>,
+{
+    [(1, false), (1, true), (4, false), (4, true)].into_iter().map(
+        move |(parallelism, checkpoints)| {
+            let env = environment(parallelism);
+            if checkpoints {
+                env.enable_checkpointing(millis(10));
+            }
+            let mut output = program(numbers(&env)).execute_and_collect("test").unwrap();
+            output.sort();
+            output
+        },
+    )
+}
+
+#[test]
+fn stateless_verbs_lose_and_double_nothing() {
+    for output in outputs(|numbers| {
+        let even = numbers.filter(|n| n % 2 == 0).rebalance().map(|n: u64| n * 10);
+        let twice =
+            |n: u64, out: &mut Collector<u64>| [n, n + 1].into_iter().for_each(|n| out.collect(n));
+        even.flat_map(twice).shuffle().map(|n: u64| n)
+    }) {
+        let expected = (0..RECORDS).step_by(2).flat_map(|n| [n * 10, n * 10 + 1]);
+        assert!(output.into_iter().eq(expected));
+    }
+}
+
+#[test]
+fn a_rolling_sum_has_every_partial_sum_once() {
+    for output in outputs(|numbers| {
+        let ones = numbers.map(|n: u64| (n % 7, 1u64));
+        ones.key_by(|(key, _)| *key).sum(|(_, count)| count)
+    }) {
+        let count = |key: u64| (RECORDS - key).div_ceil(7);
+        let expected = (0..7).flat_map(|key| (1..=count(key)).map(move |sum| (key, sum)));
+        assert!(output.into_iter().eq(expected));
+    }
+}
+
+/// Counts by key and remainder, and emits everything when time ends.
+#[derive(Clone, Default)]
+struct Count(MapState<u64, u64>);
+
+impl KeyedProcessFunction<u64, u64, (u64, u64, u64)> for Count {
+    fn open(&mut self, context: &mut KeyedContext<'_, u64>) -> Result<()> {
+        self.0 = context.map_state(MapStateDescriptor::new("counts"))?;
+        Ok(())
+    }
+
+    fn process_element(
+        &mut self,
+        number: u64,
+        context: &mut KeyedContext<'_, u64>,
+        _: &mut Collector<(u64, u64, u64)>,
+    ) -> Result<()> {
+        let remainder = number % 3;
+        let count = self.0.get(context, &remainder)?.copied().unwrap_or(0);
+        self.0.put(context, remainder, count + 1)?;
+        context.register_event_time_timer(flott_core::Timestamp::MAX)
+    }
+
+    fn on_timer(
+        &mut self,
+        _: Timer,
+        context: &mut KeyedContext<'_, u64>,
+        out: &mut Collector<(u64, u64, u64)>,
+    ) -> Result<()> {
+        let key = *context.current_key()?;
+        let counts: Vec<_> = self.0.iter(context)?.map(|(rest, count)| (*rest, *count)).collect();
+        counts.into_iter().for_each(|(rest, count)| out.collect((key, rest, count)));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_keyed_function_with_timers_counts_every_record_of_a_union_with_itself() {
+    for output in outputs(|numbers| {
+        numbers.clone().union([numbers]).key_by(|n| n % 10).process(Count::default())
+    }) {
+        assert_eq!(output.len(), 30);
+        let total: u64 = output.iter().map(|(.., count)| count).sum();
+        assert_eq!(total, 2 * RECORDS);
+    }
+}
+
+#[test]
+fn a_job_that_fails_says_which_operator_and_why() {
+    let env = environment(4);
+    let failing =
+        numbers(&env).map(|n: u64| if n == 777 { Err(Error::invalid("unlucky")) } else { Ok(n) });
+    let error = failing.name("lucky").execute_and_collect("test").unwrap_err().report();
+    assert!(error.contains("operator \"lucky\"") && error.contains("unlucky"), "{error}");
+}
+
+#[test]
+fn an_environment_can_run_one_job_after_another() {
+    let env = environment(2);
+    for _ in 0..2 {
+        let output = numbers(&env).filter(|n| *n < 5).execute_and_collect("test").unwrap();
+        assert_eq!(output.len(), 5);
+        assert!(!env.has_program());
+    }
+}
