@@ -240,9 +240,8 @@ mod tests {
                     let mut taken = Vec::new();
                     for turn in 0..8 {
                         let preferred = (order >> (turn % 4) & 1) as usize;
-                        let ready = |channel: usize| {
-                            next[channel] < 2 && !aligner.is_blocked(channel)
-                        };
+                        let ready =
+                            |channel: usize| next[channel] < 2 && !aligner.is_blocked(channel);
                         let Some(channel) =
                             [preferred, 1 - preferred].into_iter().find(|c| ready(*c))
                         else {

@@ -8,9 +8,7 @@ use flott_core::{AttemptNumber, Error, JobId, OperatorId, Result, TaskId, Vertex
 use flott_plan::{JobEdge, JobGraph, JobVertex, NodeId, execution_graph};
 
 use crate::operator::{OperatorInstance, RestoredOperator, Wake};
-use crate::program::{
-    Built, Consumers, EdgeCode, NodeCode, OutputPlan, Part, Program, StreamType,
-};
+use crate::program::{Built, Consumers, EdgeCode, NodeCode, OutputPlan, Part, Program, StreamType};
 use crate::task::{Clock, Head, Task, TaskParts, TaskSettings};
 
 /// The state that one task starts from.

@@ -42,7 +42,10 @@ impl<In, Out, O> Chained<In, Out, O> {
 
 impl<Out: Clone> Link<Out> {
     /// Runs user code: an error or a panic gets the operator's name.
-    fn run<R>(&mut self, code: impl FnOnce(&OperatorInstance, &mut Collector<Out>) -> Result<R>) -> Result<R> {
+    fn run<R>(
+        &mut self,
+        code: impl FnOnce(&OperatorInstance, &mut Collector<Out>) -> Result<R>,
+    ) -> Result<R> {
         let Self { instance, out, .. } = self;
         guarded(|| code(instance, out)).map_err(|error| error.context(failed(instance)))
     }

@@ -52,7 +52,13 @@ pub struct Collector<T> {
 
 impl<T> Collector<T> {
     pub(crate) fn new(sides: SideOutputs) -> Self {
-        Self { batch: Batch::default(), timestamp: NO_TIMESTAMP, watermark: None, idle: None, sides }
+        Self {
+            batch: Batch::default(),
+            timestamp: NO_TIMESTAMP,
+            watermark: None,
+            idle: None,
+            sides,
+        }
     }
 
     /// A collector that keeps what is emitted, for tests of single operators.
@@ -117,7 +123,11 @@ pub(crate) struct SideOutputs {
 }
 
 impl SideOutputs {
-    pub(crate) fn add<S: Send + Clone + 'static>(&mut self, name: String, downstream: Downstream<S>) {
+    pub(crate) fn add<S: Send + Clone + 'static>(
+        &mut self,
+        name: String,
+        downstream: Downstream<S>,
+    ) {
         self.outputs.push((name, Box::new(SideOutput { batch: Batch::default(), downstream })));
     }
 
@@ -136,7 +146,11 @@ impl SideOutputs {
         self.outputs.iter_mut().try_for_each(|(_, output)| output.flush(context))
     }
 
-    pub(crate) fn signal(&mut self, signal: &mut Signal<'_>, context: &mut StepContext<'_>) -> Result<()> {
+    pub(crate) fn signal(
+        &mut self,
+        signal: &mut Signal<'_>,
+        context: &mut StepContext<'_>,
+    ) -> Result<()> {
         self.outputs.iter_mut().try_for_each(|(_, output)| output.signal(signal, context))
     }
 }

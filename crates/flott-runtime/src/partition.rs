@@ -158,9 +158,7 @@ where
                 Ok(())
             })
         })
-        .map_err(|error| {
-            error.context(format!("the key selector after {producer} failed"))
-        })?;
+        .map_err(|error| error.context(format!("the key selector after {producer} failed")))?;
         next.process(buffer, context)
     }
 
@@ -172,7 +170,10 @@ where
 fn out_of_range(index: u64, count: u64) -> Error {
     Error::new(
         ErrorKind::User,
-        format!("the custom partitioner chose channel {index}, but there are {count} (0 to {})", count - 1),
+        format!(
+            "the custom partitioner chose channel {index}, but there are {count} (0 to {})",
+            count - 1
+        ),
     )
 }
 

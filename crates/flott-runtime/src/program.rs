@@ -56,7 +56,11 @@ impl NodeCode {
                 Box::new(Chained::new(operator, instance, downstream, sides));
             Ok(Built::Stage(Box::new(stage)))
         };
-        Self { input: Some(stream_type::<In>()), output: stream_type::<Out>(), build: Box::new(build) }
+        Self {
+            input: Some(stream_type::<In>()),
+            output: stream_type::<Out>(),
+            build: Box::new(build),
+        }
     }
 
     /// The code of a source: `make` is called once per subtask.
@@ -109,7 +113,8 @@ impl EdgeCode {
     ) -> Self {
         let wrap = move |stage: Part, plan: &OutputPlan| {
             let stage = typed::<Box<dyn Stage<Carried>>>(stage)?;
-            let adapted: Box<dyn Stage<T>> = Box::new(Adapted::new(adapt.clone(), stage, plan.producer.clone()));
+            let adapted: Box<dyn Stage<T>> =
+                Box::new(Adapted::new(adapt.clone(), stage, plan.producer.clone()));
             Ok(Box::new(adapted) as Part)
         };
         Self {
@@ -184,7 +189,12 @@ pub(crate) struct OutputPlan {
 /// What must be done with the type of a stream in hand.
 pub(crate) trait StreamType: Send + Sync {
     /// A `Sender<T>` and a `Receiver<T>`.
-    fn channel(&self, bytes: usize, producer: Arc<dyn Wake>, consumer: Arc<dyn Wake>) -> (Part, Part);
+    fn channel(
+        &self,
+        bytes: usize,
+        producer: Arc<dyn Wake>,
+        consumer: Arc<dyn Wake>,
+    ) -> (Part, Part);
 
     /// The `Box<dyn Stage<T>>` that sends to the `Sender<T>`s.
     fn output(
@@ -199,7 +209,12 @@ pub(crate) trait StreamType: Send + Sync {
     fn gate(&self, receivers: Vec<Part>, stage: Part) -> Result<Box<dyn Gate>>;
 
     /// Adds the `Box<dyn Stage<T>>`s that read a side output.
-    fn add_side_output(&self, sides: &mut SideOutputs, name: String, stages: Vec<Part>) -> Result<()>;
+    fn add_side_output(
+        &self,
+        sides: &mut SideOutputs,
+        name: String,
+        stages: Vec<Part>,
+    ) -> Result<()>;
 }
 
 struct TypeOf<T>(PhantomData<fn() -> T>);
@@ -209,7 +224,12 @@ fn stream_type<T: Data>() -> Arc<dyn StreamType> {
 }
 
 impl<T: Data> StreamType for TypeOf<T> {
-    fn channel(&self, bytes: usize, producer: Arc<dyn Wake>, consumer: Arc<dyn Wake>) -> (Part, Part) {
+    fn channel(
+        &self,
+        bytes: usize,
+        producer: Arc<dyn Wake>,
+        consumer: Arc<dyn Wake>,
+    ) -> (Part, Part) {
         let (sender, receiver) = channel::<T>(bytes, producer, consumer);
         (Box::new(sender), Box::new(receiver))
     }
@@ -233,7 +253,12 @@ impl<T: Data> StreamType for TypeOf<T> {
         Ok(Box::new(InputGate::new(receivers, typed::<Box<dyn Stage<T>>>(stage)?)))
     }
 
-    fn add_side_output(&self, sides: &mut SideOutputs, name: String, stages: Vec<Part>) -> Result<()> {
+    fn add_side_output(
+        &self,
+        sides: &mut SideOutputs,
+        name: String,
+        stages: Vec<Part>,
+    ) -> Result<()> {
         sides.add::<T>(name, Downstream::new(typed_all(stages)?));
         Ok(())
     }

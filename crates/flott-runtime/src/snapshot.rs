@@ -19,12 +19,7 @@ pub struct OperatorParts {
 impl OperatorParts {
     /// Nothing yet.
     pub fn new(operator: OperatorId) -> Self {
-        Self {
-            operator,
-            keyed: Vec::new(),
-            timers: Vec::new(),
-            operator_states: Vec::new(),
-        }
+        Self { operator, keyed: Vec::new(), timers: Vec::new(), operator_states: Vec::new() }
     }
 
     /// Adds keyed state.

@@ -84,7 +84,11 @@ impl<T: Clone> Downstream<T> {
     }
 
     /// Gives the batch to every reader and leaves it empty.
-    pub(crate) fn process(&mut self, batch: &mut Batch<T>, context: &mut StepContext<'_>) -> Result<()> {
+    pub(crate) fn process(
+        &mut self,
+        batch: &mut Batch<T>,
+        context: &mut StepContext<'_>,
+    ) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -98,7 +102,11 @@ impl<T: Clone> Downstream<T> {
         last.process(batch, context)
     }
 
-    pub(crate) fn signal(&mut self, signal: &mut Signal<'_>, context: &mut StepContext<'_>) -> Result<()> {
+    pub(crate) fn signal(
+        &mut self,
+        signal: &mut Signal<'_>,
+        context: &mut StepContext<'_>,
+    ) -> Result<()> {
         self.stages.iter_mut().try_for_each(|stage| stage.signal(signal, context))
     }
 }

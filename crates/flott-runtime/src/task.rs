@@ -4,130 +4,33 @@
 //! never blocks, never sleeps, starts no thread and reads no clock but the one it was given. What
 //! it has to say goes into an outbox of [`TaskEvent`]s; what it is told comes in [`Command`]s.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+mod checkpoint;
+mod event;
+mod mailbox;
+mod settings;
 
-use flott_checkpoint::snapshot::SubtaskCheckpointMetrics;
-use flott_core::config::options::CheckpointingMode;
-use flott_core::element::{Barrier, Control};
+use std::sync::Arc;
+
+use flott_core::element::Control;
 use flott_core::metrics::TaskMetrics;
 use flott_core::mutant::Mutant;
-use flott_core::{
-    AttemptNumber, CheckpointId, Error, MonoTime, Now, Result, TaskId, Timestamp,
-    WallTime,
-};
+use flott_core::{AttemptNumber, CheckpointId, Error, Now, Result, TaskId, Timestamp};
 
-use crate::align::{AlignEvent, Aligner};
+use crate::align::Aligner;
 use crate::build::RestoredTask;
 use crate::chain::SourceHead;
 use crate::gate::{Gate, GateEvent};
 use crate::operator::{SourceStatus, Wake};
-use crate::snapshot::{OperatorParts, PendingSnapshot};
 use crate::stage::{Signal, Survey};
 use crate::watermark::{ValveEvent, WatermarkValve};
+
+pub use event::{Progress, TaskEvent};
+pub use mailbox::{Command, Mailbox};
+pub use settings::{Clock, TaskSettings};
 
 /// How much of its input one step may handle: as many batches, so that a step is worth its
 /// overhead and short enough for others to get their turn.
 const BATCHES_PER_STEP: usize = 8;
-
-/// Tells the time. Tasks measure their own pauses with it.
-pub trait Clock: Send + Sync {
-    /// The time.
-    fn now(&self) -> Now;
-}
-
-/// What every task of a job is told about how to run.
-#[derive(Clone, Debug)]
-pub struct TaskSettings {
-    /// Whether checkpoints are taken.
-    pub checkpointing: bool,
-    /// Whether channels wait for each other's barriers.
-    pub mode: CheckpointingMode,
-    /// Whether a task that has seen all its data waits for a checkpoint of that before it ends.
-    pub await_final_checkpoint: bool,
-    /// Whether restored state that no operator asks for is left out instead of refused.
-    pub allow_non_restored_state: bool,
-    /// How many bytes a channel holds.
-    pub channel_bytes: usize,
-    /// How many records a batch has at most.
-    pub batch_records: usize,
-    /// How long records may wait in a sender.
-    pub buffer_timeout: Duration,
-}
-
-/// What a task is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Take a checkpoint and send its barrier. For sources, and tasks whose inputs have ended.
-    TriggerCheckpoint(Barrier),
-    /// A checkpoint is complete.
-    NotifyComplete(CheckpointId),
-    /// A checkpoint was aborted.
-    NotifyAborted(CheckpointId),
-    /// End now.
-    Cancel,
-}
-
-/// Where commands wait for their task. Clones share it.
-#[derive(Clone)]
-pub struct Mailbox {
-    commands: Arc<Mutex<VecDeque<Command>>>,
-    waker: Arc<dyn Wake>,
-}
-
-impl Mailbox {
-    /// The mailbox of the task that `waker` wakes.
-    pub fn new(waker: Arc<dyn Wake>) -> Self {
-        Self { commands: Arc::default(), waker }
-    }
-
-    /// Tells the task.
-    pub fn send(&self, command: Command) {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push_back(command);
-        self.waker.wake();
-    }
-
-    fn take(&self) -> VecDeque<Command> {
-        std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// What a task has to say.
-pub enum TaskEvent {
-    /// All operators are open.
-    Running,
-    /// The synchronous part of a checkpoint is done.
-    Snapshot(PendingSnapshot),
-    /// A checkpoint cannot be taken: a newer one has overtaken it, or it was cancelled upstream.
-    Declined(CheckpointId),
-    /// All data has gone through.
-    EndOfData,
-    /// The task has ended well.
-    Finished,
-    /// The task was cancelled.
-    Canceled,
-    /// The task has ended badly.
-    Failed {
-        /// Why.
-        error: Error,
-        /// Whether its operators were open: if not, the job has never run like this.
-        opened: bool,
-    },
-}
-
-/// What to do with a task after a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// Step it again.
-    More,
-    /// Step it when it is woken, or at this time.
-    Idle(Option<WallTime>),
-    /// An output is full: step it when it is woken, or at this time.
-    Blocked(Option<WallTime>),
-    /// It has ended: drop it.
-    Done,
-}
 
 /// What travels through the chain during a step.
 pub struct StepContext<'a> {
@@ -450,75 +353,6 @@ impl Task {
                 ValveEvent::Idle(idle) => self.signal(&mut Signal::Idle(idle), context)?,
             }
         }
-        Ok(())
-    }
-
-    fn align_events(
-        &mut self,
-        events: Vec<AlignEvent>,
-        context: &mut StepContext<'_>,
-    ) -> Result<()> {
-        for event in events {
-            match event {
-                AlignEvent::Aligned { barrier, started } => {
-                    self.checkpoint(barrier, started, context)?;
-                }
-                AlignEvent::Aborted(checkpoint) => self.decline(checkpoint, context)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes the snapshot: what comes before the barrier is emitted, the barrier is sent, and
-    /// references to the state are taken, all before another record is touched.
-    fn checkpoint(
-        &mut self,
-        barrier: Barrier,
-        aligning_since: MonoTime,
-        context: &mut StepContext<'_>,
-    ) -> Result<()> {
-        let started = self.clock.now();
-        let mut parts: Vec<OperatorParts> = Vec::new();
-        self.signal(&mut Signal::Prepare(barrier), context)?;
-        if Mutant::EmitBetweenSnapshotAndBarrier.is_on() && matches!(self.head, Head::Source(_)) {
-            self.signal(&mut Signal::Snapshot(barrier, &mut parts), context)?;
-            self.poll(Survey::default(), context)?;
-            self.signal(&mut Signal::Emit(Control::Barrier(barrier)), context)?;
-        } else {
-            self.signal(&mut Signal::Emit(Control::Barrier(barrier)), context)?;
-            self.signal(&mut Signal::Snapshot(barrier, &mut parts), context)?;
-        }
-        let end_of_data = if let Phase::Draining { covered_by } = &mut self.phase {
-            covered_by.get_or_insert(barrier.checkpoint);
-            true
-        } else {
-            false
-        };
-        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let delay_millis = started.wall.0.saturating_sub(barrier.triggered_at.0).max(0);
-        let alignment = started.mono.since(aligning_since);
-        let metrics = SubtaskCheckpointMetrics {
-            start_delay_nanos: (delay_millis.unsigned_abs() * 1_000_000)
-                .saturating_sub(nanos(alignment)),
-            alignment_nanos: nanos(alignment),
-            sync_nanos: nanos(self.clock.now().mono.since(started.mono)),
-            async_nanos: 0,
-            bytes: 0,
-        };
-        self.events.push(TaskEvent::Snapshot(PendingSnapshot {
-            checkpoint: barrier.checkpoint,
-            task: self.id,
-            attempt: self.attempt,
-            metrics,
-            end_of_data,
-            parts,
-        }));
-        Ok(())
-    }
-
-    fn decline(&mut self, checkpoint: CheckpointId, context: &mut StepContext<'_>) -> Result<()> {
-        self.signal(&mut Signal::Emit(Control::CancelBarrier(checkpoint)), context)?;
-        self.events.push(TaskEvent::Declined(checkpoint));
         Ok(())
     }
 

@@ -3,7 +3,8 @@
 
 use std::fs;
 
-use crate::support::{Ended, Launch, Server, connect, files, job, text};
+use crate::socket::{Server, connect};
+use crate::support::{Ended, Launch, files, job, text};
 
 /// Runs a job that must be refused before it starts, and before it takes a line from anybody.
 #[track_caller]

@@ -1,7 +1,8 @@
 //! `count_window_average`: keyed state by hand.
 
 use crate::checkpoints;
-use crate::support::{connect, job};
+use crate::socket::connect;
+use crate::support::job;
 
 #[test]
 fn every_two_values_of_a_key_are_averaged() {

@@ -3,7 +3,8 @@
 use std::fs;
 
 use crate::checkpoints;
-use crate::support::{connect, job, text};
+use crate::socket::connect;
+use crate::support::{job, text};
 
 #[test]
 fn an_interrupted_job_is_cancelled_and_can_be_resumed() {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::checkpoints::{self, Checkpoint};
-use crate::support::{Connection, JobProcess, Launch, Random, connect, job};
+use crate::socket::{Connection, connect};
+use crate::support::{JobProcess, Launch, Random, job};
 use crate::word_totals::printed_total;
 
 const WORDS: [&str; 5] = ["hello", "world", "flott", "a", "z"];

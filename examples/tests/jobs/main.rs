@@ -20,6 +20,8 @@ mod restart_demo;
 #[cfg(test)]
 mod restoring;
 #[cfg(test)]
+mod socket;
+#[cfg(test)]
 mod storage;
 #[cfg(test)]
 mod support;

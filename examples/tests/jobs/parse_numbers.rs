@@ -1,6 +1,7 @@
 //! `parse_numbers`: a line that is no number.
 
-use crate::support::{connect, job};
+use crate::socket::connect;
+use crate::support::job;
 
 #[test]
 fn numbers_are_printed() {

@@ -1,7 +1,8 @@
 //! `restart_demo`: which failures a job survives, and with what.
 
 use crate::checkpoints::COMPLETED;
-use crate::support::{Connection, JobProcess, Launch, Server, connect, job};
+use crate::socket::{Connection, Server, connect};
+use crate::support::{JobProcess, Launch, job};
 
 const RESTARTED: &str = "switched from state RESTARTING to RUNNING";
 const DELAY: &str = "restart-strategy.failure-rate.delay";

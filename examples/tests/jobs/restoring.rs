@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::checkpoints::{self, Checkpoint};
-use crate::support::{Launch, Server, connect, files, job, text};
+use crate::socket::{Server, connect};
+use crate::support::{Launch, files, job, text};
 
 /// A directory with the newest three checkpoints of a `word_totals` that knows `hello` and `world`.
 struct Stored {

@@ -2,9 +2,11 @@
 //! folder is to be made.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::support::{connect, files, job, text};
+use crate::socket::connect;
+use crate::support::{files, job, text};
 
 /// The folder of a job, taken away while this lives.
 struct Taken {
@@ -83,10 +85,12 @@ fn too_many_failed_checkpoints_in_a_row_restart_the_job_from_the_last_good_one()
     job.completed_after_now(directory.path());
 }
 
-/// Puts a folder where a file of each of the checkpoints `numbers` is to be.
-fn block(job_folder: &Path, numbers: std::ops::Range<u64>, file: &str) {
+/// Puts another file where one of each of the checkpoints `numbers` is to be: none is replaced.
+fn block(job_folder: &Path, numbers: Range<u64>, file: &str) {
     for number in numbers {
-        fs::create_dir_all(job_folder.join(format!("chk-{number}")).join(file)).unwrap();
+        let folder = job_folder.join(format!("chk-{number}"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(file), "in the way").unwrap();
     }
 }
 

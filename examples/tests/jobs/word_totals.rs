@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::checkpoints;
-use crate::support::{connect, job, text};
+use crate::socket::connect;
+use crate::support::{job, text};
 
 /// The word and the total of a printed line, with or without the number of the subtask.
 #[track_caller]

@@ -1,3 +1,5 @@
+//! Who gets which state back: each rule of redistribution, and each refusal.
+
 use flott_core::{CheckpointId, JobId, KeyGroup, Timestamp};
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! The record as bytes: golden, damaged, arbitrary.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use flott_core::{CheckpointId, JobId, KeyGroup, OperatorId, Timestamp};

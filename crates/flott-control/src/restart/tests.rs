@@ -1,3 +1,5 @@
+//! Each restart strategy against its clock.
+
 use flott_core::config::{Configuration, Origin};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Keyed state through its handles.
+
 mod rescale;
 mod restore;
 mod ttl;

@@ -1,3 +1,5 @@
+//! List and broadcast state, and their restores.
+
 use flott_core::ErrorKind;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Shapes of types, and how differences are told.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The table against a model, with snapshots at any time.
+
 use std::collections::BTreeMap;
 
 use flott_core::hash::stable_hash;

@@ -1,3 +1,5 @@
+//! Timers: order, deletion, restore.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

@@ -121,12 +121,12 @@ impl Process {
             self.tasks.remove(&id);
         }
         for event in events {
-            match message(self.attempt, id, event)? {
-                event @ Event::WriteSnapshot(_) => {
-                    let delay = world.storage_delay();
-                    world.send_after(Way::Storage, delay, event);
-                }
-                event => world.send(Way::FromTask(id), event),
+            let event = message(self.attempt, id, event)?;
+            if matches!(event, Event::WriteSnapshot(_)) {
+                let delay = world.storage_delay();
+                world.send_after(Way::Storage, delay, event);
+            } else {
+                world.send(Way::FromTask(id), event);
             }
         }
         Ok(())

@@ -126,10 +126,10 @@ impl KeyedProcessFunction<i64, i64, i64> for Faulty {
         _: &mut KeyedContext<'_, i64>,
         _: &mut Collector<i64>,
     ) -> Result<()> {
-        match self.wrong {
-            Wrong::Timer => Err(Error::invalid(format!("timer {}", timer.timestamp))),
-            _ => Ok(()),
+        if self.wrong == Wrong::Timer {
+            return Err(Error::invalid(format!("timer {}", timer.timestamp)));
         }
+        Ok(())
     }
 
     fn snapshot_state(&mut self, context: &mut KeyedContext<'_, i64>) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Every verb of the DataStream API, through the harness: one module per kind of verb.
 
+#![expect(clippy::unwrap_used, reason = "everything here is a test or helps one")]
+
 mod common;
 
 mod cluster;

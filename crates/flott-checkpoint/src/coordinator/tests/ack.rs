@@ -1,3 +1,5 @@
+//! Acknowledgements: complete, duplicate, late, stale.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Declines, and which of them count.
+
 use super::*;
 use crate::reason::FailureReason;
 

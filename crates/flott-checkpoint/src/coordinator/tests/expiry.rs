@@ -1,3 +1,5 @@
+//! Checkpoints that take too long.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Checkpoints after some tasks have finished, and the final one.
+
 use super::*;
 
 /// Checkpoint 2, the final one, is completed and `s0` has finished.

@@ -1,3 +1,5 @@
+//! Checkpoints that somebody asks for.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! The completed record: written, failed, unknown.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Coordinators that start from a checkpoint.
+
 use super::*;
 
 fn taken_by(job: JobId, checkpoint: u64) -> CompletedCheckpoint {

@@ -1,3 +1,5 @@
+//! What is kept when a job ends.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! What a dashboard is told.
+
 use std::time::Duration;
 
 use super::*;

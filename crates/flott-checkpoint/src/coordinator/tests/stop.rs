@@ -1,3 +1,5 @@
+//! Stopping between two attempts.
+
 use super::*;
 
 #[test]

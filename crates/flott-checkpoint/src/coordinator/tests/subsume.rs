@@ -1,3 +1,5 @@
+//! Older checkpoints give way to newer ones.
+
 use super::*;
 
 #[test]

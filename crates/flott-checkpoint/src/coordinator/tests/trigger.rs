@@ -1,3 +1,5 @@
+//! When a checkpoint is triggered, and when not.
+
 use super::*;
 
 #[test]

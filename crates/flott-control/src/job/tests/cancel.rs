@@ -1,3 +1,5 @@
+//! Cancelling a job, wherever it is.
+
 use super::*;
 
 #[test]

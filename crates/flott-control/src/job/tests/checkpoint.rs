@@ -1,3 +1,5 @@
+//! Checkpoints of a job, as its master sees them.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Failures, restarts, and giving up.
+
 use flott_checkpoint::DeclineReason;
 
 use super::*;

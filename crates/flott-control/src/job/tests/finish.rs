@@ -1,3 +1,5 @@
+//! Jobs that come to their end.
+
 use super::*;
 
 #[test]

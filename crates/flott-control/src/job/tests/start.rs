@@ -1,3 +1,5 @@
+//! Jobs that begin.
+
 use std::sync::Arc;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Keyed state after a restore: equal, rescaled, refused.
+
 use std::time::Duration;
 
 use flott_checkpoint::snapshot::OperatorSnapshot;

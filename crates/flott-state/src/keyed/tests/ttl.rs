@@ -1,3 +1,5 @@
+//! State that expires.
+
 use std::time::Duration;
 
 use flott_core::Timestamp;

@@ -1,0 +1,88 @@
+//! A task's part in a checkpoint: from the last barrier to references to its state.
+
+use std::time::Duration;
+
+use flott_checkpoint::snapshot::SubtaskCheckpointMetrics;
+use flott_core::element::{Barrier, Control};
+use flott_core::mutant::Mutant;
+use flott_core::{CheckpointId, MonoTime, Result};
+
+use super::{Head, Phase, StepContext, Task, TaskEvent};
+use crate::align::AlignEvent;
+use crate::snapshot::{OperatorParts, PendingSnapshot};
+use crate::stage::{Signal, Survey};
+
+impl Task {
+    pub(super) fn align_events(
+        &mut self,
+        events: Vec<AlignEvent>,
+        context: &mut StepContext<'_>,
+    ) -> Result<()> {
+        for event in events {
+            match event {
+                AlignEvent::Aligned { barrier, started } => {
+                    self.checkpoint(barrier, started, context)?;
+                }
+                AlignEvent::Aborted(checkpoint) => self.decline(checkpoint, context)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the snapshot: what comes before the barrier is emitted, the barrier is sent, and
+    /// references to the state are taken, all before another record is touched.
+    pub(super) fn checkpoint(
+        &mut self,
+        barrier: Barrier,
+        aligning_since: MonoTime,
+        context: &mut StepContext<'_>,
+    ) -> Result<()> {
+        let started = self.clock.now();
+        let mut parts: Vec<OperatorParts> = Vec::new();
+        self.signal(&mut Signal::Prepare(barrier), context)?;
+        if Mutant::EmitBetweenSnapshotAndBarrier.is_on() && matches!(self.head, Head::Source(_)) {
+            self.signal(&mut Signal::Snapshot(barrier, &mut parts), context)?;
+            self.poll(Survey::default(), context)?;
+            self.signal(&mut Signal::Emit(Control::Barrier(barrier)), context)?;
+        } else {
+            self.signal(&mut Signal::Emit(Control::Barrier(barrier)), context)?;
+            self.signal(&mut Signal::Snapshot(barrier, &mut parts), context)?;
+        }
+        let end_of_data = if let Phase::Draining { covered_by } = &mut self.phase {
+            covered_by.get_or_insert(barrier.checkpoint);
+            true
+        } else {
+            false
+        };
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let delay_millis = started.wall.0.saturating_sub(barrier.triggered_at.0).max(0);
+        let alignment = started.mono.since(aligning_since);
+        let metrics = SubtaskCheckpointMetrics {
+            start_delay_nanos: (delay_millis.unsigned_abs() * 1_000_000)
+                .saturating_sub(nanos(alignment)),
+            alignment_nanos: nanos(alignment),
+            sync_nanos: nanos(self.clock.now().mono.since(started.mono)),
+            async_nanos: 0,
+            bytes: 0,
+        };
+        self.events.push(TaskEvent::Snapshot(PendingSnapshot {
+            checkpoint: barrier.checkpoint,
+            task: self.id,
+            attempt: self.attempt,
+            metrics,
+            end_of_data,
+            parts,
+        }));
+        Ok(())
+    }
+
+    pub(super) fn decline(
+        &mut self,
+        checkpoint: CheckpointId,
+        context: &mut StepContext<'_>,
+    ) -> Result<()> {
+        self.signal(&mut Signal::Emit(Control::CancelBarrier(checkpoint)), context)?;
+        self.events.push(TaskEvent::Declined(checkpoint));
+        Ok(())
+    }
+}

@@ -1,0 +1,31 @@
+//! What every task of a job is told about how to run, and the clock that it is given.
+
+use std::time::Duration;
+
+use flott_core::Now;
+use flott_core::config::options::CheckpointingMode;
+
+/// Tells the time. Tasks measure their own pauses with it.
+pub trait Clock: Send + Sync {
+    /// The time.
+    fn now(&self) -> Now;
+}
+
+/// What every task of a job is told about how to run.
+#[derive(Clone, Debug)]
+pub struct TaskSettings {
+    /// Whether checkpoints are taken.
+    pub checkpointing: bool,
+    /// Whether channels wait for each other's barriers.
+    pub mode: CheckpointingMode,
+    /// Whether a task that has seen all its data waits for a checkpoint of that before it ends.
+    pub await_final_checkpoint: bool,
+    /// Whether restored state that no operator asks for is left out instead of refused.
+    pub allow_non_restored_state: bool,
+    /// How many bytes a channel holds.
+    pub channel_bytes: usize,
+    /// How many records a batch has at most.
+    pub batch_records: usize,
+    /// How long records may wait in a sender.
+    pub buffer_timeout: Duration,
+}
