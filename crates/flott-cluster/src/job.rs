@@ -3,7 +3,7 @@
 mod deploy;
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use flott_checkpoint::coordinator::{CheckpointStats, CheckpointStatus};
@@ -97,9 +97,7 @@ impl JobRunner {
     /// The completed checkpoints that the coordinator still remembers.
     fn checkpoints(&self) -> Vec<CheckpointSummary> {
         let history = self.master.coordinator().stats().history.iter();
-        let completed =
-            history.filter(|stats| matches!(stats.status, CheckpointStatus::Completed { .. }));
-        completed.map(summary).collect()
+        history.filter(|stats| stats.status == CheckpointStatus::Completed).map(summary).collect()
     }
 
     /// The next input; nothing if a time-out of the master comes first.
@@ -109,10 +107,7 @@ impl JobRunner {
             return self.inputs.recv().ok();
         };
         let Now { mono, .. } = self.clock.now();
-        match self.inputs.recv_timeout(deadline.since(mono)) {
-            Ok(input) => Some(input),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.inputs.recv_timeout(deadline.since(mono)).ok()
     }
 
     /// Does everything that the master wants done. Says how the job ended, if it has.

@@ -18,8 +18,11 @@ use flott_datastream::StreamExecutionEnvironment;
 pub struct Job {
     name: &'static str,
     command: Box<dyn Fn(Command) -> Command>,
-    build: Box<dyn Fn(&StreamExecutionEnvironment, &ArgMatches) -> Result<()>>,
+    build: Build,
 }
+
+/// Builds a job's program from its arguments.
+type Build = Box<dyn Fn(&StreamExecutionEnvironment, &ArgMatches) -> Result<()>>;
 
 impl Job {
     /// The job that `function` builds. `path` is its name, perhaps with modules before it.

@@ -94,3 +94,84 @@ fn the_order_counts_at_parallelism_one_only() {
     test().parallelism(2).check([2, 1]).unwrap();
     assert!(test().parallelism(2).check([2, 2]).is_err());
 }
+
+/// The harness is honest: it finds the bugs that are put back where a single program can show them.
+#[cfg(feature = "mutants")]
+#[test]
+fn bugs_that_are_put_back_are_found() {
+    use flott_core::mutant::Mutant;
+    use flott_datastream::{KeyedContext, KeyedProcessFunction, Timer};
+
+    /// Emits its timer at the end, and by the clock.
+    #[derive(Clone)]
+    struct Both;
+
+    impl KeyedProcessFunction<i64, i64, i64> for Both {
+        fn process_element(
+            &mut self,
+            value: i64,
+            context: &mut KeyedContext<'_, i64>,
+            out: &mut Collector<i64>,
+        ) -> Result<()> {
+            out.collect(value);
+            context.register_event_time_timer(flott_core::Timestamp(value))?;
+            context.register_processing_time_timer(flott_core::Timestamp(20))
+        }
+
+        fn on_timer(
+            &mut self,
+            timer: Timer,
+            _: &mut KeyedContext<'_, i64>,
+            out: &mut Collector<i64>,
+        ) -> Result<()> {
+            out.collect(-timer.timestamp.0);
+            Ok(())
+        }
+    }
+
+    /// Says when it is over.
+    struct Over;
+
+    impl Operator<i64, i64> for Over {
+        fn process(
+            &mut self,
+            batch: &mut Batch<i64>,
+            out: &mut Collector<i64>,
+            _: Now,
+        ) -> Result<()> {
+            out.collect_batch(batch);
+            Ok(())
+        }
+
+        fn finish(&mut self, out: &mut Collector<i64>, _: Now) -> Result<()> {
+            out.collect(1000);
+            Ok(())
+        }
+    }
+
+    let check = || {
+        StreamTest::new(|_, numbers: DataStream<i64>| {
+            let timers = numbers.key_by(|n| n % 2).process(Both);
+            let over = timers.transform("over", |_| Over).set_parallelism(1);
+            over.key_by(|_| 0u8).reduce(|sum: &i64, n: i64| sum * 2 + n).uid("sum")
+        })
+        .records([5, 7])
+        .watermark(6)
+        .advance(millis(30))
+        .any_order()
+        .check([5, 17, 29, 38, 56, 105, 1210])
+    };
+    check().unwrap();
+    let found = |mutant: &Mutant| Mutant::with(Some(*mutant), || check().is_err());
+    let missed: Vec<Mutant> = [
+        Mutant::ChainSharesState,
+        Mutant::LoseTimersOnRestore,
+        Mutant::MixTimerKinds,
+        Mutant::FinishTwice,
+        Mutant::EmitBetweenSnapshotAndBarrier,
+    ]
+    .into_iter()
+    .filter(|mutant| !found(mutant))
+    .collect();
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
