@@ -100,7 +100,12 @@ fn stateless(events: u64) -> Result<()> {
     let ratio = hand.cpu_nanos_per(events) / flott.cpu_nanos_per(events);
     // 50 million events a second are 20 ns each; or half of the loop's speed, whichever is lower.
     let least = 0.5_f64.min(hand.cpu_nanos_per(events) / 20.0);
-    row("W1 map + filter: flott", flott, events, Some((ratio, least, ">= 50 M/s or 0.5 of the loop")));
+    row(
+        "W1 map + filter: flott",
+        flott,
+        events,
+        Some((ratio, least, ">= 50 M/s or 0.5 of the loop")),
+    );
     Ok(())
 }
 
@@ -121,7 +126,12 @@ fn keyed(events: u64, keys: u64) -> Result<()> {
     let ratio = hand.cpu_nanos_per(events) / flott.cpu_nanos_per(events);
     row("W2 keyed sum: flott", flott, events, Some((ratio, 0.5, ">= 0.5 of the loop")));
     let ratio = flott.wall_nanos_per(events) / with.wall_nanos_per(events);
-    row("W2 keyed sum: flott, 1 s checkpoints", with, events, Some((ratio, 0.9, ">= 0.9 of without")));
+    row(
+        "W2 keyed sum: flott, 1 s checkpoints",
+        with,
+        events,
+        Some((ratio, 0.9, ">= 0.9 of without")),
+    );
     Ok(())
 }
 

@@ -199,9 +199,8 @@ impl Drop for DriverPool {
         }
         self.shared.work.notify_all();
         self.shared.stall.notify_all();
-        let extra = std::mem::take(
-            &mut *self.shared.extra.lock().unwrap_or_else(PoisonError::into_inner),
-        );
+        let extra =
+            std::mem::take(&mut *self.shared.extra.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in self.threads.drain(..).chain(extra) {
             // A driver does not panic: steps catch what user code does.
             let _ = thread.join();
@@ -339,11 +338,9 @@ fn watch(shared: &Arc<Shared>) {
             let helper = shared.clone();
             // Without the thread the others wait, as they would have without this help.
             match spawn("driver-extra".into(), move || drive(&helper)) {
-                Ok(thread) => shared
-                    .extra
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(thread),
+                Ok(thread) => {
+                    shared.extra.lock().unwrap_or_else(PoisonError::into_inner).push(thread)
+                }
                 Err(_) => queue.threads -= 1,
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, metadata};
 use flott_control::JobInput;
@@ -16,11 +16,14 @@ use crate::clock::SystemClock;
 use crate::job::JobRunner;
 use crate::plan::PlannedJob;
 use crate::storage;
+use crate::view::Views;
 
 /// Runs jobs in this process, one after the other, each on the thread that executes it.
 #[derive(Default)]
 pub struct EmbeddedCluster {
     cancel: CancelHandle,
+    /// Nobody looks until somebody has asked for it.
+    views: OnceLock<Views>,
 }
 
 /// Cancels the job that runs, and every one that is started later. Clones do the same.
@@ -68,13 +71,20 @@ impl EmbeddedCluster {
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()
     }
+
+    /// What its jobs look like, as they run. Jobs that were started before the first call are not
+    /// seen: without anybody who looks, nothing is published.
+    pub fn views(&self) -> Views {
+        self.views.get_or_init(Views::new).clone()
+    }
 }
 
 impl Executor for EmbeddedCluster {
     fn execute(&self, program: Arc<Program>, config: &Configuration) -> Result<JobExecutionResult> {
         let clock = Arc::new(SystemClock::new());
         let job = new_job_id(&*clock);
-        let storage = storage::for_job(&CheckpointConfig::from_configuration(config)?.storage, job)?;
+        let storage =
+            storage::for_job(&CheckpointConfig::from_configuration(config)?.storage, job)?;
         let restored = restored(config)?;
         let planned = PlannedJob::new(job, program, config, restored, storage)?;
         if planned.settings.checkpointing {
@@ -85,7 +95,7 @@ impl Executor for EmbeddedCluster {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let threads = config.get(&options::DRIVER_THREADS)?;
         let threads = threads.map_or(cores, |threads| threads.0 as usize);
-        let (runner, inputs) = JobRunner::start(planned, threads, clock)?;
+        let (runner, inputs) = JobRunner::start(planned, threads, clock, self.views.get())?;
         self.cancel.watch(Some(inputs));
         let result = runner.run();
         self.cancel.watch(None);

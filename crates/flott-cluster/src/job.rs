@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use crate::driver::DriverPool;
 use crate::io::IoPool;
 use crate::plan::PlannedJob;
+use crate::view::{Publisher, Views};
 use deploy::DeployedTasks;
 
 /// Threads that write checkpoints: one can be busy with a large state while others go on.
@@ -31,6 +32,7 @@ pub(crate) struct JobRunner {
     inputs: Receiver<JobInput>,
     sender: Sender<JobInput>,
     deployed: DeployedTasks,
+    publisher: Option<Publisher>,
     drivers: DriverPool,
     /// Dropped after the drivers: it finishes what they have handed over.
     io: Arc<IoPool>,
@@ -38,7 +40,7 @@ pub(crate) struct JobRunner {
 
 impl JobRunner {
     /// Starts the job's threads. The job itself starts with [`JobRunner::run`]; what is sent to the
-    /// returned end reaches its master.
+    /// returned end reaches its master. What the job looks like is published to `views`.
     ///
     /// # Errors
     /// If a thread cannot be started.
@@ -46,6 +48,7 @@ impl JobRunner {
         planned: PlannedJob,
         driver_threads: usize,
         clock: Arc<dyn Clock>,
+        views: Option<&Views>,
     ) -> Result<(Self, Sender<JobInput>)> {
         let (sender, inputs) = channel();
         let now = clock.now();
@@ -54,6 +57,7 @@ impl JobRunner {
             master: JobMaster::new(now, planned.spec.clone(), seed),
             drivers: DriverPool::start(driver_threads, clock.clone())?,
             io: Arc::new(IoPool::start(IO_THREADS)?),
+            publisher: views.map(|views| Publisher::new(views.clone(), &planned)),
             planned: Arc::new(planned),
             clock,
             inputs,
@@ -74,6 +78,7 @@ impl JobRunner {
             if let Some(end) = self.perform_effects() {
                 break end;
             }
+            self.publish();
             let input = self.wait();
             let now = self.clock.now();
             match input {
@@ -81,6 +86,7 @@ impl JobRunner {
                 None => self.master.handle_timeout(now),
             }
         };
+        self.publish();
         match status {
             TerminalStatus::Finished | TerminalStatus::Canceled => Ok(JobExecutionResult {
                 job: self.planned.spec.job,
@@ -88,9 +94,7 @@ impl JobRunner {
                 cancelled: status == TerminalStatus::Canceled,
                 checkpoints: self.checkpoints(),
             }),
-            TerminalStatus::Failed => {
-                Err(Error::new(ErrorKind::User, failure.unwrap_or_default()))
-            }
+            TerminalStatus::Failed => Err(Error::new(ErrorKind::User, failure.unwrap_or_default())),
         }
     }
 
@@ -100,9 +104,18 @@ impl JobRunner {
         history.filter(|stats| stats.status == CheckpointStatus::Completed).map(summary).collect()
     }
 
-    /// The next input; nothing if a time-out of the master comes first.
+    /// Shows what has changed to whoever looks, unless that was done a moment ago.
+    fn publish(&mut self) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.publish(self.clock.now().mono, &self.master, self.deployed.metrics());
+        }
+    }
+
+    /// The next input; nothing if a time-out of the master comes first, or the time to publish.
     fn wait(&self) -> Option<JobInput> {
-        let Some((deadline, _)) = self.master.poll_timeout() else {
+        let publication = self.publisher.as_ref().and_then(Publisher::due);
+        let timeout = self.master.poll_timeout().map(|(deadline, _)| deadline);
+        let Some(deadline) = timeout.into_iter().chain(publication).min() else {
             // This runner holds a sender: the channel does not close.
             return self.inputs.recv().ok();
         };

@@ -15,5 +15,7 @@ mod io;
 mod job;
 pub mod plan;
 pub mod storage;
+mod view;
 
 pub use embedded::{CancelHandle, EmbeddedCluster};
+pub use view::Views;

@@ -136,9 +136,12 @@ fn inputs(graph: &JobGraph, vertex: &JobVertex, subtask: u32) -> Vec<TaskId> {
     for edge in graph.inputs_of(vertex.id) {
         let producers = graph.vertex(edge.source_vertex).map_or(0, |source| source.parallelism);
         let channels = execution_graph::channels(edge, producers, vertex.parallelism);
-        inputs.extend(channels.into_iter().filter(|(_, consumer)| *consumer == subtask).map(
-            |(producer, _)| TaskId { vertex: edge.source_vertex, subtask: producer },
-        ));
+        inputs.extend(
+            channels
+                .into_iter()
+                .filter(|(_, consumer)| *consumer == subtask)
+                .map(|(producer, _)| TaskId { vertex: edge.source_vertex, subtask: producer }),
+        );
     }
     inputs.sort_unstable();
     inputs.dedup();

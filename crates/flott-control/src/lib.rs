@@ -2,7 +2,8 @@
 //!
 //! [`job::JobMaster`] is the life of one job: it deploys the tasks, feeds the checkpoint
 //! coordinator, and on a failure asks the [`restart::RestartStrategy`] whether to begin again from
-//! the latest completed checkpoint. [`exception`] keeps what went wrong, for people.
+//! the latest completed checkpoint. [`exception`] keeps what went wrong, for people, and [`view`] is
+//! what they see of a run.
 //!
 //! This crate performs nothing: machines go in by inputs and come out by effects. It does not know
 //! processes, sockets or threads, nor what a task computes. Start with [`job::JobMaster`].
@@ -10,6 +11,7 @@
 pub mod exception;
 pub mod job;
 pub mod restart;
+pub mod view;
 
 pub use exception::{ExceptionEntry, ExceptionHistory, Failure};
 pub use job::{

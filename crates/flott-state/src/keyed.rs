@@ -245,7 +245,9 @@ fn no_key<K>(operator: &str, range: KeyGroupRange, current: &Current<K>) -> Erro
 
 #[cold]
 fn foreign_handle() -> Error {
-    Error::invalid("a state handle was used that this operator has not registered: register it in open")
+    Error::invalid(
+        "a state handle was used that this operator has not registered: register it in open",
+    )
 }
 
 impl<K: Key, S: Shape> ShapedTable<K, S> {

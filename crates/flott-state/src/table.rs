@@ -97,8 +97,10 @@ impl<K, V> Shareable<K, V> {
 impl<K: Key, V: Clone> PagedTable<K, V> {
     /// An empty table for the key groups of `range`. It allocates nothing per group.
     pub fn new(range: KeyGroupRange, max: MaxParallelism) -> Self {
-        let groups =
-            range.iter().map(|_| Shareable { own: Group::default(), shared: None, spare: None }).collect();
+        let groups = range
+            .iter()
+            .map(|_| Shareable { own: Group::default(), shared: None, spare: None })
+            .collect();
         Self { range, max, groups }
     }
 

@@ -301,7 +301,8 @@ impl<K: Key> AnyTimers for TableSnapshot<K, Vec<Timer>> {
         head: KeyedStateHead,
         writer: &mut SnapshotWriter,
     ) -> Result<()> {
-        writer.write_keyed(operator, head, self, |timers, out| Ok((encode_into(timers, out)?, true)))
+        writer
+            .write_keyed(operator, head, self, |timers, out| Ok((encode_into(timers, out)?, true)))
     }
 }
 

@@ -117,18 +117,17 @@ fn command(jobs: &[Job]) -> Command {
                 .value_name("N")
                 .help("How many subtasks operators have that do not say otherwise"),
         );
-    jobs.iter().fold(command, |command, job| {
-        command.subcommand((job.command)(Command::new(job.name)))
-    })
+    jobs.iter()
+        .fold(command, |command, job| command.subcommand((job.command)(Command::new(job.name))))
 }
 
 fn configuration(matches: &ArgMatches) -> Result<Configuration> {
     let mut config = Configuration::new();
     let mut set = |key: &str, value: &str| config.set_text(key, value, Origin::CommandLine);
     for property in matches.get_many::<String>("property").into_iter().flatten() {
-        let (key, value) = property.split_once('=').ok_or_else(|| {
-            Error::invalid(format!("-D {property}: expected key=value"))
-        })?;
+        let (key, value) = property
+            .split_once('=')
+            .ok_or_else(|| Error::invalid(format!("-D {property}: expected key=value")))?;
         set(key.trim(), value.trim())?;
     }
     if let Some(path) = matches.get_one::<String>("from-savepoint") {

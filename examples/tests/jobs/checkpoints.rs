@@ -73,5 +73,6 @@ pub(crate) const COMPLETED: &str = "Completed checkpoint ";
 pub(crate) fn had_finished(ended: &Ended, directory: &Path) -> bool {
     let last = ended.logged.lines().rfind(|line| line.contains(COMPLETED));
     let last = last.map(Checkpoint::reported);
-    last.is_some_and(|last| newest(directory).is_none_or(|newest| newest < last))
+    let are_deleted = last.is_some_and(|last| newest(directory).is_none_or(|newest| newest < last));
+    are_deleted || ended.logged.contains("to FINISHED")
 }

@@ -50,7 +50,7 @@ fn totals_survive_twenty_kills_with_another_parallelism_each_time() {
 }
 
 fn totals(directory: &Path, parallelism: u32) -> Launch {
-    job("word_totals").checkpoints(directory, 20).parallelism(parallelism)
+    job("word_totals").checkpoints(directory, 10).parallelism(parallelism)
 }
 
 /// What may be in the checkpoint that the next run starts from: everything before the last batch,
@@ -170,7 +170,7 @@ fn fault(
     random: &mut Random,
     directory: &Path,
 ) {
-    expected.batch = batch(random, 20_000);
+    expected.batch = batch(random, 60_000);
     expected.most = expected.batch.len();
     connection.send(expected.batch.iter().map(line));
     if random.below(2) == 0 {

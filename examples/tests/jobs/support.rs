@@ -226,12 +226,6 @@ impl JobProcess {
         self.logged.lines.iter().filter(|line| line.contains(text)).count()
     }
 
-    /// Whether there is anything on standard output so far.
-    pub(crate) fn has_printed(&mut self) -> bool {
-        self.take_lines();
-        !self.printed.lines.is_empty()
-    }
-
     /// Ends the process at once, as a power cut would (SIGKILL).
     pub(crate) fn kill(mut self) -> Ended {
         self.child.kill().expect("a process of ours can be killed");

@@ -6,6 +6,7 @@ use std::sync::mpsc::Sender;
 
 use flott_checkpoint::{CompletedCheckpoint, DeclineReason};
 use flott_control::{Failure, JobInput};
+use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, ErrorKind, Result, TaskId};
 use flott_runtime::build::{Deployment, build_tasks};
 use flott_runtime::restore::load_tasks;
@@ -24,6 +25,7 @@ pub(super) type Shell<'a> =
 pub(super) struct DeployedTasks {
     attempt: AttemptNumber,
     mailboxes: BTreeMap<TaskId, Mailbox>,
+    metrics: BTreeMap<TaskId, TaskMetrics>,
     /// Tasks that could not be deployed: nobody else will report their end.
     missing: Vec<TaskId>,
     /// Keeps the places of the tasks alive: the drivers hold them only while there is work.
@@ -81,12 +83,18 @@ impl DeployedTasks {
             restored,
         )?;
         let mailboxes = tasks.iter().map(|task| (task.id(), task.mailbox())).collect();
+        let metrics = tasks.iter().map(|task| (task.id(), task.metrics())).collect();
         let sink = event_sink(planned, shell);
         for task in tasks {
             drivers.run(&cells[&task.id()].clone(), task, attempt, sink.clone());
         }
         let cells = cells.into_values().collect();
-        Ok(Self { attempt, mailboxes, missing: Vec::new(), _cells: cells })
+        Ok(Self { attempt, mailboxes, metrics, missing: Vec::new(), _cells: cells })
+    }
+
+    /// What the tasks count.
+    pub(super) fn metrics(&self) -> &BTreeMap<TaskId, TaskMetrics> {
+        &self.metrics
     }
 
     /// Tells tasks of this deployment; those of an older one are gone.

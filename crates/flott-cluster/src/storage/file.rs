@@ -9,9 +9,7 @@ use std::io::{self, ErrorKind as IoErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flott_checkpoint::storage::{
-    CheckpointStorage, METADATA_FILE, StoreError, checkpoint_folder,
-};
+use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE, StoreError, checkpoint_folder};
 use flott_core::{CheckpointId, Error, ErrorKind};
 
 /// The checkpoints of one job, in one folder.
@@ -69,7 +67,8 @@ impl CheckpointStorage for FileStorage {
             fs::create_dir_all(&folder).map_err(|e| failed("create the folder", &folder, e))?;
         }
         let probe = self.folder.join(format!(".probe-{}", std::process::id()));
-        fs::write(&probe, b"").map_err(|e| failed("write to the checkpoint directory", &self.folder, e))?;
+        fs::write(&probe, b"")
+            .map_err(|e| failed("write to the checkpoint directory", &self.folder, e))?;
         fs::remove_file(&probe).map_err(|e| failed("remove", &probe, e))
     }
 

@@ -17,7 +17,7 @@ const PAGES_MAX: usize = 1 << (32 - PAGE_SHIFT);
 
 /// How many entries a page has on average when the next page is split. Pages that are not yet
 /// split in this round have up to twice as many: 112 in 256 slots.
-const PAGE_ENTRIES: usize = 56;
+const PAGE_ENTRIES: usize = 90;
 
 /// The entries of one key group.
 pub(super) struct Group<K, V> {
@@ -106,11 +106,28 @@ impl<K: Key, V: Clone> Group<K, V> {
     /// The place where `key` is or belongs, with room made for it.
     #[inline]
     pub(super) fn place(&mut self, hash: u64, key: &K) -> Place<'_, K, V> {
+        // Most keys are there already: only a new one may need room.
+        let mut page = self.page_of(hash);
+        let found = self.pages.get(page).and_then(|page| page.find(hash, key));
+        let slot = match found {
+            Some(slot) => slot,
+            None => {
+                page = self.make_room(hash);
+                self.pages[page].free_slot(hash, key)
+            }
+        };
+        self.pages[page].place(slot, self.epoch, &mut self.len)
+    }
+
+    /// Makes room for an entry with this hash, and says in which page.
+    #[cold]
+    fn make_room(&mut self, hash: u64) -> usize {
         if self.len >= self.pages.len() * PAGE_ENTRIES {
             self.add_page();
         }
         let page = self.page_of(hash);
-        self.pages[page].place(hash, key, self.epoch, &mut self.len)
+        self.pages[page].make_room(self.epoch);
+        page
     }
 
     pub(super) fn remove(&mut self, at: Position) -> Option<V> {

@@ -91,7 +91,7 @@ impl<K, V> Page<K, V> {
     /// Beyond this, probing takes too many steps that the processor cannot foresee.
     #[inline]
     fn is_full(&self) -> bool {
-        self.len as usize * 8 >= self.slots.len() * 5
+        self.len as usize * 4 >= self.slots.len() * 3
     }
 
     fn empty(slots: usize, epoch: Epoch) -> Self {
@@ -142,21 +142,31 @@ impl<K: Key, V: Clone> Page<K, V> {
 
     #[inline]
     pub(super) fn value_mut(&mut self, slot: usize, epoch: Epoch) -> Option<&mut V> {
-        slots_mut(&mut self.slots, &mut self.owned_in, epoch)[slot].as_mut().map(|entry| &mut entry.value)
+        slots_mut(&mut self.slots, &mut self.owned_in, epoch)[slot]
+            .as_mut()
+            .map(|entry| &mut entry.value)
     }
 
-    #[inline]
-    pub(super) fn place<'a>(
-        &'a mut self,
-        hash: u64,
-        key: &K,
-        epoch: Epoch,
-        group_len: &'a mut usize,
-    ) -> Place<'a, K, V> {
+    /// Makes sure that an entry fits in, and a free slot is left behind it.
+    pub(super) fn make_room(&mut self, epoch: Epoch) {
         if self.is_full() {
             self.resize(self.slots.len() * 2, epoch);
         }
-        let slot = self.probe(hash, key);
+    }
+
+    /// Where a key that is not there belongs, after [`Page::make_room`].
+    pub(super) fn free_slot(&self, hash: u64, key: &K) -> usize {
+        self.probe(hash, key)
+    }
+
+    /// The place in a slot, to be read, written or filled.
+    #[inline]
+    pub(super) fn place<'a>(
+        &'a mut self,
+        slot: usize,
+        epoch: Epoch,
+        group_len: &'a mut usize,
+    ) -> Place<'a, K, V> {
         let Self { slots, len, owned_in } = self;
         let slots = slots_mut(slots, owned_in, epoch);
         Place { slot: &mut slots[slot], page_len: len, group_len }

@@ -1,0 +1,274 @@
+//! One job: `/jobs/:jobid` and `/jobs/:jobid/config`.
+
+use std::collections::BTreeMap;
+
+use flott_control::view::{JobView, SubtaskView};
+use flott_control::{ExecutionState, JobStatus};
+use flott_core::hash::hash128;
+use flott_core::{TaskId, WallTime};
+use flott_plan::JobVertex;
+use serde::Serialize;
+
+use super::plan::Plan;
+use super::{long, time_or_minus_one};
+
+/// Every status that Flink's jobs have, also those that ours do not.
+const JOB_STATUSES: [&str; 11] = [
+    "INITIALIZING",
+    "CREATED",
+    "RUNNING",
+    "FAILING",
+    "FAILED",
+    "CANCELLING",
+    "CANCELED",
+    "FINISHED",
+    "RESTARTING",
+    "SUSPENDED",
+    "RECONCILING",
+];
+
+/// Every state that Flink's tasks have, also those that ours do not.
+const EXECUTION_STATES: [&str; 10] = [
+    "CREATED",
+    "SCHEDULED",
+    "DEPLOYING",
+    "INITIALIZING",
+    "RUNNING",
+    "FINISHED",
+    "CANCELING",
+    "CANCELED",
+    "FAILED",
+    "RECONCILING",
+];
+
+/// How many are in each state; every state is there.
+pub(super) type StateCounts = BTreeMap<&'static str, usize>;
+
+/// `/jobs/:jobid`.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct JobDetailsInfo {
+    jid: String,
+    application_id: String,
+    name: String,
+    #[serde(rename = "isStoppable")]
+    is_stoppable: bool,
+    state: String,
+    job_type: &'static str,
+    #[serde(rename = "schedulerType")]
+    scheduler_type: &'static str,
+    start_time: i64,
+    end_time: i64,
+    duration: i64,
+    #[serde(rename = "maxParallelism")]
+    max_parallelism: i64,
+    now: i64,
+    timestamps: BTreeMap<&'static str, i64>,
+    vertices: Vec<VertexDetails>,
+    status_counts: StateCounts,
+    plan: Plan,
+    pending_operators: u32,
+}
+
+/// A vertex of the plan, with what its tasks do.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct VertexDetails {
+    id: String,
+    #[serde(rename = "slotSharingGroupId")]
+    slot_sharing_group_id: String,
+    name: String,
+    #[serde(rename = "maxParallelism")]
+    max_parallelism: u32,
+    parallelism: u32,
+    status: String,
+    start_time: i64,
+    end_time: i64,
+    duration: i64,
+    tasks: StateCounts,
+    metrics: IoMetrics,
+}
+
+/// What went in and out.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct IoMetrics {
+    read_bytes: i64,
+    read_bytes_complete: bool,
+    write_bytes: i64,
+    write_bytes_complete: bool,
+    read_records: i64,
+    read_records_complete: bool,
+    write_records: i64,
+    write_records_complete: bool,
+    accumulated_backpressured_time: i64,
+    accumulated_idle_time: i64,
+    accumulated_busy_time: f64,
+}
+
+impl JobDetailsInfo {
+    pub(crate) fn of(now: WallTime, job: &JobView) -> Self {
+        let id = job.description.job.to_string();
+        let times = Times::of(now, job);
+        let vertices = &job.description.graph.vertices;
+        let timestamps = JOB_STATUSES.map(|name| {
+            let entered = job.timestamps.iter().find(|(status, _)| status.to_string() == name);
+            (name, entered.map_or(0, |(_, time)| time.0))
+        });
+        Self {
+            application_id: id.clone(),
+            jid: id,
+            name: job.description.name.clone(),
+            is_stoppable: false,
+            state: job.status.to_string(),
+            job_type: "STREAMING",
+            scheduler_type: "Default",
+            start_time: times.start,
+            end_time: times.end,
+            duration: times.duration,
+            max_parallelism: -1,
+            now: now.0,
+            timestamps: timestamps.into(),
+            status_counts: count_states(vertices.iter().map(|vertex| vertex_state(job, vertex))),
+            vertices: vertices.iter().map(|vertex| VertexDetails::of(now, job, vertex)).collect(),
+            plan: Plan::of(job),
+            pending_operators: 0,
+        }
+    }
+}
+
+impl VertexDetails {
+    fn of(now: WallTime, job: &JobView, vertex: &JobVertex) -> Self {
+        // All tasks of an attempt are told to deploy at once: when the job last began to run.
+        let start = job.timestamps.get(&JobStatus::Running).copied();
+        let all_out = tasks_of(job, vertex).all(|task| task.state.is_out());
+        let end = tasks_of(job, vertex).map(|task| task.since).max().filter(|_| all_out);
+        Self {
+            id: vertex.id.to_string(),
+            slot_sharing_group_id: format!(
+                "{:032x}",
+                hash128(vertex.slot_sharing_group.as_bytes())
+            ),
+            name: vertex.name.clone(),
+            max_parallelism: vertex.max_parallelism.get(),
+            parallelism: vertex.parallelism,
+            status: vertex_state(job, vertex).to_string(),
+            start_time: time_or_minus_one(start),
+            end_time: time_or_minus_one(end),
+            duration: start.map_or(-1, |start| end.unwrap_or(now).0 - start.0),
+            tasks: count_states(tasks_of(job, vertex).map(|task| task.state)),
+            metrics: IoMetrics::of(job, vertex),
+        }
+    }
+}
+
+impl IoMetrics {
+    fn of(job: &JobView, vertex: &JobVertex) -> Self {
+        // Flink counts what tasks send each other: a source reads nothing.
+        let counts_input = !vertex.is_source;
+        let read = tasks_of(job, vertex).map(|task| task.metrics.records_in.get()).sum();
+        let written = tasks_of(job, vertex).map(|task| task.metrics.records_out.get()).sum();
+        Self {
+            // Bytes are not counted: their numbers are not complete.
+            read_bytes: 0,
+            read_bytes_complete: false,
+            write_bytes: 0,
+            write_bytes_complete: false,
+            read_records: if counts_input { long(read) } else { 0 },
+            read_records_complete: true,
+            write_records: long(written),
+            write_records_complete: true,
+            // Nor are times; Flink has no way to say so.
+            accumulated_backpressured_time: 0,
+            accumulated_idle_time: 0,
+            accumulated_busy_time: 0.0,
+        }
+    }
+}
+
+/// `/jobs/:jobid/config`.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct JobConfig {
+    jid: String,
+    name: String,
+    execution_config: ExecutionConfig,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct ExecutionConfig {
+    restart_strategy: String,
+    job_parallelism: u32,
+    object_reuse_mode: bool,
+    user_config: BTreeMap<String, String>,
+}
+
+impl JobConfig {
+    pub(crate) fn of(_now: WallTime, job: &JobView) -> Self {
+        let vertices = job.description.graph.vertices.iter();
+        Self {
+            jid: job.description.job.to_string(),
+            name: job.description.name.clone(),
+            execution_config: ExecutionConfig {
+                restart_strategy: job.description.restart.description(),
+                job_parallelism: vertices.map(|vertex| vertex.parallelism).max().unwrap_or(1),
+                // Records are moved from operator to operator, as in Flink with this mode.
+                object_reuse_mode: true,
+                // Options can hold what is not for everybody.
+                user_config: BTreeMap::new(),
+            },
+        }
+    }
+}
+
+/// When a job began and ended.
+pub(crate) struct Times {
+    pub(crate) start: i64,
+    /// −1 before the end.
+    pub(crate) end: i64,
+    pub(crate) duration: i64,
+}
+
+impl Times {
+    pub(crate) fn of(now: WallTime, job: &JobView) -> Self {
+        let start = job.timestamps.get(&JobStatus::Initializing).copied().unwrap_or(now);
+        let end = job.timestamps.get(&job.status).copied().filter(|_| job.status.is_terminal());
+        let duration = end.unwrap_or(now).0 - start.0;
+        Self { start: start.0, end: time_or_minus_one(end), duration }
+    }
+}
+
+pub(super) fn count_states(states: impl Iterator<Item = ExecutionState>) -> StateCounts {
+    let mut counts = StateCounts::from(EXECUTION_STATES.map(|state| (state, 0)));
+    for state in states {
+        if let Some(count) = counts.get_mut(state.to_string().as_str()) {
+            *count += 1;
+        }
+    }
+    counts
+}
+
+/// The tasks of a vertex.
+pub(crate) fn tasks_of<'a>(
+    job: &'a JobView,
+    vertex: &JobVertex,
+) -> impl Iterator<Item = &'a SubtaskView> {
+    let task = |subtask| TaskId { vertex: vertex.id, subtask };
+    job.tasks.range(task(0)..=task(u32::MAX)).map(|(_, task)| task)
+}
+
+/// The state of a vertex, by Flink's rule: the first that a task has, in this order. Tasks on their
+/// way make it CREATED.
+pub(crate) fn vertex_state(job: &JobView, vertex: &JobVertex) -> ExecutionState {
+    use ExecutionState::{Canceled, Canceling, Created, Failed, Finished, Running};
+    let has = |state| tasks_of(job, vertex).any(|task| task.state == state);
+    let first = [Failed, Canceling, Canceled, Running].into_iter().find(|state| has(*state));
+    let all_finished = tasks_of(job, vertex).all(|task| task.state == Finished);
+    first.unwrap_or(match (all_finished, has(Finished)) {
+        (true, true) => Finished,
+        // Some have finished before others have started.
+        (false, true) => Running,
+        (_, false) => Created,
+    })
+}

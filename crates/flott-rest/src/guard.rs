@@ -1,0 +1,146 @@
+//! What every request must pass, and what every answer carries. The reader is a browser that may be
+//! on any other site too: that site must not read, frame or guess what is here.
+
+use axum::extract::Request;
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::uri::Authority;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::address::loopback;
+use crate::routes::error;
+
+/// The most that a request may announce as its body. Nothing reads it; Flink's command line sends
+/// two bytes.
+const BODY_BYTES_MAX: u64 = 64 * 1024;
+
+/// Scripts and styles come from here or not at all; nothing is sent elsewhere.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const HEADERS: [(HeaderName, &str); 7] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+/// Lets a request pass, or refuses it.
+pub(crate) async fn guard(request: Request, next: Next) -> Response {
+    let mut response = match refusal(request.method(), request.uri(), request.headers()) {
+        Some((status, why)) => error(status, why),
+        None => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    headers.extend(HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    response
+}
+
+fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
+    if !names_loopback(uri, headers) {
+        let why = "The Host of a request must be localhost or a loopback address.";
+        return Some((StatusCode::FORBIDDEN, why));
+    }
+    if is_from_elsewhere(headers) {
+        return Some((StatusCode::FORBIDDEN, "Requests from other sites are not answered."));
+    }
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return Some((StatusCode::METHOD_NOT_ALLOWED, "This server only shows: GET and HEAD."));
+    }
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let length = length.and_then(|length| length.parse::<u64>().ok()).unwrap_or(0);
+    (length > BODY_BYTES_MAX)
+        .then_some((StatusCode::PAYLOAD_TOO_LARGE, "Nothing here takes a body as large as that."))
+}
+
+/// A name that leads here but is not ours is how a site gets around the same-origin policy (DNS
+/// rebinding). The port may be another one: that of a tunnel.
+fn names_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    let host = Authority::try_from(host.as_bytes());
+    let is_ours = |authority: &Authority| {
+        !authority.as_str().contains('@') && loopback(authority.host()).is_some()
+    };
+    host.is_ok_and(|host| is_ours(&host)) && uri.authority().is_none_or(is_ours)
+}
+
+/// Whether a page of another site sent it. Following a link from there is fine: that site does not
+/// see the answer.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    let value = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let is_link = value("sec-fetch-mode") == Some(b"navigate");
+    match value("sec-fetch-site") {
+        Some(b"same-origin" | b"none") => false,
+        Some(_) => !is_link,
+        // Older browsers name the origin only.
+        None => headers.get(header::ORIGIN).is_some_and(|origin| !is_own(origin, headers)),
+    }
+}
+
+fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    let authority = origin.as_bytes().strip_prefix(b"http://");
+    authority.is_some() && authority == headers.get(header::HOST).map(HeaderValue::as_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The status that a GET with these headers is refused with.
+    fn refused(headers: &[(&'static str, &'static str)]) -> Option<u16> {
+        let pairs = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let mut map = HeaderMap::new();
+        pairs.for_each(|(name, value)| drop(map.append(name, value)));
+        refusal(&Method::GET, &Uri::from_static("/"), &map).map(|(status, _)| status.as_u16())
+    }
+
+    #[test]
+    fn loopback_hosts_pass_with_any_port() {
+        for host in ["localhost", "localhost:8081", "127.0.0.1:1", "[::1]:8081", "LOCALHOST:1"] {
+            assert_eq!(refused(&[("host", host)]), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn other_hosts_no_host_and_two_hosts_do_not() {
+        for host in ["example.com", "localhost.example.com:80", "a@localhost", "192.0.2.1", ""] {
+            assert_eq!(refused(&[("host", host)]), Some(403), "{host}");
+        }
+        assert_eq!(refused(&[]), Some(403));
+        assert_eq!(refused(&[("host", "localhost"), ("host", "localhost")]), Some(403));
+    }
+
+    #[test]
+    fn a_target_with_a_foreign_host_does_not_pass_behind_a_good_one() {
+        let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost"))]);
+        let uri = Uri::from_static("http://example.com/jobs");
+        assert!(refusal(&Method::GET, &uri, &headers).is_some());
+    }
+
+    #[test]
+    fn pages_of_other_sites_get_nothing_but_their_links_work() {
+        let host = ("host", "localhost:8081");
+        let from = |site| refused(&[host, ("sec-fetch-site", site), ("sec-fetch-mode", "cors")]);
+        assert_eq!((from("same-origin"), from("none")), (None, None));
+        assert_eq!((from("cross-site"), from("same-site")), (Some(403), Some(403)));
+        let link = [host, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
+        assert_eq!(refused(&link), None);
+        assert_eq!(refused(&[host, ("origin", "http://localhost:8081")]), None);
+        for origin in ["null", "http://localhost:9999", "https://example.com"] {
+            assert_eq!(refused(&[host, ("origin", origin)]), Some(403), "{origin}");
+        }
+    }
+
+    #[test]
+    fn small_bodies_are_passed_over_and_large_ones_refused() {
+        let length = |length| refused(&[("host", "localhost"), ("content-length", length)]);
+        assert_eq!((length("2"), length("65537")), (None, Some(413)));
+    }
+}

@@ -1,0 +1,22 @@
+//! Lets people look: a small HTTP server that shows a run, and changes nothing.
+//!
+//! [`serve`] answers a part of Flink's REST API (only what it can answer; everything else is
+//! Flink's 404) and a page for people. What it shows is a
+//! [`ClusterView`](flott_control::view::ClusterView), asked for anew with each request.
+//!
+//! It listens on loopback only: anything further needs TLS and tokens, which are not here yet. And
+//! because a browser on this machine can be led here by any web site, requests must name a loopback
+//! host, come from this page or from no page at all, and can only read ([`mod@guard`]).
+//!
+//! Flink's JSON names are in [`mod@dto`] and nowhere else. This crate does not know who runs the job.
+
+mod address;
+mod dto;
+mod guard;
+mod page;
+mod routes;
+mod server;
+#[cfg(test)]
+mod testing;
+
+pub use server::{Server, serve};

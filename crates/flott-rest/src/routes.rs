@@ -1,0 +1,153 @@
+//! Which path answers what.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::{StatusCode, Uri};
+use axum::middleware::from_fn;
+use axum::response::Response;
+use axum::routing::{MethodRouter, get};
+use flott_control::view::{ClusterView, JobView};
+use flott_core::{JobId, WallTime};
+use serde::Serialize;
+
+use crate::dto::Errors;
+use crate::dto::checkpoints::{Checkpoint, CheckpointConfigInfo, CheckpointingStatistics};
+use crate::dto::cluster::{ClusterOverview, DashboardConfiguration};
+use crate::dto::exceptions::{ENTRIES_DEFAULT, JobExceptionsInfo};
+use crate::dto::job::{JobConfig, JobDetailsInfo};
+use crate::dto::overview::{JobIdsWithStatus, MultipleJobsDetails};
+use crate::dto::plan::JobPlanInfo;
+use crate::{guard, page};
+
+/// What is shown, asked for anew with each request.
+pub(crate) type View = Arc<dyn Fn() -> ClusterView + Send + Sync>;
+
+/// Every route. Flink's are there twice: its command line asks for `/v1/…`, its dashboard for the
+/// same without.
+pub(crate) fn router(view: View) -> Router {
+    let mut router = page::routes();
+    for v in ["", "/v1"] {
+        router = router
+            .route(&format!("{v}/config"), get(async || json(&DashboardConfiguration::new())))
+            .route(&format!("{v}/overview"), cluster(ClusterOverview::of))
+            .route(&format!("{v}/jobs"), cluster(JobIdsWithStatus::of))
+            .route(&format!("{v}/jobs/overview"), cluster(MultipleJobsDetails::of))
+            .route(&format!("{v}/jobs/{{jobid}}"), job(JobDetailsInfo::of))
+            .route(&format!("{v}/jobs/{{jobid}}/plan"), job(JobPlanInfo::of))
+            .route(&format!("{v}/jobs/{{jobid}}/config"), job(JobConfig::of))
+            .route(&format!("{v}/jobs/{{jobid}}/exceptions"), get(exceptions))
+            .route(&format!("{v}/jobs/{{jobid}}/checkpoints"), job(CheckpointingStatistics::of))
+            .route(&format!("{v}/jobs/{{jobid}}/checkpoints/config"), job(CheckpointConfigInfo::of))
+            .route(&format!("{v}/jobs/{{jobid}}/checkpoints/details/{{id}}"), get(details));
+    }
+    router.fallback(unknown).layer(from_fn(guard::guard)).with_state(view)
+}
+
+/// An answer about the cluster.
+fn cluster<T: Serialize + 'static>(answer: fn(&ClusterView) -> T) -> MethodRouter<View> {
+    get(async move |State(view): State<View>| json(&answer(&view())))
+}
+
+/// An answer about the job that the path names.
+fn job<T: Serialize + 'static>(answer: fn(WallTime, &JobView) -> T) -> MethodRouter<View> {
+    get(async move |State(view): State<View>, id: Result<Path<String>, PathRejection>| {
+        let view = view();
+        match find(&view, id.as_ref().map_or("", |Path(id)| id)) {
+            Ok(job) => json(&answer(view.now, job)),
+            Err(refusal) => *refusal,
+        }
+    })
+}
+
+async fn exceptions(
+    State(view): State<View>,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Response {
+    let mut parameters = uri.query().unwrap_or_default().split('&');
+    let count = match parameters.find_map(|parameter| parameter.strip_prefix("maxExceptions=")) {
+        None => ENTRIES_DEFAULT,
+        Some(text) => match text.parse() {
+            Ok(count) => count,
+            Err(_) => return unresolved("query parameter (maxExceptions)", text),
+        },
+    };
+    match find(&view(), id.as_ref().map_or("", |Path(id)| id)) {
+        Ok(job) => json(&JobExceptionsInfo::of(job, count)),
+        Err(refusal) => *refusal,
+    }
+}
+
+async fn details(
+    State(view): State<View>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Response {
+    let (job, checkpoint) = path.as_ref().map_or(("", ""), |Path((job, id))| (job, id));
+    let Ok(id) = checkpoint.parse() else {
+        return unresolved("path parameter (checkpointid)", checkpoint);
+    };
+    match find(&view(), job).map(|job| Checkpoint::details(job, id)) {
+        Ok(Some(details)) => json(&details),
+        Ok(None) => error(
+            StatusCode::NOT_FOUND,
+            format!(
+                "{HANDLER_EXCEPTION}: Could not find checkpointing statistics for checkpoint {id}."
+            ),
+        ),
+        Err(refusal) => *refusal,
+    }
+}
+
+/// Flink looks among its static files for everything that it does not know.
+async fn unknown(uri: Uri) -> Response {
+    error(StatusCode::NOT_FOUND, format!("Unable to load requested file {}.", uri.path()))
+}
+
+/// What Flink's texts begin with; scripts look for them.
+const HANDLER_EXCEPTION: &str = "org.apache.flink.runtime.rest.handler.RestHandlerException";
+const NOT_FOUND_EXCEPTION: &str = "org.apache.flink.runtime.rest.NotFoundException";
+
+fn find<'a>(view: &'a ClusterView, id: &str) -> Result<&'a JobView, Box<Response>> {
+    let Ok(job) = id.parse::<JobId>() else {
+        return Err(Box::new(unresolved("path parameter (jobid)", id)));
+    };
+    let found = view.jobs.iter().find(|other| other.description.job == job);
+    found.map(|job| &**job).ok_or_else(|| {
+        let text = format!("{NOT_FOUND_EXCEPTION}: Job {job} not found");
+        Box::new(error(StatusCode::NOT_FOUND, text))
+    })
+}
+
+fn unresolved(parameter: &str, value: &str) -> Response {
+    let text = format!(
+        "{HANDLER_EXCEPTION}: Bad request, could not parse parameters: Cannot resolve {parameter} \
+         from value \"{value}\"."
+    );
+    error(StatusCode::BAD_REQUEST, text)
+}
+
+/// An error, in Flink's form.
+pub(crate) fn error(status: StatusCode, text: impl Into<String>) -> Response {
+    let mut response = json(&Errors { errors: vec![text.into()] });
+    *response.status_mut() = status;
+    response
+}
+
+/// An answer, in JSON.
+pub(crate) fn json(answer: &impl Serialize) -> Response {
+    const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
+    let (status, body) = match serde_json::to_vec(answer) {
+        Ok(body) => (StatusCode::OK, body),
+        // The answers are structs with text keys: there is nothing that JSON could not say.
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}

@@ -1,0 +1,127 @@
+//! The thread that listens and answers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use axum::Router;
+use flott_control::view::ClusterView;
+use flott_core::{Error, ErrorKind, Result};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::{address, routes};
+
+/// How many connections are served at once; more have to wait. A browser opens six.
+const CONNECTIONS_MAX: usize = 32;
+
+/// How large a request may be, without its body.
+const REQUEST_BYTES_MAX: usize = 16 * 1024;
+
+/// How many header lines a request may have.
+const HEADERS_MAX: usize = 64;
+
+/// How long a connection may take to send a request; one that does not is closed.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long to wait when no connection can be accepted: mostly, for a free file descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A server that runs. Dropping it ends it.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Shows what `view` returns, on a thread of its own. `address` is a port (0 is any that is free),
+/// or a loopback host with a port.
+///
+/// # Errors
+/// If the address is none, is not on loopback or is in use, or the thread cannot be started.
+pub fn serve(
+    address: &str,
+    view: impl Fn() -> ClusterView + Send + Sync + 'static,
+) -> Result<Server> {
+    let listener = address::bind(address::parse(address)?)?;
+    let io = |what| move |error| Error::with_source(ErrorKind::Io, what, error);
+    let address = listener.local_addr().map_err(io("the dashboard has no address"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(io("the dashboard's runtime cannot be started"))?;
+    let listener = {
+        let _entered = runtime.enter();
+        TcpListener::from_std(listener).map_err(io("the dashboard cannot listen"))?
+    };
+    let router = routes::router(Arc::new(view));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let body = move || {
+        runtime.spawn(accept(listener, router));
+        // Ends when the sender is dropped; with the runtime end all connections.
+        let _ = runtime.block_on(stopped);
+    };
+    let thread = Builder::new()
+        .name("dashboard".into())
+        .spawn(body)
+        .map_err(io("cannot start the thread \"dashboard\""))?;
+    Ok(Server { address, stop: Some(stop), thread: Some(thread) })
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What to give to a browser.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // What a handler panics with ends its connection, not the thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, router: Router) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let router = router.clone();
+                tokio::spawn(async move {
+                    converse(stream, router).await;
+                    drop(place);
+                });
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+/// One connection, to its end.
+async fn converse(stream: TcpStream, router: Router) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST_TIMEOUT)
+        .max_buf_size(REQUEST_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // A reader that goes away, or does not speak HTTP, is no event.
+    let _ = connection.await;
+}
