@@ -19,7 +19,7 @@ pub(crate) fn parse(text: &str) -> Result<SocketAddr> {
     }
     let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong(FORMS))?;
     let port: u16 = port.parse().map_err(|_| wrong(FORMS))?;
-    if host.is_empty() {
+    if host.is_empty() || (host.contains(':') && !host.ends_with(']')) {
         return Err(wrong(FORMS));
     }
     let ip = loopback(host).ok_or_else(|| {

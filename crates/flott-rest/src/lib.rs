@@ -6,9 +6,9 @@
 //!
 //! It listens on loopback only: anything further needs TLS and tokens, which are not here yet. And
 //! because a browser on this machine can be led here by any web site, requests must name a loopback
-//! host, come from this page or from no page at all, and can only read ([`mod@guard`]).
+//! host, come from this page or from no page at all, and can only read (`guard`).
 //!
-//! Flink's JSON names are in [`mod@dto`] and nowhere else. This crate does not know who runs the job.
+//! Flink's JSON names are in `dto` and nowhere else. This crate does not know who runs the job.
 
 mod address;
 mod dto;

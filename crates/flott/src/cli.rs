@@ -1,5 +1,5 @@
 //! The command line of a job binary:
-//! `BINARY [-D key=value]… [-s PATH] [-n] [-p N] JOB [job arguments]`.
+//! `BINARY [-D key=value]… [-s PATH] [-n] [-p N] [--dashboard ADDR] JOB [job arguments]`.
 //!
 //! Exit codes: 0 if the job finished or was cancelled, 1 for every failure.
 
@@ -74,6 +74,11 @@ pub fn run(jobs: &[Job], arguments: impl IntoIterator<Item = OsString>) -> Resul
     // Only one handler can be set in a process; a second job in it is cancelled by the first's.
     let _ = ctrlc::set_handler(move || cancel.cancel());
     let config = configuration(&matches)?;
+    #[cfg(feature = "dashboard")]
+    let _dashboard = matches
+        .get_one::<String>("dashboard")
+        .map(|address| crate::dashboard::serve(address, &cluster))
+        .transpose()?;
     let env = StreamExecutionEnvironment::new(config, Arc::new(cluster));
     (job.build)(&env, job_matches)?;
     if env.has_program() {
@@ -117,6 +122,13 @@ fn command(jobs: &[Job]) -> Command {
                 .value_name("N")
                 .help("How many subtasks operators have that do not say otherwise"),
         );
+    #[cfg(feature = "dashboard")]
+    let command = command.arg(
+        Arg::new("dashboard")
+            .long("dashboard")
+            .value_name("ADDR")
+            .help("Shows the run to a browser: 8081, 127.0.0.1:8081 or localhost:8081"),
+    );
     jobs.iter()
         .fold(command, |command, job| command.subcommand((job.command)(Command::new(job.name))))
 }

@@ -30,6 +30,8 @@
 //! It must not contain any of the engine.
 
 pub mod cli;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 pub mod environment;
 pub mod prelude;
 

@@ -119,6 +119,12 @@ pub(super) const ROOMS: &[Room] = &[
         reason: "it performs what the quiet crates decide",
     },
     Room {
+        name: "flott-rest",
+        quiet: false,
+        may_use: Only(&["flott-core", "flott-plan", "flott-checkpoint", "flott-control"]),
+        reason: "it shows what is published to it; who runs the job is not its business",
+    },
+    Room {
         name: "flott-connectors",
         quiet: false,
         may_use: Only(&[
@@ -141,8 +147,9 @@ pub(super) const ROOMS: &[Room] = &[
             "flott-datastream",
             "flott-cluster",
             "flott-connectors",
+            "flott-rest",
         ]),
-        reason: "the door for users opens to what a program names, and to the embedded cluster",
+        reason: "the door for users opens to what a program names, the embedded cluster and its page",
     },
     Room { name: "flott-testkit", quiet: false, may_use: Anything, reason: "it tests all of them" },
     Room {

@@ -1,0 +1,220 @@
+//! The server over a real socket, with a view made by hand.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a failed test")]
+
+#[path = "../src/testing.rs"]
+mod testing;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use flott_rest::{Server, serve};
+use serde_json::Value;
+use testing::JOB;
+
+/// An answer.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
+    }
+}
+
+fn server() -> Server {
+    serve("0", testing::view).unwrap()
+}
+
+/// Sends these lines and reads until the server closes the connection.
+fn ask(server: &Server, lines: &[&str], body: &str) -> Answer {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let request = format!("{}\r\nConnection: close\r\n\r\n{body}", lines.join("\r\n"));
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text}"));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Answer { status: status.unwrap(), head: head.to_ascii_lowercase(), body: body.into() }
+}
+
+fn get(server: &Server, path: &str) -> Answer {
+    let host = format!("Host: {}", server.address());
+    ask(server, &[&format!("GET {path} HTTP/1.1"), &host], "")
+}
+
+#[test]
+fn every_route_answers_with_and_without_its_version() {
+    let server = server();
+    for (path, name) in [
+        ("/config", "features"),
+        ("/overview", "slots-total"),
+        ("/jobs", "jobs"),
+        ("/jobs/overview", "jobs"),
+        ("/jobs/{}", "vertices"),
+        ("/jobs/{}/plan", "plan"),
+        ("/jobs/{}/config", "execution-config"),
+        ("/jobs/{}/exceptions", "exceptionHistory"),
+        ("/jobs/{}/exceptions?maxExceptions=10", "exceptionHistory"),
+        ("/jobs/{}/checkpoints", "counts"),
+        ("/jobs/{}/checkpoints/config", "interval"),
+        ("/jobs/{}/checkpoints/details/1", "className"),
+    ] {
+        let path = path.replace("{}", JOB);
+        for path in [path.clone(), format!("/v1{path}")] {
+            let answer = get(&server, &path);
+            assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+            assert!(answer.json().get(name).is_some(), "{path}: {}", answer.body);
+            assert!(
+                answer.head.contains("content-type: application/json; charset=utf-8"),
+                "{path}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_not_there_is_flinks_404() {
+    let server = server();
+    for path in ["/nonexist", "/v1/nonexist", "/jars", "/taskmanagers", "/v1/jobs/x/y", "/../etc"] {
+        let answer = get(&server, path);
+        let text = format!("Unable to load requested file {path}.");
+        assert_eq!((answer.status, answer.json()), (404, serde_json::json!({"errors": [text]})));
+    }
+}
+
+#[test]
+fn wrong_parameters_and_unknown_things_say_what_they_are() {
+    let server = server();
+    for (path, status, text) in [
+        ("/jobs/0123", 400, "Cannot resolve path parameter (jobid) from value \"0123\"."),
+        ("/jobs/%ff/plan", 400, "Cannot resolve path parameter (jobid)"),
+        ("/jobs/000000000000000000000000000000ff", 404, " not found"),
+        ("/v1/jobs/{}/checkpoints/details/x", 400, "path parameter (checkpointid)"),
+        (
+            "/jobs/{}/checkpoints/details/62",
+            404,
+            "Could not find checkpointing statistics for checkpoint 62.",
+        ),
+        ("/jobs/{}/exceptions?maxExceptions=many", 400, "query parameter (maxExceptions)"),
+    ] {
+        let answer = get(&server, &path.replace("{}", JOB));
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        let error = answer.json()["errors"][0].as_str().unwrap().to_owned();
+        assert!(error.contains(text), "{path}: {error}");
+    }
+}
+
+#[test]
+fn foreign_hosts_and_other_sites_are_refused() {
+    let server = server();
+    let ask = |lines: &[&str]| ask(&server, lines, "").status;
+    let line = "GET /jobs HTTP/1.1";
+    assert_eq!(ask(&[line, "Host: localhost:8081"]), 200);
+    assert_eq!(ask(&[line, "Host: example.com"]), 403);
+    assert_eq!(ask(&[line, "Host: example.com:8081"]), 403);
+    assert_eq!(ask(&["GET http://example.com/jobs HTTP/1.1", "Host: localhost"]), 403);
+    assert_eq!(ask(&["GET /jobs HTTP/1.0"]), 403);
+    assert_eq!(ask(&[line, "Host: localhost", "Sec-Fetch-Site: cross-site"]), 403);
+    assert_eq!(ask(&[line, "Host: localhost", "Origin: https://example.com"]), 403);
+}
+
+#[test]
+fn nothing_but_get_and_head_is_taken() {
+    let server = server();
+    for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"] {
+        let lines = [&format!("{method} /jobs HTTP/1.1"), "Host: localhost", "Content-Length: 2"];
+        assert_eq!(ask(&server, &lines, "{}").status, 405, "{method}");
+    }
+    let head = ask(&server, &["HEAD /jobs HTTP/1.1", "Host: localhost"], "");
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+}
+
+#[test]
+fn the_bodies_that_flinks_command_line_sends_with_a_get_are_passed_over() {
+    let server = server();
+    let lines = ["GET /v1/jobs/overview HTTP/1.1", "Host: localhost", "Content-Length: 2"];
+    assert_eq!(ask(&server, &lines, "{}").status, 200);
+}
+
+#[test]
+fn requests_that_are_too_large_are_refused() {
+    let server = server();
+    let long = format!("X-Long: {}", "x".repeat(20_000));
+    assert_eq!(ask(&server, &["GET /jobs HTTP/1.1", "Host: localhost", &long], "").status, 431);
+    let lines = ["GET /jobs HTTP/1.1", "Host: localhost", "Content-Length: 1000000"];
+    assert_eq!(ask(&server, &lines, "").status, 413);
+}
+
+#[test]
+fn every_answer_has_the_security_headers() {
+    let server = server();
+    for path in ["/", "/page.js", "/page.css", "/page.json", "/jobs", "/nonexist"] {
+        let head = get(&server, path).head;
+        for header in [
+            "content-security-policy: default-src 'none'; script-src 'self';",
+            "frame-ancestors 'none'",
+            "x-content-type-options: nosniff",
+            "x-frame-options: deny",
+            "referrer-policy: no-referrer",
+            "cache-control: no-store",
+            "cross-origin-resource-policy: same-origin",
+        ] {
+            assert!(head.contains(header), "{path} has no {header}: {head}");
+        }
+        assert!(!head.contains("access-control-allow"), "{path}: {head}");
+    }
+}
+
+#[test]
+fn the_page_has_no_inline_script_and_asks_nobody_else() {
+    let server = server();
+    let page = get(&server, "/");
+    assert!(page.head.contains("content-type: text/html"), "{}", page.head);
+    assert!(page.body.contains("<script src=\"page.js\" defer></script>"));
+    assert!(!page.body.contains("style=") && !page.body.contains("onload"));
+    let files = ["/", "/page.js", "/page.css"].map(|path| get(&server, path).body);
+    for file in files {
+        for word in ["http:", "https:", "//cdn", "innerHTML", "insertAdjacentHTML", "eval("] {
+            assert!(!file.contains(word), "{word} in {file}");
+        }
+    }
+}
+
+#[test]
+fn the_page_gets_everything_in_one_document() {
+    let page = get(&server(), "/page.json").json();
+    let job = &page["job"];
+    assert_eq!((&job["status"], &job["restarts"]), (&"RUNNING".into(), &1.into()));
+    assert_eq!(job["vertices"][0]["records_in"], 60);
+    assert_eq!(job["checkpoints"]["last"]["pause_nanos"], 12_000);
+    assert_eq!(job["exceptions"][0]["others"], 1);
+}
+
+#[test]
+fn only_loopback_can_be_listened_on() {
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8081", "example.com:8081"] {
+        let error = serve(address, testing::view).unwrap_err().to_string();
+        assert!(error.contains("loopback only"), "{error}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_way_out() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port().to_string();
+    let error = serve(&port, testing::view).unwrap_err().to_string();
+    assert!(error.contains(&port) && error.contains("in use"), "{error}");
+}
+
+#[test]
+fn dropping_the_server_frees_its_port_even_with_a_reader_on_the_line() {
+    let server = server();
+    let address = server.address();
+    let mut idle = TcpStream::connect(address).unwrap();
+    idle.write_all(b"GET /jobs").unwrap();
+    drop(server);
+    drop(serve(&address.to_string(), testing::view).unwrap());
+}
