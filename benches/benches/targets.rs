@@ -41,7 +41,7 @@ fn run(divisor: u64, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
         stateless(100_000_000 / divisor)?;
     }
     if wanted("w2") {
-        keyed(30_000_000 / divisor, 1_000_000)?;
+        keyed(100_000_000 / divisor, 1_000_000)?;
     }
     if wanted("pause") {
         pause(divisor)?;

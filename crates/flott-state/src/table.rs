@@ -7,12 +7,12 @@
 //! page; what is not written is never copied.
 //!
 //! A hash is used three times: its high 32 bits choose the key group
-//! ([`MaxParallelism::key_group`]), those from bit 12 up the page, the lowest the
-//! slot.
+//! ([`MaxParallelism::key_group`]), those from bit 8 up the page, and the lowest eight are kept
+//! with the page, to find the entry among its few.
 
+mod cpu;
 mod group;
 mod page;
-mod prefetch;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -156,16 +156,18 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         insert: impl FnOnce() -> V,
     ) -> &mut V {
         let index = self.group_of(hash);
-        let place = self.groups[index].get_mut().place(hash, key);
-        place.fill(|| Entry { key: key.clone(), value: insert() })
+        let group = self.groups[index].get_mut();
+        let at = group.position(hash, key);
+        group.fill(at, hash, || Entry { key: key.clone(), value: insert() })
     }
 
     /// As [`Self::entry_or_insert_with`], for a key that the caller can give away.
     #[inline]
     pub fn upsert(&mut self, hash: u64, key: K, insert: impl FnOnce() -> V) -> &mut V {
         let index = self.group_of(hash);
-        let place = self.groups[index].get_mut().place(hash, &key);
-        place.fill(|| Entry { key, value: insert() })
+        let group = self.groups[index].get_mut();
+        let at = group.position(hash, &key);
+        group.fill(at, hash, || Entry { key, value: insert() })
     }
 
     /// Removes `key` and returns its value. An absent key copies nothing.
@@ -176,8 +178,8 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         group.get_mut().remove(at)
     }
 
-    /// Asks the processor to load the slot where a key with this hash would be. A batch operator
-    /// prefetches some 16 to 256 keys ahead of the one that it looks up.
+    /// Asks the processor to load the entry with this hash. A batch operator prefetches some 16 to
+    /// 256 keys ahead of the one that it looks up.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
         self.groups[self.group_of(hash)].get().prefetch(hash);
@@ -205,7 +207,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
 
     /// Shows some entries to `visit`, at most `slots` slots full or empty from `cursor` on, and
     /// moves the cursor. Going round again and again it meets every entry that stays long enough;
-    /// an entry that moves while the table grows may be missed once.
+    /// an entry that moves while the table grows or shrinks may be missed once.
     pub(crate) fn sweep(
         &self,
         cursor: &mut SweepCursor,

@@ -1,34 +1,33 @@
-//! One key group: pages that grow in number by linear hashing.
+//! One key group: pages, and a directory of them by hash bits (extendible hashing, Fagin et al.
+//! 1979).
 //!
-//! When the pages are too full on average, the next one in line is split in two, whichever key
-//! came: the group grows one page at a time, and no write ever waits for all of it to be rehashed.
+//! A full page is split in two by the next hash bit, whenever that happens: the group grows one
+//! page at a time, and no write ever waits for all of it to be rehashed.
 
 use flott_core::codec::Key;
 
-use super::page::{Entry, Epoch, Page, Place};
-use super::prefetch::prefetch;
+use super::cpu::prefetch;
+use super::page::{Entry, Epoch, PAGE_ENTRIES, Page, TAG_BITS};
 
-/// The hash bits from here on choose the page; the bits below it choose the slot.
-pub(super) const PAGE_SHIFT: u32 = 12;
+/// How many hash bits there are for the directory: those between the tag and the 32 that choose
+/// the group. A group with all of its pages (some 400 million entries) grows by larger pages.
+const DEPTH_MAX: u8 = 32 - TAG_BITS as u8;
 
-/// How many hash bits there are for pages: up to the 32 that choose the group. A group with all of
-/// its pages (some 59 million entries) grows by larger pages.
-const PAGES_MAX: usize = 1 << (32 - PAGE_SHIFT);
-
-/// How many entries a page has on average when the next page is split. Pages that are not yet
-/// split in this round have up to twice as many: 112 in 256 slots.
-const PAGE_ENTRIES: usize = 90;
+/// Beyond so many directory entries per page the directory is not doubled: only keys that were
+/// chosen for their hashes need that. Their page grows instead.
+const DIRECTORY_PER_PAGE: usize = 8;
 
 /// The entries of one key group.
 pub(super) struct Group<K, V> {
+    /// The page of each value of the hash bits; a power of two of them, or none. Pages that were
+    /// split less often than others stand here several times.
+    directory: Vec<u32>,
     pages: Vec<Page<K, V>>,
-    /// The number of pages, rounded up to a power of two, minus one.
-    mask: u64,
     len: usize,
     epoch: Epoch,
 }
 
-/// Where [`Group::find`] found a key.
+/// Where an entry is or belongs.
 #[derive(Clone, Copy)]
 pub(super) struct Position {
     page: usize,
@@ -57,81 +56,104 @@ impl<K, V> Group<K, V> {
 
     #[inline]
     pub(super) fn prefetch(&self, hash: u64) {
-        if let Some(page) = self.pages.get(self.page_of(hash)) {
+        if let Some(page) = self.page_of(hash).and_then(|page| self.pages.get(page)) {
             page.prefetch(hash);
         }
     }
 
-    /// Asks for what [`Group::prefetch`] must read to know where the slot is.
+    /// Asks for what [`Group::prefetch`] must read to know where the entry is.
     #[inline]
     pub(super) fn prefetch_page(&self, hash: u64) {
-        if let Some(page) = self.pages.get(self.page_of(hash)) {
+        if let Some(page) = self.page_of(hash).and_then(|page| self.pages.get(page)) {
             prefetch(page);
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn directory_len(&self) -> usize {
+        self.directory.len()
     }
 
     pub(super) fn page(&self, page: usize) -> Option<&[Option<Entry<K, V>>]> {
         self.pages.get(page).map(Page::slots)
     }
 
-    /// The page of a hash. Pages at and after the split point do not exist yet: their entries are
-    /// still with the page that will be split.
     #[inline]
-    fn page_of(&self, hash: u64) -> usize {
-        let wanted = (hash >> PAGE_SHIFT) & self.mask;
-        let index =
-            if (wanted as usize) < self.pages.len() { wanted } else { wanted & (self.mask >> 1) };
-        index as usize
+    fn page_of(&self, hash: u64) -> Option<usize> {
+        let bits = directory_bits(hash) & self.directory.len().wrapping_sub(1);
+        self.directory.get(bits).map(|page| *page as usize)
     }
+}
+
+/// The hash bits that the directory goes by, the lowest first.
+#[inline]
+fn directory_bits(hash: u64) -> usize {
+    (hash as u32 >> TAG_BITS) as usize
 }
 
 impl<K: Key, V: Clone> Group<K, V> {
     #[inline]
     pub(super) fn find(&self, hash: u64, key: &K) -> Option<Position> {
-        let page = self.page_of(hash);
+        let page = self.page_of(hash)?;
         let slot = self.pages.get(page)?.find(hash, key)?;
         Some(Position { page, slot })
     }
 
     #[inline]
     pub(super) fn value(&self, at: Position) -> Option<&V> {
-        self.pages[at.page].value(at.slot)
+        self.pages.get(at.page)?.value(at.slot)
     }
 
     #[inline]
     pub(super) fn value_mut(&mut self, at: Position) -> Option<&mut V> {
-        self.pages[at.page].value_mut(at.slot, self.epoch)
+        self.pages.get_mut(at.page)?.value_mut(at.slot, self.epoch)
     }
 
-    /// The place where `key` is or belongs, with room made for it.
+    /// The position where `key` is, or one that was made free for it.
     #[inline]
-    pub(super) fn place(&mut self, hash: u64, key: &K) -> Place<'_, K, V> {
-        // Most keys are there already: only a new one may need room.
-        let mut page = self.page_of(hash);
-        let found = self.pages.get(page).and_then(|page| page.find(hash, key));
-        let slot = match found {
-            Some(slot) => slot,
-            None => {
-                page = self.make_room(hash);
-                self.pages[page].free_slot(hash, key)
-            }
-        };
-        self.pages[page].place(slot, self.epoch, &mut self.len)
+    pub(super) fn position(&mut self, hash: u64, key: &K) -> Position {
+        match self.find(hash, key) {
+            Some(position) => position,
+            None => self.make_room(hash),
+        }
     }
 
-    /// Makes room for an entry with this hash, and says in which page.
+    /// The value at a [`Group::position`]; `entry` makes it if there is none.
+    #[inline]
+    pub(super) fn fill(
+        &mut self,
+        at: Position,
+        hash: u64,
+        entry: impl FnOnce() -> Entry<K, V>,
+    ) -> &mut V {
+        self.pages[at.page].fill(at.slot, hash, self.epoch, &mut self.len, entry)
+    }
+
     #[cold]
-    fn make_room(&mut self, hash: u64) -> usize {
-        if self.len >= self.pages.len() * PAGE_ENTRIES {
-            self.add_page();
-        }
-        let page = self.page_of(hash);
-        self.pages[page].make_room(self.epoch);
-        page
+    fn make_room(&mut self, hash: u64) -> Position {
+        let index = loop {
+            let Some(index) = self.page_of(hash) else {
+                self.directory.push(0);
+                self.pages.push(Page::default());
+                continue;
+            };
+            let page = &self.pages[index];
+            if page.len() < PAGE_ENTRIES || !self.can_split(page.depth()) {
+                break index;
+            }
+            self.split(index, directory_bits(hash));
+        };
+        Position { page: index, slot: self.pages[index].free_slot(self.epoch) }
+    }
+
+    fn can_split(&self, depth: u8) -> bool {
+        let in_directory = 1 << depth < self.directory.len();
+        let may_double = self.directory.len() <= self.pages.len() * DIRECTORY_PER_PAGE;
+        depth < DEPTH_MAX && (in_directory || may_double)
     }
 
     pub(super) fn remove(&mut self, at: Position) -> Option<V> {
-        let value = self.pages[at.page].remove(at.slot, self.epoch)?;
+        let value = self.pages.get_mut(at.page)?.remove(at.slot, self.epoch)?;
         self.len -= 1;
         if self.len == 0 {
             *self = Self::default();
@@ -139,36 +161,35 @@ impl<K: Key, V: Clone> Group<K, V> {
         Some(value)
     }
 
-    /// Splits the next page in line.
-    #[cold]
-    fn add_page(&mut self) {
-        let new = self.pages.len();
-        if new == 0 {
-            self.pages.push(Page::default());
-            return;
+    /// Splits the page to which hashes with these bits belong.
+    fn split(&mut self, index: usize, bits: usize) {
+        let page = &mut self.pages[index];
+        let bit = 1 << page.depth();
+        let new = page.split(self.epoch, |hash| directory_bits(hash) & bit != 0);
+        if self.directory.len() == bit {
+            self.directory.extend_from_within(..);
         }
-        if new == PAGES_MAX {
-            return;
+        let first = (bits & (bit - 1)) | bit;
+        for entry in self.directory.iter_mut().skip(first).step_by(2 * bit) {
+            *entry = self.pages.len() as u32;
         }
-        if new as u64 > self.mask {
-            self.mask = self.mask * 2 + 1;
-        }
-        let mask = self.mask;
-        let old = new & (mask >> 1) as usize;
-        let goes = |hash: u64| ((hash >> PAGE_SHIFT) & mask) as usize == new;
-        let page = self.pages[old].split(self.epoch, goes);
-        self.pages.push(page);
+        self.pages.push(new);
     }
 }
 
 impl<K, V> Default for Group<K, V> {
     fn default() -> Self {
-        Self { pages: Vec::new(), mask: 0, len: 0, epoch: Epoch::default() }
+        Self { directory: Vec::new(), pages: Vec::new(), len: 0, epoch: Epoch::default() }
     }
 }
 
 impl<K, V> Clone for Group<K, V> {
     fn clone(&self) -> Self {
-        Self { pages: self.pages.clone(), mask: self.mask, len: self.len, epoch: self.epoch }
+        Self {
+            directory: self.directory.clone(),
+            pages: self.pages.clone(),
+            len: self.len,
+            epoch: self.epoch,
+        }
     }
 }

@@ -1,12 +1,18 @@
-//! One page: a small open-addressing table with linear probing, copied as a whole when a snapshot
-//! shares it.
+//! One page: a few entries without order, and a byte of each one's hash to find them by. A page is
+//! copied as a whole when a snapshot shares it.
 
 use std::sync::Arc;
 
 use flott_core::codec::Key;
 use flott_core::hash::stable_hash;
 
-use super::prefetch::prefetch;
+use super::cpu::{BYTES, positions_of, prefetch};
+
+/// How many entries a page has before it is split.
+pub(super) const PAGE_ENTRIES: usize = BYTES;
+
+/// How many hash bits a tag takes: the lowest.
+pub(super) const TAG_BITS: u32 = u8::BITS;
 
 /// The number of slots that a page begins with.
 const SLOTS_MIN: usize = 4;
@@ -20,17 +26,23 @@ pub(super) struct Entry<K, V> {
 
 type Slots<K, V> = Arc<[Option<Entry<K, V>>]>;
 
-/// The slots lie directly behind the `Arc`, their number in the pointer: a look-up goes from the
-/// group's vector to the slot without a stop at a header.
+/// What a look-up needs of a page but the entry itself is here, in one cache line; the slots lie
+/// directly behind the `Arc`.
 ///
 /// Whether a snapshot shares the slots is known without a look at their reference count, which
 /// would be a cache miss and a locked instruction per write: see [`slots_mut`].
+#[repr(align(64))]
 pub(super) struct Page<K, V> {
-    /// A power of two of them, or none. Cloned by [`Page::clone`] alone.
+    /// The entries, then free slots. Cloned by [`Page::clone`] alone.
     slots: Slots<K, V>,
+    /// Those of the first entries. The bytes after them mean nothing.
+    tags: [u8; PAGE_ENTRIES],
+    /// More than [`PAGE_ENTRIES`] only if the hashes agree in too many bits to split the page.
     len: u32,
     /// In this epoch of the group the slots are known not to be shared.
     owned_in: Epoch,
+    /// By how many hash bits it has been split from others.
+    depth: u8,
 }
 
 /// Counts how often pages of a group may have been cloned. A page is cloned with its whole group
@@ -45,57 +57,51 @@ impl Epoch {
     }
 }
 
-/// The slot where a key is or belongs, and the counters that an insertion must raise.
-pub(super) struct Place<'a, K, V> {
-    slot: &'a mut Option<Entry<K, V>>,
-    page_len: &'a mut u32,
-    group_len: &'a mut usize,
-}
-
-impl<'a, K, V> Place<'a, K, V> {
-    /// The value there; `entry` makes it if the slot is free.
-    #[inline]
-    pub(super) fn fill(self, entry: impl FnOnce() -> Entry<K, V>) -> &'a mut V {
-        let Self { slot, page_len, group_len } = self;
-        let entry = slot.get_or_insert_with(|| {
-            let entry = entry();
-            *page_len += 1;
-            *group_len += 1;
-            entry
-        });
-        &mut entry.value
-    }
-}
-
 impl<K, V> Page<K, V> {
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.slots.iter().flatten().map(|entry| (&entry.key, &entry.value))
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    pub(super) fn depth(&self) -> u8 {
+        self.depth
     }
 
     pub(super) fn slots(&self) -> &[Option<Entry<K, V>>] {
         &self.slots
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.slots.iter().flatten().map(|entry| (&entry.key, &entry.value))
+    }
+
+    /// Asks for the entry with this hash, or for the slot that a new one would get.
     #[inline]
     pub(super) fn prefetch(&self, hash: u64) {
-        if let Some(slot) = self.slots.get(self.home(hash)) {
+        let slot = match self.candidates(hash) {
+            0 => self.len(),
+            candidates => candidates.trailing_zeros() as usize,
+        };
+        if let Some(slot) = self.slots.get(slot) {
             prefetch(slot);
         }
     }
 
+    /// A bit for each of the first entries that may have this hash.
     #[inline]
-    fn home(&self, hash: u64) -> usize {
-        hash as usize & self.slots.len().wrapping_sub(1)
+    fn candidates(&self, hash: u64) -> u32 {
+        let present = (1u64 << self.len().min(PAGE_ENTRIES)) - 1;
+        positions_of(hash as u8, &self.tags) & present as u32
     }
 
-    /// Beyond this, probing takes too many steps that the processor cannot foresee.
-    #[inline]
-    fn is_full(&self) -> bool {
-        self.len as usize * 4 >= self.slots.len() * 3
-    }
-
-    fn empty(slots: usize, epoch: Epoch) -> Self {
-        Self { slots: (0..slots).map(|_| None).collect(), len: 0, owned_in: epoch }
+    fn empty(slots: usize, depth: u8, epoch: Epoch) -> Self {
+        Self {
+            slots: (0..slots).map(|_| None).collect(),
+            tags: [0; PAGE_ENTRIES],
+            len: 0,
+            owned_in: epoch,
+            depth,
+        }
     }
 }
 
@@ -126,105 +132,108 @@ fn own<K: Clone, V: Clone>(slots: &mut Slots<K, V>, owned_in: &mut Epoch, epoch:
 }
 
 impl<K: Key, V: Clone> Page<K, V> {
+    /// The slot of a key.
     #[inline]
     pub(super) fn find(&self, hash: u64, key: &K) -> Option<usize> {
-        if self.slots.is_empty() {
-            return None;
+        let is = |slot: &usize| {
+            self.slots.get(*slot).is_some_and(|entry| entry.as_ref().is_some_and(|e| e.key == *key))
+        };
+        let mut candidates = self.candidates(hash);
+        while candidates != 0 {
+            let slot = candidates.trailing_zeros() as usize;
+            if is(&slot) {
+                return Some(slot);
+            }
+            candidates &= candidates - 1;
         }
-        let slot = self.probe(hash, key);
-        self.slots[slot].is_some().then_some(slot)
+        if self.len() > PAGE_ENTRIES { (PAGE_ENTRIES..self.len()).find(is) } else { None }
     }
 
     #[inline]
     pub(super) fn value(&self, slot: usize) -> Option<&V> {
-        self.slots[slot].as_ref().map(|entry| &entry.value)
+        self.slots.get(slot)?.as_ref().map(|entry| &entry.value)
     }
 
     #[inline]
     pub(super) fn value_mut(&mut self, slot: usize, epoch: Epoch) -> Option<&mut V> {
-        slots_mut(&mut self.slots, &mut self.owned_in, epoch)[slot]
-            .as_mut()
-            .map(|entry| &mut entry.value)
+        let slots = slots_mut(&mut self.slots, &mut self.owned_in, epoch);
+        slots.get_mut(slot)?.as_mut().map(|entry| &mut entry.value)
     }
 
-    /// Makes sure that an entry fits in, and a free slot is left behind it.
-    pub(super) fn make_room(&mut self, epoch: Epoch) {
-        if self.is_full() {
-            self.resize(self.slots.len() * 2, epoch);
+    /// The next free slot; there is one afterwards.
+    pub(super) fn free_slot(&mut self, epoch: Epoch) -> usize {
+        let len = self.len();
+        if len == self.slots.len() {
+            let wanted = len + (len / 2).max(SLOTS_MIN);
+            let enough = if len < PAGE_ENTRIES { PAGE_ENTRIES } else { usize::MAX };
+            self.resize(wanted.min(enough), epoch);
         }
+        len
     }
 
-    /// Where a key that is not there belongs, after [`Page::make_room`].
-    pub(super) fn free_slot(&self, hash: u64, key: &K) -> usize {
-        self.probe(hash, key)
-    }
-
-    /// The place in a slot, to be read, written or filled.
+    /// The value in a slot; `entry` makes it if the slot is free.
     #[inline]
-    pub(super) fn place<'a>(
-        &'a mut self,
+    pub(super) fn fill(
+        &mut self,
         slot: usize,
+        hash: u64,
         epoch: Epoch,
-        group_len: &'a mut usize,
-    ) -> Place<'a, K, V> {
-        let Self { slots, len, owned_in } = self;
-        let slots = slots_mut(slots, owned_in, epoch);
-        Place { slot: &mut slots[slot], page_len: len, group_len }
+        group_len: &mut usize,
+        entry: impl FnOnce() -> Entry<K, V>,
+    ) -> &mut V {
+        let Self { slots, tags, len, owned_in, .. } = self;
+        let entry = slots_mut(slots, owned_in, epoch)[slot].get_or_insert_with(|| {
+            let entry = entry();
+            if let Some(tag) = tags.get_mut(slot) {
+                *tag = hash as u8;
+            }
+            *len += 1;
+            *group_len += 1;
+            entry
+        });
+        &mut entry.value
     }
 
-    /// Empties a slot, and moves up the entries after it that would not be found across the gap.
+    /// Empties a slot. The last entry moves into it.
     pub(super) fn remove(&mut self, slot: usize, epoch: Epoch) -> Option<V> {
         let slots = slots_mut(&mut self.slots, &mut self.owned_in, epoch);
-        let mask = slots.len() - 1;
-        let removed = slots[slot].take()?;
-        let mut gap = slot;
-        let mut next = (gap + 1) & mask;
-        while let Some(entry) = &slots[next] {
-            let home = hash_of(&entry.key) as usize & mask;
-            // An entry may move back to the gap unless that is before its home.
-            if (next.wrapping_sub(home) & mask) >= (next.wrapping_sub(gap) & mask) {
-                slots.swap(gap, next);
-                gap = next;
-            }
-            next = (next + 1) & mask;
+        let removed = slots.get_mut(slot)?.take()?;
+        let last = self.len as usize - 1;
+        slots.swap(slot, last);
+        if let Some(moved) = slots.get(slot).and_then(Option::as_ref)
+            && let Some(tag) = self.tags.get_mut(slot)
+        {
+            *tag = hash_of(&moved.key) as u8;
         }
         self.len -= 1;
-        if self.len == 0 {
-            *self = Self::default();
-        } else if self.len as usize <= self.slots.len() / 8 && self.slots.len() > SLOTS_MIN {
-            self.resize(self.slots.len() / 4, epoch);
+        if last <= self.slots.len() / 4 {
+            self.resize(last, epoch);
         }
         Some(removed.value)
     }
 
-    /// Moves the entries whose hash `goes` into a new page. Both have room for all of them, so
-    /// that they are about half full and grow once before they are split again.
+    /// Moves the entries whose hash `goes` into a new page. Both are a hash bit deeper.
     pub(super) fn split(&mut self, epoch: Epoch, goes: impl Fn(u64) -> bool) -> Self {
-        let slots = slots_for(self.len as usize + 1);
-        let old = std::mem::replace(self, Self::empty(slots, epoch));
-        let mut new = Self::empty(slots, epoch);
-        let (staying, going) = (Arc::make_mut(&mut self.slots), Arc::make_mut(&mut new.slots));
-        let mut gone = 0;
-        self.len = old.len;
+        let (depth, slots) = (self.depth + 1, PAGE_ENTRIES * 5 / 8);
+        let old = std::mem::replace(self, Self::empty(slots, depth, epoch));
+        let mut new = Self::empty(slots, depth, epoch);
         old.drain(|hash, entry| {
-            if goes(hash) {
-                gone += 1;
-                put(going, hash, entry);
-            } else {
-                put(staying, hash, entry);
-            }
+            let page = if goes(hash) { &mut new } else { &mut *self };
+            page.push(hash, epoch, entry);
         });
-        self.len -= gone;
-        new.len = gone;
         new
     }
 
+    /// Gives the page another number of slots.
     #[cold]
     fn resize(&mut self, slots: usize, epoch: Epoch) {
-        let old = std::mem::replace(self, Self::empty(slots_for(slots), epoch));
-        self.len = old.len;
-        let slots = Arc::make_mut(&mut self.slots);
-        old.drain(|hash, entry| put(slots, hash, entry));
+        let new = Self::empty(slots, self.depth, epoch);
+        std::mem::replace(self, new).drain(|hash, entry| self.push(hash, epoch, entry));
+    }
+
+    fn push(&mut self, hash: u64, epoch: Epoch, entry: Entry<K, V>) {
+        let slot = self.free_slot(epoch);
+        self.fill(slot, hash, epoch, &mut 0, || entry);
     }
 
     /// Takes all entries out, by copy if a snapshot shares them.
@@ -242,47 +251,18 @@ impl<K: Key, V: Clone> Page<K, V> {
             }
         }
     }
-
-    /// The slot of `key`, or the free slot where it belongs. There is always a free slot.
-    #[inline]
-    fn probe(&self, hash: u64, key: &K) -> usize {
-        let slots = &*self.slots;
-        let mask = slots.len() - 1;
-        let mut slot = hash as usize & mask;
-        while let Some(entry) = &slots[slot] {
-            if entry.key == *key {
-                break;
-            }
-            slot = (slot + 1) & mask;
-        }
-        slot
-    }
 }
 
 impl<K, V> Default for Page<K, V> {
     fn default() -> Self {
-        Self::empty(0, Epoch::default())
+        Self::empty(0, 0, Epoch::default())
     }
 }
 
 impl<K, V> Clone for Page<K, V> {
     fn clone(&self) -> Self {
-        Self { slots: Arc::clone(&self.slots), len: self.len, owned_in: self.owned_in }
+        Self { slots: Arc::clone(&self.slots), ..*self }
     }
-}
-
-fn slots_for(wanted: usize) -> usize {
-    wanted.next_power_of_two().max(SLOTS_MIN)
-}
-
-/// Puts an entry whose key is not there into a free slot, of which there is one.
-fn put<K, V>(slots: &mut [Option<Entry<K, V>>], hash: u64, entry: Entry<K, V>) {
-    let mask = slots.len() - 1;
-    let mut slot = hash as usize & mask;
-    while slots[slot].is_some() {
-        slot = (slot + 1) & mask;
-    }
-    slots[slot] = Some(entry);
 }
 
 fn hash_of<K: Key>(key: &K) -> u64 {

@@ -129,8 +129,34 @@ fn a_large_table_keeps_every_entry_and_its_pages_stay_small() {
     for group in &table.groups {
         let group = group.get();
         let sizes = (0..).map_while(|page| group.page(page)).map(<[_]>::len);
-        let page = sizes.inspect(|slots| assert!(*slots <= 512)).count();
-        assert!(page > 100, "{page} pages");
+        let pages = sizes.inspect(|slots| assert!(*slots <= page::PAGE_ENTRIES)).count();
+        assert!(pages < 12_500 / 16, "{pages} pages for about 12,500 entries");
+    }
+}
+
+#[test]
+fn a_page_that_no_hash_bit_can_split_grows() {
+    /// All of these have the same hash.
+    #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
+    struct Same(u64);
+    impl serde::Serialize for Same {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_unit()
+        }
+    }
+    let max = MaxParallelism::new(1).unwrap();
+    let mut table = PagedTable::new(max.range_of(0, 1), max);
+    let hash = stable_hash(&Same(0)).unwrap();
+    for key in 0..100 {
+        table.upsert(hash, Same(key), || key);
+    }
+    assert!(table.groups[0].get().directory_len() <= 128);
+    for key in (0..100).step_by(3) {
+        assert_eq!(table.remove(hash, &Same(key)), Some(key));
+    }
+    for key in 0..100 {
+        let expected = (key % 3 != 0).then_some(key);
+        assert_eq!(table.get(hash, &Same(key)).copied(), expected);
     }
 }
 
