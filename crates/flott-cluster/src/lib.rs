@@ -1,7 +1,7 @@
 //! Makes it happen on machines: today the embedded cluster, which runs a job in this process.
 //!
 //! The pure machines (`flott-control`'s `JobMaster`, `flott-checkpoint`'s coordinator inside it,
-//! `flott-runtime`'s tasks) decide; this crate performs: threads that step tasks ([`mod@driver`]),
+//! `flott-runtime`'s tasks) decide; this crate performs: threads that step tasks (`driver`),
 //! storage of checkpoints ([`storage`]), clocks, and the loop that feeds the job master
 //! ([`mod@embedded`]).
 //!

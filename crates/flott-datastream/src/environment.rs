@@ -154,8 +154,8 @@ impl StreamExecutionEnvironment {
     /// # Errors
     /// If the program is wrong: see [`JobGraph::build`].
     pub fn explain(&self) -> Result<String> {
-        let mut inner = self.borrow();
-        inner.take_problem()?;
+        let inner = self.borrow();
+        inner.check()?;
         Ok(explain(&JobGraph::build(&inner.program.graph, &inner.config)?))
     }
 
@@ -167,7 +167,7 @@ impl StreamExecutionEnvironment {
         self.set(&options::JOB_NAME, Some(name.to_owned()));
         let (program, config, executor) = {
             let mut inner = self.borrow();
-            inner.take_problem()?;
+            inner.check()?;
             let program = std::mem::take(&mut inner.program);
             (Arc::new(program), inner.config.clone(), inner.executor.clone())
         };
@@ -213,9 +213,11 @@ impl StreamExecutionEnvironment {
 }
 
 impl Inner {
-    fn take_problem(&mut self) -> Result<()> {
-        let mut problems = std::mem::take(&mut self.problems);
-        if problems.is_empty() { Ok(()) } else { Err(problems.swap_remove(0)) }
+    fn check(&self) -> Result<()> {
+        match self.problems.first() {
+            Some(problem) => Err(Error::new(problem.kind(), format!("{problem:#}"))),
+            None => Ok(()),
+        }
     }
 }
 

@@ -52,10 +52,14 @@ impl<Out: Clone> Link<Out> {
 
     /// Passes on what user code has emitted.
     fn flush(&mut self, context: &mut StepContext<'_>) -> Result<()> {
+        // Idleness ends before the first record and begins after the last.
+        if self.out.idle == Some(false) {
+            self.forward(&mut Signal::Idle(false), context)?;
+        }
         self.out.sides.flush(context)?;
         self.downstream.process(&mut self.out.batch, context)?;
-        if let Some(idle) = self.out.idle.take() {
-            self.forward(&mut Signal::Idle(idle), context)?;
+        if self.out.idle.take() == Some(true) {
+            self.forward(&mut Signal::Idle(true), context)?;
         }
         match self.out.watermark.take() {
             Some(watermark) => self.forward(&mut Signal::Watermark(watermark), context),

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 
-use flott_core::{Result, Timestamp};
+use flott_core::{Error, ErrorKind, Result, Timestamp};
 
 use crate::batch::{Batch, NO_TIMESTAMP};
 use crate::stage::{Downstream, Signal};
@@ -94,7 +94,8 @@ impl<T> Collector<T> {
         self.timestamp
     }
 
-    /// Emits a record to a side output. Nothing happens if nobody reads it.
+    /// Emits a record to a side output. Nothing happens if nobody reads it; if it is
+    /// read with a tag of another type, the task fails.
     pub fn output<S: 'static>(&mut self, tag: &OutputTag<S>, record: S) {
         let timestamp = self.timestamp;
         self.sides.push(tag, record, timestamp);
@@ -120,6 +121,9 @@ impl<T> Collector<T> {
 #[derive(Default)]
 pub(crate) struct SideOutputs {
     outputs: Vec<(String, Box<dyn AnySideOutput>)>,
+    /// What was emitted with another type than its reader's. Told at the next flush: emitting
+    /// itself cannot fail.
+    mismatch: Option<String>,
 }
 
 impl SideOutputs {
@@ -133,16 +137,23 @@ impl SideOutputs {
 
     fn push<S: 'static>(&mut self, tag: &OutputTag<S>, record: S, timestamp: Timestamp) {
         for (name, output) in &mut self.outputs {
-            if *name == tag.name
-                && let Some(batch) = output.batch().downcast_mut::<Batch<S>>()
-            {
-                batch.push(record, timestamp);
-                return;
+            if *name != tag.name {
+                continue;
+            }
+            match output.batch().downcast_mut::<Batch<S>>() {
+                Some(batch) => return batch.push(record, timestamp),
+                None => self.mismatch = Some(tag.name.clone()),
             }
         }
     }
 
     pub(crate) fn flush(&mut self, context: &mut StepContext<'_>) -> Result<()> {
+        if let Some(name) = self.mismatch.take() {
+            return Err(Error::new(
+                ErrorKind::User,
+                format!("side output \"{name}\" is written with another type than it is read with"),
+            ));
+        }
         self.outputs.iter_mut().try_for_each(|(_, output)| output.flush(context))
     }
 

@@ -1,8 +1,8 @@
 //! A program: the graph that the user drew, and for each of its boxes and arrows the code behind
 //! it, with types erased at the borders.
 //!
-//! A link of a chain is a `Box<dyn Stage<T>>`. Where `T` is not known it travels as a [`Part`];
-//! [`StreamType`] has everything that must be done with the type in hand.
+//! A link of a chain is a `Box<dyn Stage<T>>`. Where `T` is not known it travels as a `Part`;
+//! `StreamType` has everything that must be done with the type in hand.
 
 use std::any::Any;
 use std::marker::PhantomData;

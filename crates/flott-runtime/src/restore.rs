@@ -8,7 +8,7 @@ use flott_checkpoint::assign::{
 };
 use flott_checkpoint::snapshot::DataRef;
 use flott_checkpoint::storage::CheckpointStorage;
-use flott_core::{Result, TaskId};
+use flott_core::{OperatorId, Result, TaskId};
 use flott_plan::JobGraph;
 use flott_state::{RestoredChunk, RestoredKeyedState, RestoredOperatorState};
 
@@ -27,21 +27,32 @@ pub fn load_tasks(
     let mut tasks = BTreeMap::new();
     for vertex in &graph.vertices {
         for subtask in 0..vertex.parallelism {
-            let mut task = RestoredTask { end_of_data: true, ..RestoredTask::default() };
+            let operators = vertex.operators.iter().map(|operator| operator.id);
+            let end_of_data = end_of_data(assignment, operators, subtask);
+            let mut task = RestoredTask { end_of_data, ..RestoredTask::default() };
             for operator in &vertex.operators {
                 let restore = assignment.restores.get(&(operator.id, subtask));
                 let restored = load_operator(restore, storage).map_err(|error| {
                     let name = &operator.name;
                     error.context(format!("cannot restore operator \"{name}\" ({})", operator.id))
                 })?;
-                // A chain is through with its data if all of its operators are.
-                task.end_of_data &= restored.end_of_data;
                 task.operators.insert(operator.id, restored);
             }
             tasks.insert(TaskId { vertex: vertex.id, subtask }, task);
         }
     }
     Ok(tasks)
+}
+
+/// Whether a chain was through with its data: if all of its operators were that are not new.
+fn end_of_data(
+    assignment: &Assignment,
+    operators: impl Iterator<Item = OperatorId>,
+    subtask: u32,
+) -> bool {
+    let restores = operators.filter_map(|id| assignment.restores.get(&(id, subtask)));
+    let mut ended = restores.map(|restore| restore.end_of_data).peekable();
+    ended.peek().is_some() && ended.all(|ended| ended)
 }
 
 fn load_operator(
@@ -96,4 +107,21 @@ pub fn program_operators(graph: &JobGraph) -> Vec<ProgramOperator> {
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_that_is_new_in_a_chain_does_not_make_it_end_again() {
+        let [old, other, new] = ["old", "other", "new"].map(OperatorId::from_name);
+        let ended = |end_of_data| OperatorRestore { end_of_data, ..OperatorRestore::default() };
+        let restores = BTreeMap::from([((old, 0), ended(true)), ((other, 0), ended(false))]);
+        let assignment = Assignment { restores, ..Assignment::default() };
+        let has_ended =
+            |operators: &[OperatorId]| end_of_data(&assignment, operators.iter().copied(), 0);
+        assert!(has_ended(&[old]) && has_ended(&[old, new]));
+        assert!(!has_ended(&[old, other]) && !has_ended(&[new]));
+    }
 }

@@ -38,7 +38,7 @@ impl WatermarkValve {
         self.emitted
     }
 
-    /// A watermark arrived: the channel is active, and has nothing older to send.
+    /// A watermark arrived: the channel has nothing older to send. If it is idle it stays so.
     pub fn watermark_on(&mut self, channel: usize, watermark: Timestamp) -> Vec<ValveEvent> {
         let state = &mut self.channels[channel];
         state.watermark = state.watermark.max(watermark);

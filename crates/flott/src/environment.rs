@@ -22,3 +22,18 @@ impl ExecutionEnvironment for StreamExecutionEnvironment {
         Self::new(config, Arc::new(EmbeddedCluster::new()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    #[test]
+    fn what_is_wrong_with_a_program_is_said_each_time() {
+        let env = StreamExecutionEnvironment::get_execution_environment();
+        env.from_sequence(1, 3).set_parallelism(0).discard();
+        let explained = env.explain().unwrap_err().report();
+        assert!(explained.contains("parallelism"), "{explained}");
+        assert_eq!(env.execute("wrong").unwrap_err().report(), explained);
+    }
+}

@@ -96,6 +96,9 @@ impl CheckpointStorage for FileStorage {
                     // An earlier try of this very write got through.
                     Ok(found) if found == bytes => Ok(()),
                     Ok(_) => Err(failed("replace another checkpoint's", &path, e)),
+                    Err(found) if found.kind() == IoErrorKind::IsADirectory => {
+                        Err(failed("write over the folder", &path, e))
+                    }
                     Err(e) => Err(unknown("read back", &path, e)),
                 }
             }
@@ -210,6 +213,9 @@ mod tests {
         storage.create_metadata(CheckpointId(1), b"one").unwrap();
         storage.create_metadata(CheckpointId(1), b"one").unwrap();
         assert!(storage.create_metadata(CheckpointId(1), b"two").is_err());
+        fs::create_dir_all(storage.folder.join("chk-2/_metadata")).unwrap();
+        let error = storage.create_metadata(CheckpointId(2), b"one").unwrap_err();
+        assert!(matches!(error, StoreError::Failed(_)), "{error:?}");
         let left: Vec<_> = fs::read_dir(storage.folder.join("chk-1")).unwrap().collect();
         assert_eq!(left.len(), 1, "a temporary file is left");
     }

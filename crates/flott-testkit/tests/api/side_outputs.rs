@@ -147,3 +147,19 @@ fn a_side_output_may_be_read_twice_and_partitioned() {
     .check([10, 30, 1, 1, 3, 3])
     .unwrap();
 }
+
+#[test]
+fn a_tag_of_another_type_than_the_readers_fails_the_task() {
+    let error = StreamTest::new(|_, numbers: DataStream<i64>| {
+        let split = numbers.flat_map(|n: i64, out: &mut Collector<i64>| -> Result<()> {
+            out.output(&OutputTag::<i64>::new("late"), n);
+            Ok(())
+        });
+        split.side_output(&late())
+    })
+    .record(1)
+    .run()
+    .unwrap_err()
+    .report();
+    assert!(error.contains("side output \"late\" is written with another type"), "{error}");
+}
