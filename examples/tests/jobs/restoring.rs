@@ -1,12 +1,14 @@
 //! What happens with `-s PATH` when the path, the checkpoint behind it or the job is the wrong one:
 //! it is refused with the reason, before the job runs.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use crate::checkpoints::{self, Checkpoint};
 use crate::socket::{Server, connect};
 use crate::support::{Launch, files, job, text};
+use crate::word_totals::printed_total;
 
 /// A directory with the newest three checkpoints of a `word_totals` that knows `hello` and `world`.
 struct Stored {
@@ -102,6 +104,22 @@ fn state_in_files_is_restored_whatever_keeps_the_new_checkpoints() {
     let own = job.completed_after_now(stored.directory.path());
     assert_ne!(own.job_folder(), stored.newest.job_folder());
     assert!(stored.newest.metadata().exists(), "a checkpoint of another job was deleted");
+}
+
+/// The files were written by the first version of the formats, from the lines `word0,0` to
+/// `word99,99` in two subtasks. They are never written again: who changes a format keeps them
+/// readable.
+#[test]
+fn a_checkpoint_of_every_version_of_the_formats_is_restored() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1/word_totals/chk-3");
+    for parallelism in [1, 3] {
+        let resumed = job("word_totals").resume(Path::new(golden)).parallelism(parallelism);
+        let (mut job, _server, mut connection) = connect(resumed);
+        connection.send((0..100).map(|word| format!("word{word},1")));
+        let lines = job.printed_lines(100);
+        let totals: BTreeMap<_, _> = lines.iter().map(|line| printed_total(line)).collect();
+        assert_eq!(totals, (0..100).map(|word| (format!("word{word}"), word + 1)).collect());
+    }
 }
 
 #[test]
