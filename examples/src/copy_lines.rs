@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use flott::prelude::*;
 
+/// Copies lines of text to the part files of a directory. A part appears when the checkpoint that it
+/// belongs to is complete: after a crash, start with `-s` from the newest one, and no line is lost or
+/// written twice.
 #[derive(clap::Args)]
 pub(crate) struct CopyLinesArgs {
     /// The file, directory or glob to read lines from.
@@ -20,9 +23,6 @@ pub(crate) struct CopyLinesArgs {
     part_bytes: Option<u64>,
 }
 
-/// Copies lines of text to the part files of a directory. A part appears when the checkpoint that it
-/// belongs to is complete: after a crash, start with `-s` from the newest one, and no line is lost or
-/// written twice.
 pub(crate) fn copy_lines(
     env: &StreamExecutionEnvironment,
     args: CopyLinesArgs,

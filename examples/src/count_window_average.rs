@@ -2,6 +2,7 @@
 
 use flott::prelude::*;
 
+/// Averages every two values per key, from lines like `key value`.
 #[derive(clap::Args)]
 pub(crate) struct CountWindowAverageArgs {
     /// The host to read lines from.
@@ -12,7 +13,6 @@ pub(crate) struct CountWindowAverageArgs {
     port: u16,
 }
 
-/// Averages every two values per key, from lines like `key value`.
 pub(crate) fn count_window_average(
     env: &StreamExecutionEnvironment,
     args: CountWindowAverageArgs,

@@ -2,6 +2,7 @@
 
 use flott::prelude::*;
 
+/// Prints one integer per line; a line that is no integer fails the task, three times at most.
 #[derive(clap::Args)]
 pub(crate) struct ParseNumbersArgs {
     /// The host to read lines from.
@@ -12,7 +13,6 @@ pub(crate) struct ParseNumbersArgs {
     port: u16,
 }
 
-/// Prints one integer per line; a line that is no integer fails the task, three times at most.
 pub(crate) fn parse_numbers(
     env: &StreamExecutionEnvironment,
     args: ParseNumbersArgs,

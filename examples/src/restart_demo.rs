@@ -4,6 +4,8 @@ use flott::prelude::*;
 
 use crate::word_totals::parse_word_count;
 
+/// Running total per word; the word `bug` makes the job fail. Three failures in two minutes are
+/// survived.
 #[derive(clap::Args)]
 pub(crate) struct RestartDemoArgs {
     /// The host to read lines from.
@@ -14,8 +16,6 @@ pub(crate) struct RestartDemoArgs {
     port: u16,
 }
 
-/// Running total per word; the word `bug` makes the job fail. Three failures in two minutes are
-/// survived.
 pub(crate) fn restart_demo(
     env: &StreamExecutionEnvironment,
     args: RestartDemoArgs,

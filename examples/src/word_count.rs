@@ -2,6 +2,7 @@
 
 use flott::prelude::*;
 
+/// Counts the words of a text and prints the final counts.
 #[derive(clap::Args)]
 pub(crate) struct WordCountArgs {
     /// The text: a file, a directory or a glob.
@@ -9,7 +10,6 @@ pub(crate) struct WordCountArgs {
     file: String,
 }
 
-/// Counts the words of a text and prints the final counts.
 pub(crate) fn word_count(
     env: &StreamExecutionEnvironment,
     args: WordCountArgs,

@@ -2,6 +2,7 @@
 
 use flott::prelude::*;
 
+/// Running total per word, from lines like `hello,1`.
 #[derive(clap::Args)]
 #[group(id = "input", required = true, multiple = true)]
 pub(crate) struct WordTotalsArgs {
@@ -19,7 +20,6 @@ pub(crate) struct WordTotalsArgs {
     follow: bool,
 }
 
-/// Running total per word, from lines like `hello,1`.
 pub(crate) fn word_totals(
     env: &StreamExecutionEnvironment,
     args: WordTotalsArgs,

@@ -23,9 +23,15 @@ fn a_hundred_kills_lose_and_double_no_line_when_parts_go_on_over_checkpoints() {
 
 #[test]
 fn kills_while_the_input_ends_lose_and_double_no_line() {
-    let copies = (0..10).map(|seed| Copy::new(100 + seed, Some(4096)));
-    let kills: usize = copies.map(Copy::finish_with_kills).sum();
-    assert!(kills > 20, "only {kills} kills");
+    // How many kills a run survives depends on the machine; each seed must come to its end.
+    let mut kills = 0;
+    for seed in 0.. {
+        assert!(seed < 200, "only {kills} kills");
+        kills += Copy::new(100 + seed, Some(4096)).finish_with_kills();
+        if seed >= 9 && kills > 20 {
+            break;
+        }
+    }
 }
 
 /// The input, the output and the checkpoints of a job that is killed again and again.
