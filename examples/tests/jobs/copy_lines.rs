@@ -66,11 +66,13 @@ impl Copy {
             self.feed(1000);
             let mut run = self.launch(true).start();
             self.wait_for_the_moment(&mut run);
+            // However fast the machine is: these lines are not copied when the kill comes.
+            self.feed(100);
             run.kill();
             self.take_stock();
             kills_amid_work += usize::from(self.copied.len() < self.fed.iter().sum());
         }
-        assert!(kills_amid_work > KILLS / 2, "only {kills_amid_work} kills hit work");
+        assert!(kills_amid_work > KILLS * 3 / 4, "only {kills_amid_work} kills hit work");
         self.launch(false).run().expect(0, ["to FINISHED"]);
         self.check();
     }
