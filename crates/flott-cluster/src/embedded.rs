@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, metadata};
+use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, StorageConfig, metadata};
 use flott_control::JobInput;
 use flott_core::config::{Configuration, options};
 use flott_core::hash::mix;
@@ -14,8 +14,8 @@ use flott_runtime::{Clock, Program};
 
 use crate::clock::SystemClock;
 use crate::job::JobRunner;
-use crate::plan::PlannedJob;
-use crate::storage;
+use crate::plan::{PlannedJob, job_name};
+use crate::storage::{self, Search};
 use crate::view::Views;
 
 /// Runs jobs in this process, one after the other, each on the thread that executes it.
@@ -83,9 +83,9 @@ impl Executor for EmbeddedCluster {
     fn execute(&self, program: Arc<Program>, config: &Configuration) -> Result<JobExecutionResult> {
         let clock = Arc::new(SystemClock::new());
         let job = new_job_id(&*clock);
-        let storage =
-            storage::for_job(&CheckpointConfig::from_configuration(config)?.storage, job)?;
-        let restored = restored(config)?;
+        let checkpointing = CheckpointConfig::from_configuration(config)?;
+        let storage = storage::for_job(&checkpointing.storage, job)?;
+        let restored = restored(config, &checkpointing.storage)?;
         let planned = PlannedJob::new(job, program, config, restored, storage)?;
         if planned.settings.checkpointing {
             planned.storage.prepare().map_err(|error| {
@@ -104,9 +104,17 @@ impl Executor for EmbeddedCluster {
 }
 
 /// The record of the checkpoint that the job is to start from.
-fn restored(config: &Configuration) -> Result<Option<CompletedCheckpoint>> {
+fn restored(
+    config: &Configuration,
+    storage: &StorageConfig,
+) -> Result<Option<CompletedCheckpoint>> {
     let Some(place) = config.get(&options::SAVEPOINT_PATH)? else { return Ok(None) };
-    let checkpoint = storage::open_checkpoint(&place)?;
+    let dir = match storage {
+        StorageConfig::FileSystem { dir, .. } => Some(dir.as_str()),
+        StorageConfig::JobManager => None,
+    };
+    let job_name = job_name(config)?;
+    let checkpoint = storage::open_checkpoint(&place, &Search { dir, job_name: &job_name })?;
     let record = metadata::decode(&checkpoint.metadata, &checkpoint.file.display().to_string());
     let record = record.and_then(|record| {
         storage::check_files(&record, &checkpoint.folder)?;

@@ -43,7 +43,7 @@ impl PlannedJob {
         restored: Option<CompletedCheckpoint>,
         storage: Arc<dyn CheckpointStorage>,
     ) -> Result<Self> {
-        let name = config.get(&options::JOB_NAME)?.unwrap_or_else(|| "Flott Streaming Job".into());
+        let name = job_name(config)?;
         let allow_non_restored_state = config.get(&options::IGNORE_UNCLAIMED_STATE)?;
         let graph = JobGraph::build(&program.graph, config)?;
         let graph = match &restored {
@@ -74,6 +74,11 @@ impl PlannedJob {
         let inline_threshold = size(config.get(&options::DATA_INLINE_THRESHOLD)?);
         Ok(Self { spec, program, graph, settings, storage, inline_threshold })
     }
+}
+
+/// What the job is called.
+pub(crate) fn job_name(config: &Configuration) -> Result<String> {
+    Ok(config.get(&options::JOB_NAME)?.unwrap_or_else(|| "Flott Streaming Job".into()))
 }
 
 fn size(size: MemorySize) -> usize {

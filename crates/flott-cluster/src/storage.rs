@@ -1,6 +1,7 @@
 //! Checkpoint storage: which one a job uses.
 
 mod file;
+mod find;
 mod memory;
 
 use std::path::{Path, PathBuf};
@@ -55,14 +56,40 @@ pub(crate) struct CheckpointFile {
     pub(crate) folder: PathBuf,
 }
 
-/// Reads the record of the checkpoint in `place`: a `chk-N` folder, or its `_metadata` file.
+/// Where `-s` looks when it is not given a checkpoint.
+pub(crate) struct Search<'a> {
+    /// The directory of the checkpoints that this job will write, for [`LATEST`].
+    pub(crate) dir: Option<&'a str>,
+    /// The job's name: those of other jobs are not meant by [`LATEST`].
+    pub(crate) job_name: &'a str,
+}
+
+/// What is given for the newest checkpoint of the job's own directory and name.
+const LATEST: &str = "latest";
+
+/// Reads the record of the checkpoint in `place`: a `chk-N` folder, or its `_metadata` file, or a
+/// directory with checkpoints, of which the newest is meant, or `latest`.
 ///
 /// # Errors
 /// If it does not exist or cannot be read; the newest other intact checkpoint beside it is offered.
-pub(crate) fn open_checkpoint(place: &str) -> Result<CheckpointFile> {
-    let given = local_path(place)?;
+pub(crate) fn open_checkpoint(place: &str, search: &Search<'_>) -> Result<CheckpointFile> {
+    let given = match place {
+        LATEST => {
+            let dir = search.dir.ok_or_else(|| {
+                Error::invalid(
+                    "\"-s latest\" looks in execution.checkpointing.dir, which is not set: set it \
+                     with -D, or give a path",
+                )
+            })?;
+            find::newest(&local_path(dir)?, Some(search.job_name))?
+        }
+        place => local_path(place)?,
+    };
     let is_record = given.file_name().is_some_and(|name| name == METADATA_FILE);
-    let file = if is_record { given.clone() } else { given.join(METADATA_FILE) };
+    let mut file = if is_record { given.clone() } else { given.join(METADATA_FILE) };
+    if given.is_dir() && !file.exists() && !is_checkpoint_folder(&given) {
+        file = find::newest(&given, None)?.join(METADATA_FILE);
+    }
     let metadata = std::fs::read(&file).map_err(|e| {
         let mut message = if given.exists() {
             format!("\"{place}\" is not a checkpoint: it has no readable file _metadata")
@@ -77,6 +104,11 @@ pub(crate) fn open_checkpoint(place: &str) -> Result<CheckpointFile> {
     })?;
     let folder = file.parent().and_then(Path::parent).unwrap_or(Path::new(".")).to_path_buf();
     Ok(CheckpointFile { metadata, file, folder })
+}
+
+/// Whether a folder is called as that of a checkpoint is.
+fn is_checkpoint_folder(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("chk-"))
 }
 
 /// Checks that every file of a record is there and whole. `folder` is that of the job that wrote it.
@@ -107,15 +139,8 @@ pub(crate) fn check_files(record: &CompletedCheckpoint, folder: &Path) -> Result
 /// silently: sinks may have committed what came after it.
 pub(crate) fn offer(metadata_file: &Path) -> Option<PathBuf> {
     let folder = metadata_file.parent()?;
-    let entries = std::fs::read_dir(folder.parent()?).ok()?.flatten();
-    let numbered = entries.filter_map(|entry| {
-        let path = entry.path();
-        let number: u64 = path.file_name()?.to_str()?.strip_prefix("chk-")?.parse().ok()?;
-        (path != folder).then_some((number, path))
-    });
-    let mut others: Vec<(u64, PathBuf)> = numbered.collect();
-    others.sort();
-    others.into_iter().rev().map(|(_, path)| path).find(|path| intact(path))
+    let beside = find::checkpoints(folder.parent()?).ok()?.into_iter().map(|(_, path)| path);
+    beside.filter(|path| path != folder).find(|path| intact(path))
 }
 
 /// Whether a checkpoint's record and all its files are whole.

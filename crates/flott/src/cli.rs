@@ -101,13 +101,11 @@ fn command(jobs: &[Job]) -> Command {
                 .action(ArgAction::Append)
                 .help("Sets an option"),
         )
-        .arg(
-            Arg::new("from-savepoint")
-                .short('s')
-                .long("fromSavepoint")
-                .value_name("PATH")
-                .help("Starts from this checkpoint: a chk-N folder"),
-        )
+        .arg(Arg::new("from-savepoint").short('s').long("fromSavepoint").value_name("PATH").help(
+            "Starts from this checkpoint: a chk-N folder; a directory with checkpoints, \
+                     for the newest; or \"latest\", for the newest of this job in \
+                     execution.checkpointing.dir",
+        ))
         .arg(
             Arg::new("allow-non-restored")
                 .short('n')

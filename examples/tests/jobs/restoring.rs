@@ -140,12 +140,63 @@ fn a_checkpoint_that_was_deleted_is_named_and_the_newest_one_offered() {
 }
 
 #[test]
+fn a_directory_and_latest_mean_the_newest_checkpoint() {
+    let stored = store(20_000);
+    let directory = stored.directory.path();
+    let says = format!("Starting from the newest checkpoint, {}", text(&stored.newest.path));
+    for place in [directory, stored.newest.job_folder(), Path::new("latest")] {
+        let resumed = job("word_totals").checkpoints(directory, 600_000).resume(place);
+        let (mut job, _server, mut connection) = connect(resumed);
+        job.logged(&says);
+        connection.send(["hello,1"]);
+        assert_eq!(job.printed(), "(\"hello\", 2)");
+    }
+    // A run that started from it and went on has the newest.
+    let resumed = job("word_totals").checkpoints(directory, 20).resume(Path::new("latest"));
+    let (mut later, _server, mut connection) = connect(resumed);
+    connection.send(["hello,1"]);
+    later.printed();
+    later.completed_after_now(directory);
+    later.kill();
+    let resumed = job("word_totals").checkpoints(directory, 20).resume(Path::new("latest"));
+    let (mut job, _server, mut connection) = connect(resumed);
+    connection.send(["hello,1"]);
+    assert_eq!(job.printed(), "(\"hello\", 3)");
+}
+
+#[test]
+fn latest_is_of_the_same_job_and_needs_a_directory() {
+    let stored = store(20_000);
+    stored.refuses(
+        job("word_totals").resume(Path::new("latest")),
+        ["\"-s latest\" looks in execution.checkpointing.dir, which is not set"],
+    );
+    let directory = stored.directory.path();
+    stored.refuses(
+        job("parse_numbers").checkpoints(directory, 600_000).resume(Path::new("latest")),
+        ["there is no checkpoint of a job \"parse_numbers\" in", text(directory)],
+    );
+}
+
+#[test]
+fn a_damaged_record_that_may_be_the_newest_is_not_passed_over() {
+    let stored = store(20_000);
+    damage(&stored.newest.metadata());
+    let directory = stored.directory.path();
+    stored.refuses(
+        job("word_totals").checkpoints(directory, 600_000).resume(Path::new("latest")),
+        ["the newest checkpoint cannot be chosen, it may be", text(&stored.newest.path)],
+    );
+}
+
+#[test]
 fn what_is_not_a_checkpoint_is_refused() {
     let stored = store(20_000);
-    let folder = stored.directory.path();
+    let folder = stored.directory.path().join("chk-empty");
+    fs::create_dir(&folder).unwrap();
     stored.refuses(
-        job("word_totals").resume(folder),
-        [text(folder), "is not a checkpoint: it has no readable file _metadata"],
+        job("word_totals").resume(&folder),
+        [text(&folder), "is not a checkpoint: it has no readable file _metadata"],
     );
     fs::write(stored.newest.metadata(), "# how to restore\n").unwrap();
     let record = stored.newest.metadata();
