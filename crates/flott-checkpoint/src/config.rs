@@ -63,8 +63,9 @@ impl CheckpointConfig {
                  least 10 ms"
             )));
         }
+        let interval = config.get(&options::CHECKPOINT_INTERVAL)?;
         Ok(Self {
-            interval: config.get(&options::CHECKPOINT_INTERVAL)?.map(|interval| interval.0),
+            interval: interval.map(|interval| interval.0).filter(|interval| !interval.is_zero()),
             mode: config.get(&options::CHECKPOINTING_MODE)?,
             timeout,
             min_pause: config.get(&options::MIN_PAUSE)?,
@@ -129,6 +130,11 @@ mod tests {
             config.storage,
             StorageConfig::FileSystem { dir: "/tmp/c".into(), create_subdir: true }
         );
+    }
+
+    #[test]
+    fn an_interval_of_zero_turns_checkpoints_off() {
+        assert_eq!(config(&[("interval", "0")]).unwrap().interval, None);
     }
 
     #[test]

@@ -86,6 +86,9 @@ impl Executor for EmbeddedCluster {
         let checkpointing = CheckpointConfig::from_configuration(config)?;
         let storage = storage::for_job(&checkpointing.storage, job)?;
         let restored = restored(config, &checkpointing.storage)?;
+        if checkpointing.interval.is_some() {
+            storage::check_unused(&checkpointing.storage, restored.as_ref())?;
+        }
         let planned = PlannedJob::new(job, program, config, restored, storage)?;
         if planned.settings.checkpointing {
             planned.storage.prepare().map_err(|error| {

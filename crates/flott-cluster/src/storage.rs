@@ -31,6 +31,31 @@ pub(crate) fn for_job(config: &StorageConfig, job: JobId) -> Result<Arc<dyn Chec
     })
 }
 
+/// Checks that a job without a folder of its own does not meet checkpoints that its own would
+/// replace: those with numbers after that of `restored`.
+///
+/// # Errors
+/// If there are such.
+pub(crate) fn check_unused(
+    config: &StorageConfig,
+    restored: Option<&CompletedCheckpoint>,
+) -> Result<()> {
+    let StorageConfig::FileSystem { dir, create_subdir: false } = config else { return Ok(()) };
+    // A directory that cannot be read, or is not there yet, is the business of whoever writes.
+    let found = find::checkpoints(&local_path(dir)?).unwrap_or_default();
+    match found.first() {
+        Some((number, folder)) if restored.is_none_or(|own| own.checkpoint.0 < *number) => {
+            Err(Error::invalid(format!(
+                "\"{}\" is the checkpoint of another run, and this job would write over it \
+                 (execution.checkpointing.create-subdir is false): start from it with -s, or set \
+                 another execution.checkpointing.dir",
+                folder.display()
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The local path that a path or a `file://` URL means.
 pub(crate) fn local_path(place: &str) -> Result<PathBuf> {
     let path = match place.split_once("://") {

@@ -1,7 +1,7 @@
 //! One table of typed options: it makes the parser, the help, the docs and the `config` answers.
 //!
-//! Keys, defaults and value syntax are Flink's; [`options`] has the table. Later sources win:
-//! defaults, then `conf/config.yaml`, the environment, the program, and `-D key=value`.
+//! Keys, defaults and value syntax are Flink's; [`options`] has the table. Of several sources the
+//! one with the higher [`Origin`] wins: whoever starts a job has the last word.
 
 pub mod options;
 mod value;

@@ -132,7 +132,7 @@ impl StreamExecutionEnvironment {
         self.set(&options::OPERATOR_CHAINING, false)
     }
 
-    /// Sets any option. What the command line says about it loses.
+    /// Sets any option. What the command line says about it stays.
     pub fn set<T: OptionValue>(&self, option: &ConfigOption<T>, value: T) -> &Self {
         let result = self.borrow().config.set(option, value);
         self.note(result)
@@ -252,12 +252,10 @@ impl CheckpointConfig<'_> {
         self.set(&options::TOLERABLE_FAILED, count)
     }
 
-    /// Flink 1.x: `true` tolerates no failed checkpoint, `false` tolerates any number. A number set
-    /// by [`CheckpointConfig::set_tolerable_checkpoint_failure_number`] wins.
+    /// Flink 1.x: `true` tolerates no failed checkpoint, `false` tolerates any number. Of this and
+    /// [`CheckpointConfig::set_tolerable_checkpoint_failure_number`] the last call wins.
     pub fn set_fail_on_checkpointing_errors(&self, fail: bool) -> &Self {
-        let tolerable = if fail { 0 } else { u32::MAX };
-        self.env.set_default(&options::TOLERABLE_FAILED, tolerable);
-        self
+        self.set(&options::TOLERABLE_FAILED, if fail { 0 } else { u32::MAX })
     }
 
     /// What happens to completed checkpoints when the job ends.

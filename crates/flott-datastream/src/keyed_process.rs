@@ -371,10 +371,12 @@ where
         self.fire(TimerKind::ProcessingTime, now.wall, out, now)
     }
 
-    fn snapshot(&mut self, _: Barrier, parts: &mut OperatorParts) -> Result<()> {
+    fn snapshot(&mut self, barrier: Barrier, parts: &mut OperatorParts) -> Result<()> {
         if let Some((own, _)) = &mut self.opened {
             // The last record's key is nobody's here.
             own.keyed.clear_current_key();
+            // What has expired by now is not written, however long ago the last record was.
+            own.keyed.set_now(self.now.wall.max(barrier.triggered_at));
         }
         self.call(NO_TIMESTAMP, self.now, |function, context| function.snapshot_state(context))?;
         if let Some((own, _)) = &mut self.opened {

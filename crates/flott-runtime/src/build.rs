@@ -7,6 +7,7 @@ use std::sync::Arc;
 use flott_core::{AttemptNumber, Error, JobId, OperatorId, Result, TaskId, VertexId};
 use flott_plan::{JobEdge, JobGraph, JobVertex, NodeId, execution_graph};
 
+use crate::chain::{failed, guarded};
 use crate::operator::{OperatorInstance, RestoredOperator, Wake};
 use crate::program::{Built, Consumers, EdgeCode, NodeCode, OutputPlan, Part, Program, StreamType};
 use crate::task::{Clock, Head, Task, TaskParts, TaskSettings};
@@ -49,7 +50,8 @@ pub struct Deployment<'a> {
 /// Builds every task of a job, each with its channels to the others.
 ///
 /// # Errors
-/// [`flott_core::ErrorKind::Internal`] if plan and program do not fit each other.
+/// [`flott_core::ErrorKind::Internal`] if plan and program do not fit each other;
+/// [`flott_core::ErrorKind::User`] if making an operator panics.
 pub fn build_tasks(
     deployment: &Deployment<'_>,
     mut restored: BTreeMap<TaskId, RestoredTask>,
@@ -124,7 +126,11 @@ fn build_task(
             attempt: deployment.attempt,
         };
         let code = node(deployment, operator.node)?;
-        let built = (code.build)(instance, consumers.remove(&operator.node).unwrap_or_default())?;
+        let context = failed(&instance);
+        let consumers_of = consumers.remove(&operator.node).unwrap_or_default();
+        // User code makes the operator.
+        let built = guarded(|| (code.build)(instance, consumers_of));
+        let built = built.map_err(|error| error.context(context))?;
         let chained = vertex.chained_edges.iter().find(|edge| edge.target == operator.node);
         match (built, chained) {
             (Built::Stage(stage), Some(edge)) => {

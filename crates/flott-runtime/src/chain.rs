@@ -83,7 +83,8 @@ impl<Out: Clone> Link<Out> {
     }
 }
 
-fn failed(instance: &OperatorInstance) -> String {
+/// What an error of this operator begins with.
+pub(crate) fn failed(instance: &OperatorInstance) -> String {
     format!(
         "operator \"{}\" ({}/{}) failed",
         instance.name,

@@ -8,6 +8,8 @@ use flott_core::mutant::Mutant;
 use flott_core::{AttemptNumber, CheckpointId, OperatorId, Result, TaskId};
 use flott_state::{KeyedSnapshot, OperatorStateSnapshot, SnapshotWriter, TimerSnapshot};
 
+use crate::chain::guarded;
+
 /// What one operator instance put into a snapshot.
 pub struct OperatorParts {
     operator: OperatorId,
@@ -64,7 +66,8 @@ impl PendingSnapshot {
     /// Blocks on storage; called once, from any thread.
     ///
     /// # Errors
-    /// If the state cannot be encoded or storage fails: the checkpoint is declined.
+    /// If the state cannot be encoded (also if that panics) or storage fails: the checkpoint is
+    /// declined.
     pub fn write(
         self,
         storage: &Arc<dyn CheckpointStorage>,
@@ -72,9 +75,12 @@ impl PendingSnapshot {
     ) -> Result<TaskSnapshot> {
         let mut writer = SnapshotWriter::new(storage.clone(), self.path(), inline_threshold)
             .counts_broadcast(self.task.subtask == 0);
-        self.parts.into_iter().try_for_each(|part| part.write(&mut writer))?;
-        let operators: Vec<OperatorSnapshot> = writer.finish()?;
-        Ok(TaskSnapshot { operators, end_of_data: self.end_of_data })
+        // Encoding is the user's code.
+        guarded(|| {
+            self.parts.into_iter().try_for_each(|part| part.write(&mut writer))?;
+            let operators: Vec<OperatorSnapshot> = writer.finish()?;
+            Ok(TaskSnapshot { operators, end_of_data: self.end_of_data })
+        })
     }
 
     /// The file of the task's state. No two snapshots share one: checkpoint ids are never reused,

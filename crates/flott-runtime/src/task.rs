@@ -18,7 +18,7 @@ use flott_core::{AttemptNumber, CheckpointId, Error, Now, Result, TaskId, Timest
 
 use crate::align::Aligner;
 use crate::build::RestoredTask;
-use crate::chain::SourceHead;
+use crate::chain::{SourceHead, guarded};
 use crate::gate::{Gate, GateEvent};
 use crate::operator::{SourceStatus, Wake};
 use crate::stage::{Signal, Survey};
@@ -146,7 +146,9 @@ impl Task {
             records_in: 0,
             records_out: 0,
         };
-        let result = self.try_step(&mut context);
+        // Operators are guarded, with their names. What they send is the user's, too: it may panic
+        // where it is cloned or measured.
+        let result = guarded(|| self.try_step(&mut context));
         if context.records_in > 0 {
             self.metrics.records_in.add(context.records_in);
         }
@@ -156,8 +158,8 @@ impl Task {
         result.unwrap_or_else(|error| {
             // What matters is the first failure, not what closing a failed task says.
             let opened = self.phase != Phase::Created;
-            let _ = self.signal(&mut Signal::Flush, &mut context);
-            let _ = self.signal(&mut Signal::Close, &mut context);
+            let _ = guarded(|| self.signal(&mut Signal::Flush, &mut context));
+            let _ = guarded(|| self.signal(&mut Signal::Close, &mut context));
             self.end(TaskEvent::Failed { error, opened })
         })
     }

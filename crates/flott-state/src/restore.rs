@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use flott_checkpoint::snapshot::{
-    GroupRange, KeyedStateHandle, Redistribution, SchemaText, StateKind,
+    DataRef, GroupRange, KeyedStateHandle, Redistribution, SchemaText, StateKind,
 };
 use flott_core::codec::{Key, checksum, decode, decode_prefix};
 use flott_core::hash::stable_hash;
@@ -125,8 +125,12 @@ impl RestoredKeyedState {
             wanted.filter(|group| self.range.contains(group.group) && owned.contains(group.group));
         for group in wanted {
             self.read_group(group, max, &mut each).map_err(|error| {
+                let file = match &self.handle.data {
+                    DataRef::File { path, .. } => format!(" from \"{path}\""),
+                    DataRef::Inline(_) => String::new(),
+                };
                 error.context(format!(
-                    "operator \"{operator}\": state \"{}\", key group {} cannot be restored",
+                    "operator \"{operator}\": state \"{}\", key group {} cannot be restored{file}",
                     self.handle.name, group.group.0
                 ))
             })?;

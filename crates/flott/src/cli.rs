@@ -1,7 +1,7 @@
 //! The command line of a job binary:
 //! `BINARY [-D key=value]… [-s PATH] [-n] [-p N] [--dashboard ADDR] JOB [job arguments]`.
 //!
-//! Exit codes: 0 if the job finished or was cancelled, 1 for every failure.
+//! Exit codes: 0 if the job finished or was cancelled, 1 for every failure, 2 for wrong usage.
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -333,3 +333,51 @@ fn the_max_parallelism_of_the_state_is_kept_when_nobody_sets_one() {
     connection.send(["hello,1"]);
     assert!(job.printed().ends_with("(\"hello\", 2)"));
 }
+
+#[test]
+fn without_folders_of_their_own_jobs_do_not_write_over_each_others_checkpoints() {
+    let directory = tempfile::tempdir().unwrap();
+    let shared = |launch: Launch| {
+        let launch = launch.checkpoints(directory.path(), 20);
+        launch.set("execution.checkpointing.create-subdir", "false")
+    };
+    let (mut first, _server, mut connection) = connect(shared(job("word_totals")));
+    connection.send(["hello,1"]);
+    first.printed();
+    let (old, new) = (first.completed(), first.completed());
+    assert!(new.number > old.number);
+    first.kill();
+
+    let server = Server::start();
+    let refused = shared(job("word_totals")).reading(&server).run();
+    refused.expect(1, ["is the checkpoint of another run", "start from it with -s"]);
+    let (mut job, _server, mut connection) =
+        connect(shared(job("word_totals").resume(directory.path())));
+    connection.send(["hello,1"]);
+    assert_eq!(job.printed(), "(\"hello\", 2)");
+    assert!(job.completed().number > new.number);
+}
+
+/// The job came back to it by itself, and must not do so for ever.
+#[test]
+fn state_that_is_damaged_when_a_job_restarts_ends_it_and_another_checkpoint_is_offered() {
+    for destroy in [damage as fn(&Path), |file: &Path| fs::remove_file(file).unwrap()] {
+        let stored = store(0);
+        let resumed = stored
+            .resume("word_totals")
+            .checkpoints(stored.directory.path(), 600_000)
+            .set("restart-strategy.type", "fixed-delay")
+            .set("restart-strategy.fixed-delay.delay", "10 ms");
+        let (mut job, _server, mut connection) = connect(resumed);
+        connection.send(["hello,1"]);
+        assert_eq!(job.printed(), "(\"hello\", 2)");
+        let file = state_file(&stored.newest);
+        destroy(&file);
+        connection.send(["no number"]);
+        let damaged = format!("is damaged (\"{}\")", text(&stored.newest.path));
+        let offered =
+            format!("other intact one is \"{}\": use it with -s", text(&stored.older.path));
+        job.end().expect(1, [damaged.as_str(), offered.as_str(), text(&file)]);
+        assert_resumes(&stored.older.path);
+    }
+}

@@ -1,13 +1,15 @@
 //! The tasks of one deployment: built, placed on the drivers, told what to do.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use flott_checkpoint::storage::METADATA_FILE;
 use flott_checkpoint::{CompletedCheckpoint, DeclineReason};
 use flott_control::{Failure, JobInput};
 use flott_core::metrics::TaskMetrics;
-use flott_core::{AttemptNumber, ErrorKind, Result, TaskId};
+use flott_core::{AttemptNumber, CheckpointId, Error, ErrorKind, JobId, Result, TaskId};
 use flott_runtime::build::{Deployment, build_tasks};
 use flott_runtime::restore::load_tasks;
 use flott_runtime::{Clock, Command, Mailbox, PendingSnapshot, TaskEvent, Wake};
@@ -15,6 +17,7 @@ use flott_runtime::{Clock, Command, Mailbox, PendingSnapshot, TaskEvent, Wake};
 use crate::driver::{DriverPool, EventSink, TaskCell};
 use crate::io::IoPool;
 use crate::plan::{PlannedJob, assign_record};
+use crate::storage;
 
 /// What a deployment runs on: drivers, storage threads, the clock, and where events go.
 pub(super) type Shell<'a> =
@@ -41,7 +44,9 @@ impl DeployedTasks {
         restore: Option<&CompletedCheckpoint>,
         shell: Shell<'_>,
     ) -> Self {
-        Self::try_deploy(planned, attempt, restore, shell).unwrap_or_else(|error| {
+        let origin = restore.map(|record| Origin::of(planned, record));
+        Self::try_deploy(planned, attempt, restore, origin.clone(), shell).unwrap_or_else(|error| {
+            let error = explained(error, origin.as_ref());
             let failure = Failure {
                 suppresses_restarts: !may_pass(error.kind()),
                 ..Failure::new(error.report())
@@ -57,6 +62,7 @@ impl DeployedTasks {
         planned: &Arc<PlannedJob>,
         attempt: AttemptNumber,
         restore: Option<&CompletedCheckpoint>,
+        origin: Option<Origin>,
         shell: Shell<'_>,
     ) -> Result<Self> {
         let (drivers, _, clock, _) = shell;
@@ -84,7 +90,7 @@ impl DeployedTasks {
         )?;
         let mailboxes = tasks.iter().map(|task| (task.id(), task.mailbox())).collect();
         let metrics = tasks.iter().map(|task| (task.id(), task.metrics())).collect();
-        let sink = event_sink(planned, shell);
+        let sink = event_sink(planned, origin, shell);
         for task in tasks {
             drivers.run(&cells[&task.id()].clone(), task, attempt, sink.clone());
         }
@@ -118,6 +124,44 @@ impl DeployedTasks {
     }
 }
 
+/// The checkpoint that a deployment starts from.
+#[derive(Clone)]
+struct Origin {
+    checkpoint: CheckpointId,
+    job: JobId,
+    /// Its folder, if that is known.
+    location: Option<String>,
+}
+
+impl Origin {
+    fn of(planned: &PlannedJob, record: &CompletedCheckpoint) -> Self {
+        let (checkpoint, job) = (record.checkpoint, record.job);
+        let location = if job == planned.spec.job {
+            Some(planned.storage.location(checkpoint))
+        } else {
+            let file = record.files().into_iter().next();
+            file.and_then(|file| Some(Path::new(file).parent()?.display().to_string()))
+        };
+        Self { checkpoint, job, location }
+    }
+}
+
+/// Damaged state is not restored again and again: the user must say what to start from instead.
+fn explained(error: Error, origin: Option<&Origin>) -> Error {
+    let Some(origin) = origin.filter(|_| error.kind() == ErrorKind::Corrupt) else { return error };
+    let Origin { checkpoint, job, location } = origin;
+    let mut message = format!("checkpoint {checkpoint} of job {job} is damaged");
+    if let Some(location) = location {
+        message = format!("{message} (\"{location}\")");
+        if let Some(other) = storage::offer(&Path::new(location).join(METADATA_FILE)) {
+            let other = other.display();
+            message =
+                format!("{message}; the newest other intact one is \"{other}\": use it with -s");
+        }
+    }
+    error.context(message)
+}
+
 /// Whether a failure to start may pass by itself.
 fn may_pass(kind: ErrorKind) -> bool {
     match kind {
@@ -127,7 +171,7 @@ fn may_pass(kind: ErrorKind) -> bool {
 }
 
 /// Turns what tasks say into inputs of the master; snapshots are written first.
-fn event_sink(planned: &Arc<PlannedJob>, shell: Shell<'_>) -> EventSink {
+fn event_sink(planned: &Arc<PlannedJob>, origin: Option<Origin>, shell: Shell<'_>) -> EventSink {
     let (_, io, clock, sender) = shell;
     let (planned, clock) = (planned.clone(), clock.clone());
     // The pool outlives the drivers, but must not be kept alive by a task's event sink: its end is
@@ -142,6 +186,7 @@ fn event_sink(planned: &Arc<PlannedJob>, shell: Shell<'_>) -> EventSink {
             TaskEvent::Finished => JobInput::TaskFinished { attempt, task },
             TaskEvent::Canceled => JobInput::TaskCanceled { attempt, task },
             TaskEvent::Failed { error, opened } => {
+                let error = if opened { error } else { explained(error, origin.as_ref()) };
                 let failure = Failure {
                     suppresses_restarts: !opened && !may_pass(error.kind()),
                     ..Failure::new(error.report())

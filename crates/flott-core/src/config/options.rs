@@ -71,19 +71,19 @@ pub enum StateBackendKind {
 }
 choice!(StateBackendKind { HashMap = "hashmap" });
 
-/// An interval between checkpoints: at least 10 ms.
+/// An interval between checkpoints: at least 10 ms, or zero for never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval(pub Duration);
 
 impl OptionValue for Interval {
     fn type_name() -> String {
-        format!("{} (at least 10 ms)", Duration::type_name())
+        format!("{} (at least 10 ms, or 0 for never)", Duration::type_name())
     }
 
     fn parse(text: &str) -> Result<Self, String> {
         let duration = Duration::parse(text)?;
-        if duration < Duration::from_millis(10) {
-            return Err("it must be at least 10 ms".into());
+        if !duration.is_zero() && duration < Duration::from_millis(10) {
+            return Err("it must be at least 10 ms, or 0 for never".into());
         }
         Ok(Self(duration))
     }
@@ -132,7 +132,7 @@ macro_rules! options {
 }
 
 options! {
-    /// The time between two periodic checkpoints; nothing turns them off.
+    /// The time between two periodic checkpoints; nothing, or 0, turns them off.
     CHECKPOINT_INTERVAL: Option<Interval> = "execution.checkpointing.interval", "";
     /// Whether channels wait for each other's barriers.
     CHECKPOINTING_MODE: CheckpointingMode = "execution.checkpointing.mode", "EXACTLY_ONCE";

@@ -134,3 +134,66 @@ fn an_environment_can_run_one_job_after_another() {
         assert!(!env.has_program());
     }
 }
+
+/// A record whose own code panics, where the engine runs it.
+#[derive(Debug, serde::Deserialize)]
+struct Grenade {
+    on_clone: bool,
+    on_encode: bool,
+    /// Only records with something on the heap are measured.
+    text: String,
+}
+
+impl Clone for Grenade {
+    fn clone(&self) -> Self {
+        assert!(!self.on_clone, "cloned");
+        Self { text: self.text.clone(), ..*self }
+    }
+}
+
+impl serde::Serialize for Grenade {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        assert!(!self.on_encode, "encoded");
+        serializer.serialize_unit()
+    }
+}
+
+fn grenades(numbers: DataStream<u64>, on_clone: bool) -> DataStream<Grenade> {
+    numbers.map(move |n: u64| Grenade { on_clone, on_encode: !on_clone, text: n.to_string() })
+}
+
+#[test]
+fn a_panic_where_records_are_cloned_or_measured_fails_the_task() {
+    let env = environment(1);
+    let cloned = grenades(numbers(&env), true);
+    let both = cloned.clone().union([cloned]).map(|_: Grenade| 0u64);
+    let error = both.execute_and_collect("test").unwrap_err().report();
+    assert!(error.contains("panicked: cloned"), "{error}");
+
+    let env = environment(1);
+    let sent = grenades(numbers(&env), false).rebalance().map(|_: Grenade| 0u64);
+    let error = sent.execute_and_collect("test").unwrap_err().report();
+    assert!(error.contains("panicked: encoded"), "{error}");
+}
+
+#[test]
+fn a_panic_where_an_operator_is_made_fails_the_job_with_its_name() {
+    let env = environment(1);
+    let source = |_: &flott_runtime::OperatorInstance| -> Numbers { panic!("not made") };
+    let made = env.add_source("numbers", source).map(|n: u64| n);
+    let error = made.execute_and_collect("test").unwrap_err().report();
+    let expected = "operator \"Source: numbers\" (1/1) failed\nCaused by: panicked: not made";
+    assert!(error.contains(expected), "{error}");
+}
+
+/// State that panics where it is written: the checkpoints fail, and too many fail the job.
+#[test]
+fn a_panic_where_state_is_encoded_fails_the_checkpoint() {
+    let env = environment(1);
+    env.enable_checkpointing(millis(10));
+    env.checkpoint_config().set_tolerable_checkpoint_failure_number(0);
+    let grenades = grenades(numbers(&env), false).key_by(|_| 0u8);
+    let kept = grenades.reduce(|_: &Grenade, new: Grenade| new).map(|_: Grenade| 0u64);
+    let error = kept.execute_and_collect("test").unwrap_err().report();
+    assert!(error.contains("panicked: encoded"), "{error}");
+}
