@@ -142,7 +142,7 @@ fn keyed(events: u64, keys: u64) -> Result<()> {
 fn pause(divisor: u64) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let run = Run::on_one_core()
-        .with("execution.checkpointing.interval", "200 ms")
+        .with("execution.checkpointing.interval", "50 ms")
         .with("execution.checkpointing.dir", folder.path().display().to_string());
     let micros = |keys: u64| -> Result<f64> {
         let pauses = workloads::pauses(60_000_000 / divisor, keys, &run)?;

@@ -81,6 +81,12 @@ impl CompletedCheckpoint {
 }
 
 impl OperatorRecord {
+    /// A number that is equal for equal state, at any parallelism: the wrapping sum of the digests of
+    /// its subtasks.
+    pub fn digest(&self) -> u64 {
+        self.subtasks.values().map(|snapshot| snapshot.digest).fold(0, u64::wrapping_add)
+    }
+
     /// Whether any subtask remembers anything.
     pub fn has_state(&self) -> bool {
         self.subtasks.values().any(|snapshot| {

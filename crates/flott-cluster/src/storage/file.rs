@@ -133,13 +133,13 @@ impl CheckpointStorage for FileStorage {
 
 /// A range of a file; without a range, all of it.
 pub(super) fn read_file(path: &Path, range: Option<(u64, u64)>) -> Result<Vec<u8>, StoreError> {
-    read(path, range).map_err(|e| match e.kind() {
-        // What a record names and is not there will not come back.
-        IoErrorKind::NotFound | IoErrorKind::UnexpectedEof => {
-            let message = format!("the file \"{}\" is missing or too short", path.display());
-            StoreError::Failed(Error::with_source(ErrorKind::Corrupt, message, e))
+    read(path, range).map_err(|e| {
+        if !matches!(e.kind(), IoErrorKind::NotFound | IoErrorKind::UnexpectedEof) {
+            return failed("read", path, e);
         }
-        _ => failed("read", path, e),
+        // What a record names and is not there will not come back.
+        let message = format!("the file \"{}\" is missing or too short", path.display());
+        StoreError::Failed(Error::with_source(ErrorKind::Corrupt, message, e))
     })
 }
 

@@ -173,6 +173,14 @@ impl Deployment {
         self.settle()
     }
 
+    /// Tells every task that the checkpoint will not complete.
+    pub(super) fn notify_aborted(&mut self, checkpoint: CheckpointId) -> Result<()> {
+        for running in &self.tasks {
+            running.task.mailbox().send(Command::NotifyAborted(checkpoint));
+        }
+        self.settle()
+    }
+
     fn step(&mut self, at: usize) -> Result<()> {
         let running = &mut self.tasks[at];
         running.woken.0.store(false, Ordering::Relaxed);

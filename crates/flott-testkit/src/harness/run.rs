@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flott_checkpoint::storage::{CheckpointStorage, checkpoint_folder};
-use flott_checkpoint::{CompletedCheckpoint, MemoryStorage};
+use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, OperatorRecord};
 use flott_cluster::plan::PlannedJob;
 use flott_core::config::{Configuration, options};
 use flott_core::{AttemptNumber, CheckpointId, Error, JobId, Result};
@@ -160,7 +160,8 @@ impl<'a, T> Run<'a, T> {
                 if self.checkpoint.0 % 2 == 1 {
                     self.deployment.notify_complete(self.checkpoint)?;
                 }
-                self.restart()
+                self.restart()?;
+                self.compare_digests()
             }
         }
     }
@@ -203,6 +204,30 @@ impl<'a, T> Run<'a, T> {
         let completed = self.completed.as_ref();
         self.deployment = deploy(&self.setup, self.attempt, completed, &self.storage, &self.clock)?;
         self.deployment.settle()
+    }
+
+    /// What was restored is what was stored: a checkpoint of the new tasks, which is then given up,
+    /// has the digests of the one that they started from.
+    fn compare_digests(&mut self) -> Result<()> {
+        let Some(stored) = &self.completed else { return Ok(()) };
+        self.checkpoint = CheckpointId(self.checkpoint.0 + 1);
+        let snapshots = self.deployment.checkpoint(self.checkpoint)?;
+        let planned = self.deployment.planned();
+        let restored = complete(planned, &self.storage, self.checkpoint, snapshots, usize::MAX)?;
+        let deleted = self.storage.delete(&checkpoint_folder(self.checkpoint));
+        deleted.map_err(|error| error.into_error())?;
+        self.deployment.notify_aborted(self.checkpoint)?;
+        for operator in &restored.operators {
+            let before = stored.operator(operator.info.id).map(OperatorRecord::digest);
+            if before.is_some_and(|before| before != operator.digest()) {
+                let name = &operator.info.name;
+                return Err(Error::internal(format!(
+                    "operator \"{name}\": its state is not the same after checkpoint {} was restored",
+                    stored.checkpoint
+                )));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flott_cluster::EmbeddedCluster;
 use flott_core::config::Configuration;
+use flott_core::config::options::CheckpointingMode;
 use flott_core::{Error, Result};
 use flott_datastream::{
     Collector, DataStream, KeyedContext, KeyedProcessFunction, MapState, MapStateDescriptor,
@@ -32,11 +33,14 @@ where
     T: flott_core::codec::Data + Ord,
     F: Fn(DataStream<u64>) -> DataStream<T>,
 {
-    [(1, false), (1, true), (4, false), (4, true)].into_iter().map(
+    let (exactly, at_least) =
+        (Some(CheckpointingMode::ExactlyOnce), Some(CheckpointingMode::AtLeastOnce));
+    [(1, None), (1, exactly), (4, None), (4, exactly), (4, at_least)].into_iter().map(
         move |(parallelism, checkpoints)| {
             let env = environment(parallelism);
-            if checkpoints {
+            if let Some(mode) = checkpoints {
                 env.enable_checkpointing(millis(10));
+                env.checkpoint_config().set_checkpointing_mode(mode);
             }
             let mut output = program(numbers(&env)).execute_and_collect("test").unwrap();
             output.sort();

@@ -1,7 +1,10 @@
 //! The harness itself: it finds what it is there to find, and says where.
 
 use flott_core::{Now, Result};
-use flott_datastream::{Batch, Collector, DataStream, Operator};
+use flott_datastream::{
+    Batch, Collector, DataStream, KeyedContext, KeyedProcessFunction, Operator, ValueState,
+    ValueStateDescriptor,
+};
 use flott_testkit::StreamTest;
 
 use crate::common::{millis, word};
@@ -22,6 +25,49 @@ fn what_a_function_remembers_outside_of_state_is_found() {
     let failure = test.check([1, 2]).unwrap_err().to_string();
     assert!(failure.starts_with("variation \"restored after every step\", output: "), "{failure}");
     assert!(failure.contains("record 2 should be 2, but is 1"), "{failure}");
+}
+
+/// A number that comes back from its encoding as another.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+struct Drifting(i64);
+
+impl<'de> serde::Deserialize<'de> for Drifting {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        i64::deserialize(deserializer).map(|number| Self(number + 1))
+    }
+}
+
+/// Its output says nothing about its state.
+#[derive(Clone, Default)]
+struct Silent(ValueState<Drifting>);
+
+impl KeyedProcessFunction<i64, i64, i64> for Silent {
+    fn open(&mut self, context: &mut KeyedContext<'_, i64>) -> Result<()> {
+        self.0 = context.value_state(ValueStateDescriptor::new("number"))?;
+        Ok(())
+    }
+
+    fn process_element(
+        &mut self,
+        number: i64,
+        context: &mut KeyedContext<'_, i64>,
+        out: &mut Collector<i64>,
+    ) -> Result<()> {
+        self.0.update(context, Drifting(number))?;
+        out.collect(0);
+        Ok(())
+    }
+}
+
+#[test]
+fn state_that_is_another_after_a_restore_is_found_even_if_no_output_shows_it() {
+    let test = StreamTest::new(|_, numbers: DataStream<i64>| {
+        numbers.key_by(|n| *n).process(Silent::default()).name("silent")
+    });
+    let failure = test.records([1, 2]).check([0, 0]).unwrap_err().to_string();
+    let expected = "variation \"restored after every step\" failed: operator \"silent\": its state \
+                    is not the same after checkpoint 1 was restored";
+    assert_eq!(failure, expected);
 }
 
 struct BatchLength;
