@@ -9,8 +9,8 @@ use flott_checkpoint::storage::CheckpointStorage;
 use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, TaskInfo};
 use flott_control::{JobSpec, RestartStrategyConfig, TaskSpec};
 use flott_core::config::{Configuration, MemorySize, options};
-use flott_core::{JobId, Result, TaskId};
-use flott_plan::{JobGraph, JobVertex, execution_graph};
+use flott_core::{Error, JobId, Result, TaskId};
+use flott_plan::{JobGraph, JobType, JobVertex, execution_graph};
 use flott_runtime::batch::BATCH_RECORDS;
 use flott_runtime::restore::program_operators;
 use flott_runtime::{Program, TaskSettings};
@@ -50,9 +50,21 @@ impl PlannedJob {
             Some(record) => adopt(&program, graph, record, config, allow_non_restored_state)?,
             None => graph,
         };
-        let checkpointing = CheckpointConfig::from_configuration(config)?;
+        let mut checkpointing = CheckpointConfig::from_configuration(config)?;
+        let batch = graph.job_type == JobType::Batch;
+        if batch {
+            // All of the input is read again after a failure.
+            checkpointing.interval = None;
+        }
+        if batch && restored.is_some() {
+            return Err(Error::invalid(
+                "a job in batch mode does not start from a checkpoint: leave out -s, or set \
+                 execution.runtime-mode to STREAMING",
+            ));
+        }
         let periodic = checkpointing.interval.is_some();
         let settings = TaskSettings {
+            batch,
             checkpointing: periodic,
             mode: checkpointing.mode,
             await_final_checkpoint: periodic && checkpointing.after_tasks_finish,
@@ -66,7 +78,7 @@ impl PlannedJob {
             name,
             tasks: tasks(&graph),
             operators: operators(&graph),
-            restart: RestartStrategyConfig::from_configuration(config)?,
+            restart: RestartStrategyConfig::from_configuration(config, periodic)?,
             checkpointing,
             restored: restored.map(Arc::new),
             exception_history_size: config.get(&options::EXCEPTION_HISTORY_SIZE)?.0 as usize,

@@ -29,11 +29,12 @@ impl FromCollection for StreamExecutionEnvironment {
         records: impl IntoIterator<Item = T>,
     ) -> DataStream<T> {
         let records: Arc<[T]> = records.into_iter().collect();
-        self.add_single_source("Collection Source", move |_| CollectionSource {
+        let source = self.add_single_source("Collection Source", move |_| CollectionSource {
             records: records.clone(),
             position: 0,
             state: None,
-        })
+        });
+        source.bounded()
     }
 }
 

@@ -100,9 +100,11 @@ impl Generate for StreamExecutionEnvironment {
         name: &str,
         generator: Generator<F>,
     ) -> DataStream<T> {
-        self.add_source(name, move |instance| {
+        let bounded = generator.count.is_some();
+        let records = self.add_source(name, move |instance| {
             GeneratorSource::new(generator.clone(), instance.parallelism)
-        })
+        });
+        if bounded { records.bounded() } else { records }
     }
 
     fn from_sequence(&self, from: i64, to: i64) -> DataStream<i64> {

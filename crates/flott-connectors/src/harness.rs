@@ -99,6 +99,7 @@ impl<T: Data + Ord> Harness<T> {
         let clock = Arc::new(TestClock(Mutex::new(at(0))));
         let bell = Arc::new(Bell::default());
         let settings = TaskSettings {
+            batch: false,
             checkpointing: true,
             mode: CheckpointingMode::ExactlyOnce,
             await_final_checkpoint: false,

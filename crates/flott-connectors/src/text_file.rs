@@ -31,7 +31,9 @@ impl ReadTextFile for StreamExecutionEnvironment {
     }
 
     fn read_text_file_with(&self, source: TextFileSource) -> DataStream<String> {
-        self.add_source("File Source", move |_| FileReader::new(source.clone()))
+        let bounded = source.interval.is_none();
+        let lines = self.add_source("File Source", move |_| FileReader::new(source.clone()));
+        if bounded { lines.bounded() } else { lines }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flott_core::codec::Data;
 use flott_core::config::options::{
-    self, CheckpointRetention, CheckpointingMode, Interval, Positive,
+    self, CheckpointRetention, CheckpointingMode, Interval, Positive, RuntimeExecutionMode,
 };
 use flott_core::config::{ConfigOption, Configuration, OptionValue, Origin};
 use flott_core::{CheckpointId, Error, Result};
@@ -74,7 +74,8 @@ impl StreamExecutionEnvironment {
         Self { inner: Rc::new(RefCell::new(inner)) }
     }
 
-    /// Adds a source that runs in any number of subtasks. `make` is called once per subtask.
+    /// Adds a source that runs in any number of subtasks. `make` is called once per subtask. If it
+    /// comes to an end, say so with [`DataStream::bounded`].
     pub fn add_source<T: Data, S: Source<T> + 'static>(
         &self,
         name: &str,
@@ -104,6 +105,11 @@ impl StreamExecutionEnvironment {
     /// Sets the default number of key groups: 1 to 32768.
     pub fn set_max_parallelism(&self, max_parallelism: u32) -> &Self {
         self.set(&options::MAX_PARALLELISM, Some(Positive(max_parallelism)))
+    }
+
+    /// Whether results come as records do, or when all records have come.
+    pub fn set_runtime_mode(&self, mode: RuntimeExecutionMode) -> &Self {
+        self.set(&options::RUNTIME_MODE, mode)
     }
 
     /// Takes a checkpoint every `interval`: 10 ms or more.

@@ -49,7 +49,8 @@ impl<K: Key, T: Data> KeyedStream<K, T> {
         self.transform("process", move |_| KeyedProcess::new(function.clone()))
     }
 
-    /// A running aggregate per key: emits the result after each record.
+    /// A running aggregate per key: emits the result after each record; in batch mode only the last
+    /// result of each key, when the input has ended.
     pub fn aggregate<A, U: Data, F>(self, function: F) -> DataStream<U>
     where
         A: StateData,
@@ -75,7 +76,8 @@ impl<K: Key, T: Data> KeyedStream<K, T> {
 }
 
 /// Rolling aggregates: the state is a record, which each new record of the key updates; what is
-/// emitted is the state after that.
+/// emitted is the state after that. In batch mode only the last state of each key is emitted, when
+/// the input has ended.
 impl<K: Key, T: StateData> KeyedStream<K, T> {
     /// The running sum of a field. The other fields are those of the key's first record.
     ///

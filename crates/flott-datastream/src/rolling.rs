@@ -20,6 +20,8 @@ const AHEAD: usize = 24;
 struct KeyedValues<K: Key, V: StateData> {
     backend: KeyedBackend<K>,
     state: RawValue<V>,
+    /// Whether only what the values are in the end is wanted.
+    final_only: bool,
     /// The hashes of the batch at hand.
     hashes: Vec<u64>,
 }
@@ -29,7 +31,7 @@ impl<K: Key, V: StateData> KeyedValues<K, V> {
         let mut backend = open_backend(context)?;
         let state = backend.register_raw_value::<V>(name)?;
         context.report_unclaimed(backend.unclaimed());
-        Ok(Self { backend, state, hashes: Vec::new() })
+        Ok(Self { backend, state, final_only: context.batch, hashes: Vec::new() })
     }
 
     /// Calls `f` with each record of a batch, and the table in which its key is or belongs.
@@ -38,7 +40,7 @@ impl<K: Key, V: StateData> KeyedValues<K, V> {
         batch: &mut Batch<Keyed<K, T>>,
         mut f: impl FnMut(&mut PagedTable<K, V>, Keyed<K, T>, Timestamp) -> Result<()>,
     ) -> Result<()> {
-        let Self { backend, state, hashes } = self;
+        let Self { backend, state, hashes, .. } = self;
         let table = state.table_mut(backend)?;
         hashes.clear();
         hashes.extend(batch.records().iter().map(|record| record.hash));
@@ -55,6 +57,16 @@ impl<K: Key, V: StateData> KeyedValues<K, V> {
             }
             f(table, record, timestamp)
         })
+    }
+
+    /// At the end of a bounded input: calls `f` with each value, if they were not emitted as they
+    /// changed.
+    fn at_the_end(&mut self, watermark: Timestamp, f: impl FnMut(&V) -> Result<()>) -> Result<()> {
+        if self.final_only && watermark == Timestamp::MAX {
+            let table = self.state.table_mut(&mut self.backend)?;
+            return table.iter().map(|(_, value)| value).try_for_each(f);
+        }
+        Ok(())
     }
 }
 
@@ -103,13 +115,23 @@ where
     ) -> Result<()> {
         let Self { update, values } = self;
         let values = values.as_mut().ok_or_else(not_open)?;
+        let final_only = values.final_only;
         values.process(batch, |table, Keyed { hash, key, value }, timestamp| {
             let mut value = Some(value);
             let state = table.upsert(hash, key, || take(&mut value));
             if let Some(value) = value {
                 update(state, value)?;
             }
-            out.collect_with_timestamp(state.clone(), timestamp);
+            if !final_only {
+                out.collect_with_timestamp(state.clone(), timestamp);
+            }
+            Ok(())
+        })
+    }
+
+    fn on_watermark(&mut self, watermark: Timestamp, out: &mut Collector<T>, _: Now) -> Result<()> {
+        self.values.as_mut().ok_or_else(not_open)?.at_the_end(watermark, |value| {
+            out.collect_with_timestamp(value.clone(), watermark);
             Ok(())
         })
     }
@@ -155,6 +177,7 @@ impl<K: Key, T: Data, A: StateData, U: Data> Operator<Keyed<K, T>, U>
     ) -> Result<()> {
         let Self { function, values, .. } = self;
         let values = values.as_mut().ok_or_else(not_open)?;
+        let final_only = values.final_only;
         values.process(batch, |table, Keyed { hash, key, value }, timestamp| {
             if table.get(hash, &key).is_none() {
                 let accumulator = function.create_accumulator()?;
@@ -162,7 +185,17 @@ impl<K: Key, T: Data, A: StateData, U: Data> Operator<Keyed<K, T>, U>
             }
             let accumulator = table.get_mut(hash, &key).ok_or_else(not_open)?;
             function.add(accumulator, value)?;
-            out.collect_with_timestamp(function.get_result(accumulator)?, timestamp);
+            if !final_only {
+                out.collect_with_timestamp(function.get_result(accumulator)?, timestamp);
+            }
+            Ok(())
+        })
+    }
+
+    fn on_watermark(&mut self, watermark: Timestamp, out: &mut Collector<U>, _: Now) -> Result<()> {
+        let Self { function, values, .. } = self;
+        values.as_mut().ok_or_else(not_open)?.at_the_end(watermark, |accumulator| {
+            out.collect_with_timestamp(function.get_result(accumulator)?, watermark);
             Ok(())
         })
     }

@@ -75,6 +75,12 @@ impl<T: Data> DataStream<T> {
         self.with_node(|node| node.max_parallelism = Some(max_parallelism))
     }
 
+    /// Says of a source that it comes to an end by itself: only then can its job run in batch mode.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        self.with_node(|node| node.bounded = true)
+    }
+
     /// Runs the operator in a task of its own.
     #[must_use]
     pub fn disable_chaining(self) -> Self {

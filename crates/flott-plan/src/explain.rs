@@ -8,7 +8,7 @@ use std::fmt;
 
 use flott_core::hash::hash128;
 
-use crate::job_graph::{JobGraph, JobVertex, Operator};
+use crate::job_graph::{JobGraph, JobType, JobVertex, Operator};
 
 /// The plan for people: vertices in topological order, and under each its operators and outputs.
 /// The same graph gives the same text in every process.
@@ -26,6 +26,9 @@ struct Plan<'a>(&'a JobGraph);
 
 impl fmt::Display for Plan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.job_type == JobType::Batch {
+            writeln!(f, "job type {}\n", self.0.job_type)?;
+        }
         for (index, vertex) in self.0.vertices.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;

@@ -1,7 +1,10 @@
 //! The job as it is deployed: vertices of chained operators, and the channels' edges between them.
 
-use flott_core::config::{Configuration, options};
-use flott_core::{MaxParallelism, OperatorId, Result, VertexId};
+use std::fmt;
+
+use flott_core::config::Configuration;
+use flott_core::config::options::{self, RuntimeExecutionMode};
+use flott_core::{Error, MaxParallelism, OperatorId, Result, VertexId};
 use serde::{Deserialize, Serialize};
 
 use crate::chaining::{Chains, chain, chain_name};
@@ -92,12 +95,32 @@ pub struct JobEdge {
     pub side_output: Option<String>,
 }
 
+/// Whether a job answers as records come, or when all have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobType {
+    /// As they come, with checkpoints.
+    Streaming,
+    /// When all have come, without checkpoints.
+    Batch,
+}
+
+impl fmt::Display for JobType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Streaming => "STREAMING",
+            Self::Batch => "BATCH",
+        })
+    }
+}
+
 /// The job as it is deployed.
 ///
 /// It is serializable because it travels from the job's executable to the JobManager and on to the
 /// workers; the messages that carry it are versioned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobGraph {
+    /// How it runs.
+    pub job_type: JobType,
     /// In topological order.
     pub vertices: Vec<JobVertex>,
     /// In the order in which the program added the streams. Two edges may join the same nodes: a
@@ -111,9 +134,11 @@ impl JobGraph {
     /// # Errors
     /// If the program has no sink; an operator's parallelism is 0, above its limit or above its max
     /// parallelism; a max parallelism is out of range; forward partitioning joins different
-    /// parallelisms; a uid is missing, ambiguous or given twice. The error names the operators.
+    /// parallelisms; a uid is missing, ambiguous or given twice; an unbounded source is to run in
+    /// batch mode. The error names the operators.
     pub fn build(graph: &StreamGraph, config: &Configuration) -> Result<Self> {
         graph.check()?;
+        let job_type = job_type(graph, config.get(&options::RUNTIME_MODE)?)?;
         let uids = uid::resolve(graph, config.get(&options::AUTO_GENERATE_UIDS)?)?;
         let settings = settings::resolve(graph, config)?;
         let partitionings = graph
@@ -142,7 +167,7 @@ impl JobGraph {
                 side_output: edge.side_output.clone(),
             })
             .collect();
-        Ok(Self { vertices: vertices(graph, &chains, &settings, &uids), edges })
+        Ok(Self { job_type, vertices: vertices(graph, &chains, &settings, &uids), edges })
     }
 
     /// The vertex with this id.
@@ -166,6 +191,22 @@ impl JobGraph {
             let operator = vertex.operators.iter().find(|operator| operator.id == id)?;
             Some((vertex, operator))
         })
+    }
+}
+
+fn job_type(graph: &StreamGraph, mode: RuntimeExecutionMode) -> Result<JobType> {
+    let mut sources = graph.nodes().filter(|(_, node)| node.kind == NodeKind::Source);
+    let unbounded = sources.find(|(_, node)| !node.bounded);
+    match (mode, unbounded) {
+        (RuntimeExecutionMode::Streaming, _) | (RuntimeExecutionMode::Automatic, Some(_)) => {
+            Ok(JobType::Streaming)
+        }
+        (RuntimeExecutionMode::Batch | RuntimeExecutionMode::Automatic, None) => Ok(JobType::Batch),
+        (RuntimeExecutionMode::Batch, Some((_, source))) => Err(Error::invalid(format!(
+            "source \"{}\" has no end, and execution.runtime-mode is BATCH: use STREAMING or \
+             AUTOMATIC, or a source that comes to an end",
+            source.name
+        ))),
     }
 }
 

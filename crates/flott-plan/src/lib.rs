@@ -27,6 +27,6 @@ pub mod explain;
 
 pub use execution_graph::{channels, regions, tasks};
 pub use explain::{explain, fingerprint};
-pub use job_graph::{ChainedEdge, EdgeId, JobEdge, JobGraph, JobVertex, Operator};
+pub use job_graph::{ChainedEdge, EdgeId, JobEdge, JobGraph, JobType, JobVertex, Operator};
 pub use partitioning::Partitioning;
 pub use stream_graph::{ChainingStrategy, NodeId, NodeKind, StreamEdge, StreamGraph, StreamNode};

@@ -70,6 +70,8 @@ pub struct StreamNode {
     pub stateful: bool,
     /// Whether its state and timers are kept by key.
     pub keyed: bool,
+    /// Of a source: whether it comes to an end.
+    pub bounded: bool,
 }
 
 impl StreamNode {
@@ -86,6 +88,7 @@ impl StreamNode {
             slot_sharing_group: None,
             stateful: false,
             keyed: false,
+            bounded: false,
         }
     }
 

@@ -183,11 +183,19 @@ impl<Out: Clone> Link<Out> {
     ) -> Result<()> {
         let state = restored.take(self.instance.id);
         let waker = context.waker.clone();
-        let (now, checkpointing) = (context.now, context.checkpointing);
+        let StepContext { now, batch, checkpointing, .. } = *context;
         self.run(|instance, _| {
             let unclaimed = &mut restored.unclaimed;
             let restored = state;
-            open(&mut OpenContext { instance, now, waker, checkpointing, restored, unclaimed })
+            open(&mut OpenContext {
+                instance,
+                now,
+                waker,
+                batch,
+                checkpointing,
+                restored,
+                unclaimed,
+            })
         })
     }
 }

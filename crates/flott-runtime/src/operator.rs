@@ -56,6 +56,9 @@ pub struct OpenContext<'a> {
     pub now: Now,
     /// Wakes the operator's task.
     pub waker: Arc<dyn Wake>,
+    /// Whether only final results are wanted: the input has an end, which the watermark
+    /// [`Timestamp::MAX`] announces.
+    pub batch: bool,
     /// Whether checkpoints are taken: without them, nothing will ever be notified of one.
     pub checkpointing: bool,
     /// The state that it had in the checkpoint that the job starts from.

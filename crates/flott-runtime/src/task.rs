@@ -37,6 +37,7 @@ pub struct StepContext<'a> {
     /// The time of the step.
     pub now: Now,
     pub(crate) waker: &'a Arc<dyn Wake>,
+    pub(crate) batch: bool,
     pub(crate) checkpointing: bool,
     pub(crate) batch_records: usize,
     pub(crate) records_in: u64,
@@ -141,6 +142,7 @@ impl Task {
         let mut context = StepContext {
             now: self.clock.now(),
             waker: &waker,
+            batch: self.settings.batch,
             checkpointing: self.settings.checkpointing,
             batch_records: self.settings.batch_records,
             records_in: 0,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 pub use clap;
 pub use flott_connectors::*;
-pub use flott_core::config::options::{CheckpointRetention, CheckpointingMode};
+pub use flott_core::config::options::{
+    CheckpointRetention, CheckpointingMode, RuntimeExecutionMode,
+};
 pub use flott_core::{Timestamp, WallTime};
 pub use flott_datastream::*;
 

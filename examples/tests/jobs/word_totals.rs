@@ -52,6 +52,21 @@ fn of_two_subtasks_each_line_begins_with_its_number() {
 }
 
 #[test]
+fn in_batch_mode_only_the_final_totals_are_printed() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("words.txt");
+    fs::write(&file, "hello,1\nworld,5\nhello,2\n").unwrap();
+    let batch = || job("word_totals").set("execution.runtime-mode", "batch");
+    let mut ended = batch().arguments(["--file", text(&file)]).run();
+    ended.expect(0, ["switched from state RUNNING to FINISHED"]);
+    ended.printed.sort();
+    assert_eq!(ended.printed, ["(\"hello\", 3)", "(\"world\", 5)"]);
+
+    let followed = batch().arguments(["--file", text(&file), "--follow"]).run();
+    followed.expect(1, ["source \"File Source\" has no end", "AUTOMATIC"]);
+}
+
+#[test]
 fn a_file_is_read_to_its_end() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("words.txt");

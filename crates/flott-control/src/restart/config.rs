@@ -49,15 +49,16 @@ pub struct ExponentialDelayConfig {
 }
 
 impl RestartStrategyConfig {
-    /// Reads and checks the options. If no strategy is named: exponential-delay with checkpointing,
-    /// none without.
+    /// Reads and checks the options. If no strategy is named: exponential-delay with periodic
+    /// checkpoints, none without.
     ///
     /// # Errors
     /// If an option is out of range.
-    pub fn from_configuration(config: &Configuration) -> Result<Self> {
-        let default = match config.get(&options::CHECKPOINT_INTERVAL)? {
-            Some(_) => RestartStrategyKind::ExponentialDelay,
-            None => RestartStrategyKind::None,
+    pub fn from_configuration(config: &Configuration, has_checkpoints: bool) -> Result<Self> {
+        let default = if has_checkpoints {
+            RestartStrategyKind::ExponentialDelay
+        } else {
+            RestartStrategyKind::None
         };
         Ok(match config.get(&options::RESTART_STRATEGY)?.unwrap_or(default) {
             RestartStrategyKind::None => Self::None,

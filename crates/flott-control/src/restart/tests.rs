@@ -7,7 +7,8 @@ use super::*;
 #[test]
 fn the_strategy_follows_checkpointing_if_none_is_named() {
     assert_eq!(config(&[]).unwrap(), RestartStrategyConfig::None);
-    let with_checkpointing = config(&[("execution.checkpointing.interval", "1 s")]).unwrap();
+    let with_checkpointing =
+        RestartStrategyConfig::from_configuration(&Configuration::new(), true).unwrap();
     assert!(matches!(with_checkpointing, RestartStrategyConfig::ExponentialDelay(_)));
 }
 
@@ -138,7 +139,7 @@ fn config(options: &[(&str, &str)]) -> flott_core::Result<RestartStrategyConfig>
     for (key, value) in options {
         config.set_text(key, value, Origin::File)?;
     }
-    RestartStrategyConfig::from_configuration(&config)
+    RestartStrategyConfig::from_configuration(&config, false)
 }
 
 /// 1 s doubling to 10 s, reset after an hour, no jitter.

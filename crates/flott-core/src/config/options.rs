@@ -18,6 +18,23 @@ pub enum CheckpointingMode {
 }
 choice!(CheckpointingMode { ExactlyOnce = "EXACTLY_ONCE", AtLeastOnce = "AT_LEAST_ONCE" });
 
+/// Whether a job answers as records come, or when all have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuntimeExecutionMode {
+    /// As they come.
+    Streaming,
+    /// When all have come: aggregates emit their final results only, no checkpoints are taken. All
+    /// sources must be bounded.
+    Batch,
+    /// Batch if all sources are bounded, else streaming.
+    Automatic,
+}
+choice!(RuntimeExecutionMode {
+    Streaming = "STREAMING",
+    Batch = "BATCH",
+    Automatic = "AUTOMATIC",
+});
+
 /// What happens to the completed checkpoints when a job ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointRetention {
@@ -132,6 +149,8 @@ macro_rules! options {
 }
 
 options! {
+    /// Whether the job emits results as records come, or final ones only.
+    RUNTIME_MODE: RuntimeExecutionMode = "execution.runtime-mode", "STREAMING";
     /// The time between two periodic checkpoints; nothing, or 0, turns them off.
     CHECKPOINT_INTERVAL: Option<Interval> = "execution.checkpointing.interval", "";
     /// Whether channels wait for each other's barriers.

@@ -117,6 +117,11 @@ impl<T> TimestampsAndWatermarks<T> {
 impl<T: Data> Operator<T, T> for TimestampsAndWatermarks<T> {
     fn open(&mut self, context: &mut flott_runtime::OpenContext<'_>) -> Result<()> {
         context.report_unclaimed_all();
+        if context.batch {
+            // Only the end of the input is a watermark then.
+            self.strategy.out_of_orderness = None;
+            self.strategy.idleness = None;
+        }
         self.last_record = Some(context.now.wall);
         Ok(())
     }

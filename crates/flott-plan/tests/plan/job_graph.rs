@@ -1,7 +1,7 @@
 //! From programs to job graphs, beside chaining.
 
 use flott_core::{ErrorKind, OperatorId, VertexId};
-use flott_plan::{JobGraph, NodeId, NodeKind, Partitioning, StreamNode};
+use flott_plan::{JobGraph, JobType, NodeId, NodeKind, Partitioning, StreamNode};
 
 use crate::program::Program;
 
@@ -13,6 +13,31 @@ fn word_count() -> Program {
     let sum = program.keyed("sum", map);
     program.sink("print", sum);
     program
+}
+
+#[test]
+fn a_job_is_a_batch_job_if_that_is_wanted_and_all_sources_end() {
+    let program = |mode: Option<&str>, bounded: [bool; 2]| {
+        let mut program = Program::default();
+        if let Some(mode) = mode {
+            program.option("execution.runtime-mode", mode);
+        }
+        for (name, bounded) in ["left", "right"].into_iter().zip(bounded) {
+            let source = program.source(name);
+            program.set(source, |node| node.bounded = bounded);
+            program.sink(&format!("{name} out"), source);
+        }
+        program
+    };
+    let job_type = |mode, bounded| program(mode, bounded).plan().job_type;
+    assert_eq!(job_type(None, [true, true]), JobType::Streaming);
+    assert_eq!(job_type(Some("BATCH"), [true, true]), JobType::Batch);
+    assert_eq!(job_type(Some("AUTOMATIC"), [true, true]), JobType::Batch);
+    assert_eq!(job_type(Some("AUTOMATIC"), [true, false]), JobType::Streaming);
+    let complaint = program(Some("BATCH"), [true, false]).complaint();
+    assert!(complaint.contains("source \"right\" has no end"), "{complaint}");
+    let plan = flott_plan::explain(&program(Some("BATCH"), [true, true]).plan());
+    assert!(plan.starts_with("job type BATCH\n"), "{plan}");
 }
 
 #[test]

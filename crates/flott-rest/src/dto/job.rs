@@ -54,7 +54,7 @@ pub(crate) struct JobDetailsInfo {
     #[serde(rename = "isStoppable")]
     is_stoppable: bool,
     state: String,
-    job_type: &'static str,
+    job_type: String,
     #[serde(rename = "schedulerType")]
     scheduler_type: &'static str,
     start_time: i64,
@@ -121,7 +121,7 @@ impl JobDetailsInfo {
             name: job.description.name.clone(),
             is_stoppable: false,
             state: job.status.to_string(),
-            job_type: "STREAMING",
+            job_type: job.description.graph.job_type.to_string(),
             scheduler_type: "Default",
             start_time: times.start,
             end_time: times.end,

@@ -40,7 +40,7 @@ struct JobDetails {
     jid: String,
     name: String,
     #[serde(rename = "jobType")]
-    job_type: &'static str,
+    job_type: String,
     #[serde(rename = "schedulerType")]
     scheduler_type: &'static str,
     start_time: i64,
@@ -83,7 +83,7 @@ impl JobDetails {
         Self {
             jid: job.description.job.to_string(),
             name: job.description.name.clone(),
-            job_type: "STREAMING",
+            job_type: job.description.graph.job_type.to_string(),
             scheduler_type: "Default",
             start_time: times.start,
             end_time: times.end,

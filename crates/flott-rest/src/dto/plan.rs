@@ -25,7 +25,7 @@ pub(super) struct Plan {
     jid: String,
     name: String,
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: String,
     nodes: Vec<Node>,
 }
 
@@ -73,7 +73,7 @@ impl Plan {
         Self {
             jid: job.description.job.to_string(),
             name: job.description.name.clone(),
-            kind: "STREAMING",
+            kind: graph.job_type.to_string(),
             nodes: graph.vertices.iter().rev().map(node).collect(),
         }
     }

@@ -14,6 +14,8 @@ pub trait Clock: Send + Sync {
 /// What every task of a job is told about how to run.
 #[derive(Clone, Debug)]
 pub struct TaskSettings {
+    /// Whether only final results are wanted.
+    pub batch: bool,
     /// Whether checkpoints are taken.
     pub checkpointing: bool,
     /// Whether channels wait for each other's barriers.

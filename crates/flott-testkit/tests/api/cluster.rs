@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use flott_cluster::EmbeddedCluster;
 use flott_core::config::Configuration;
-use flott_core::config::options::CheckpointingMode;
+use flott_core::config::options::{CheckpointingMode, RuntimeExecutionMode};
 use flott_core::{Error, Result};
 use flott_datastream::{
-    Collector, DataStream, KeyedContext, KeyedProcessFunction, MapState, MapStateDescriptor,
-    RestartStrategy, StreamExecutionEnvironment, Timer,
+    AggregateFunction, Collector, DataStream, KeyedContext, KeyedProcessFunction, MapState,
+    MapStateDescriptor, RestartStrategy, StreamExecutionEnvironment, Timer,
 };
 
 use crate::common::{Numbers, millis};
@@ -137,6 +137,62 @@ fn an_environment_can_run_one_job_after_another() {
         assert_eq!(output.len(), 5);
         assert!(!env.has_program());
     }
+}
+
+/// The mean of numbers, by their sum and count.
+struct Mean;
+
+impl AggregateFunction<u64, (u64, u64), u64> for Mean {
+    fn create_accumulator(&self) -> Result<(u64, u64)> {
+        Ok((0, 0))
+    }
+
+    fn add(&self, (sum, count): &mut (u64, u64), number: u64) -> Result<()> {
+        (*sum, *count) = (*sum + number, *count + 1);
+        Ok(())
+    }
+
+    fn get_result(&self, (sum, count): &(u64, u64)) -> Result<u64> {
+        Ok(sum / count)
+    }
+
+    fn merge(&self, a: (u64, u64), b: (u64, u64)) -> Result<(u64, u64)> {
+        Ok((a.0 + b.0, a.1 + b.1))
+    }
+}
+
+#[test]
+fn in_batch_mode_aggregates_emit_final_results_only() {
+    for parallelism in [1, 3] {
+        let batch = |env: &StreamExecutionEnvironment| {
+            env.set_runtime_mode(RuntimeExecutionMode::Batch);
+            env.enable_checkpointing(millis(10));
+            numbers(env).bounded()
+        };
+        let env = environment(parallelism);
+        let ones = batch(&env).map(|n: u64| (n % 7, 1u64));
+        let counts = ones.key_by(|(key, _)| *key).sum(|(_, count)| count);
+        // A second aggregate sees nothing but the results of the first.
+        let totals = counts.clone().key_by(|_| 0u8).max(|(_, count)| count);
+        let both = counts.union([totals.map(|(_, count): (u64, u64)| (100, count))]);
+        let mut output = both.execute_and_collect("test").unwrap();
+        output.sort();
+        let count = |key: u64| (RECORDS - key).div_ceil(7);
+        let expected = (0..7).map(|key| (key, count(key))).chain([(100, count(0))]);
+        assert!(output.iter().copied().eq(expected), "{output:?}");
+
+        let env = environment(parallelism);
+        let output = batch(&env).key_by(|_| 0u8).aggregate(Mean).execute_and_collect("test");
+        assert_eq!(output.unwrap(), [(RECORDS - 1) / 2]);
+    }
+}
+
+#[test]
+fn a_source_without_an_end_is_refused_in_batch_mode() {
+    let env = environment(1);
+    env.set_runtime_mode(RuntimeExecutionMode::Batch);
+    let error = numbers(&env).execute_and_collect("test").unwrap_err().report();
+    assert!(error.contains("source \"numbers\" has no end"), "{error}");
 }
 
 /// A record whose own code panics, where the engine runs it.
