@@ -14,6 +14,7 @@ use flott_runtime::{Clock, Program};
 
 use crate::clock::SystemClock;
 use crate::job::JobRunner;
+use crate::jobs::Jobs;
 use crate::plan::{PlannedJob, job_name};
 use crate::storage::{self, Search};
 use crate::view::Views;
@@ -22,6 +23,7 @@ use crate::view::Views;
 #[derive(Default)]
 pub struct EmbeddedCluster {
     cancel: CancelHandle,
+    jobs: Jobs,
     /// Nobody looks until somebody has asked for it.
     views: OnceLock<Views>,
 }
@@ -72,6 +74,11 @@ impl EmbeddedCluster {
         self.cancel.clone()
     }
 
+    /// Its jobs, to be told what to do.
+    pub fn jobs(&self) -> Jobs {
+        self.jobs.clone()
+    }
+
     /// What its jobs look like, as they run. Jobs that were started before the first call are not
     /// seen: without anybody who looks, nothing is published.
     pub fn views(&self) -> Views {
@@ -98,10 +105,13 @@ impl Executor for EmbeddedCluster {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let threads = config.get(&options::DRIVER_THREADS)?;
         let threads = threads.map_or(cores, |threads| threads.0 as usize);
-        let (runner, inputs) = JobRunner::start(planned, threads, clock, self.views.get())?;
+        let (runner, inputs) =
+            JobRunner::start(planned, threads, clock, self.jobs.clone(), self.views.get())?;
+        self.jobs.started(job, inputs.clone());
         self.cancel.watch(Some(inputs));
         let result = runner.run();
         self.cancel.watch(None);
+        self.jobs.ended(job);
         result
     }
 }

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::driver::DriverPool;
 use crate::io::IoPool;
+use crate::jobs::Jobs;
 use crate::plan::PlannedJob;
 use crate::view::{Publisher, Views};
 use deploy::DeployedTasks;
@@ -32,6 +33,7 @@ pub(crate) struct JobRunner {
     inputs: Receiver<JobInput>,
     sender: Sender<JobInput>,
     deployed: DeployedTasks,
+    jobs: Jobs,
     publisher: Option<Publisher>,
     drivers: DriverPool,
     /// Dropped after the drivers: it finishes what they have handed over.
@@ -40,7 +42,8 @@ pub(crate) struct JobRunner {
 
 impl JobRunner {
     /// Starts the job's threads. The job itself starts with [`JobRunner::run`]; what is sent to the
-    /// returned end reaches its master. What the job looks like is published to `views`.
+    /// returned end reaches its master. Checkpoints that `jobs` was asked for are reported to it;
+    /// what the job looks like is published to `views`.
     ///
     /// # Errors
     /// If a thread cannot be started.
@@ -48,6 +51,7 @@ impl JobRunner {
         planned: PlannedJob,
         driver_threads: usize,
         clock: Arc<dyn Clock>,
+        jobs: Jobs,
         views: Option<&Views>,
     ) -> Result<(Self, Sender<JobInput>)> {
         let (sender, inputs) = channel();
@@ -57,6 +61,7 @@ impl JobRunner {
             master: JobMaster::new(now, planned.spec.clone(), seed),
             drivers: DriverPool::start(driver_threads, clock.clone())?,
             io: Arc::new(IoPool::start(IO_THREADS)?),
+            jobs,
             publisher: views.map(|views| Publisher::new(views.clone(), &planned)),
             planned: Arc::new(planned),
             clock,
@@ -195,8 +200,7 @@ impl JobRunner {
                 None
             }),
             Effect::FailJob { message } => warn!("{message}"),
-            // Nobody asks for checkpoints by hand in an embedded cluster.
-            Effect::Answer { .. } => {}
+            Effect::Answer { request, result } => self.jobs.answer(spec.job, request, result),
             Effect::Completed { checkpoint, stats } => {
                 let CheckpointSummary { duration, state_bytes, longest_pause, .. } =
                     summary(&stats);

@@ -13,9 +13,11 @@ mod driver;
 pub mod embedded;
 mod io;
 mod job;
+mod jobs;
 pub mod plan;
 pub mod storage;
 mod view;
 
 pub use embedded::{CancelHandle, EmbeddedCluster};
+pub use jobs::Jobs;
 pub use view::Views;

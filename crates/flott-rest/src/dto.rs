@@ -7,6 +7,7 @@ pub(crate) mod checkpoints;
 pub(crate) mod cluster;
 pub(crate) mod exceptions;
 pub(crate) mod job;
+pub(crate) mod operation;
 pub(crate) mod overview;
 pub(crate) mod plan;
 mod summary;

@@ -11,9 +11,8 @@ use axum::response::Response;
 use crate::address::loopback;
 use crate::routes::error;
 
-/// The most that a request may announce as its body. Nothing reads it; Flink's command line sends
-/// two bytes.
-const BODY_BYTES_MAX: u64 = 64 * 1024;
+/// The most that a request may have as its body; requests are a few short fields.
+pub(crate) const BODY_BYTES_MAX: u64 = 64 * 1024;
 
 /// Scripts and styles come from here or not at all; nothing is sent elsewhere.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -48,8 +47,17 @@ fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<(StatusCod
     if is_from_elsewhere(headers) {
         return Some((StatusCode::FORBIDDEN, "Requests from other sites are not answered."));
     }
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        return Some((StatusCode::METHOD_NOT_ALLOWED, "This server only shows: GET and HEAD."));
+    let changes = match *method {
+        Method::GET | Method::HEAD => false,
+        Method::POST | Method::PATCH => true,
+        _ => {
+            let why = "This server takes GET, HEAD, POST and PATCH.";
+            return Some((StatusCode::METHOD_NOT_ALLOWED, why));
+        }
+    };
+    if changes && is_navigation(headers) {
+        // A form of another site could send that.
+        return Some((StatusCode::FORBIDDEN, "A link or a form changes nothing here."));
     }
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let length = length.and_then(|length| length.parse::<u64>().ok()).unwrap_or(0);
@@ -72,14 +80,17 @@ fn names_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
 /// Whether a page of another site sent it. Following a link from there is fine: that site does not
 /// see the answer.
 fn is_from_elsewhere(headers: &HeaderMap) -> bool {
-    let value = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
-    let is_link = value("sec-fetch-mode") == Some(b"navigate");
-    match value("sec-fetch-site") {
+    match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
         Some(b"same-origin" | b"none") => false,
-        Some(_) => !is_link,
+        Some(_) => !is_navigation(headers),
         // Older browsers name the origin only.
         None => headers.get(header::ORIGIN).is_some_and(|origin| !is_own(origin, headers)),
     }
+}
+
+/// Whether the browser goes to the address, as with a link, a form or what is typed.
+fn is_navigation(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
 }
 
 fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {

@@ -1,15 +1,17 @@
-//! Lets people look: a small HTTP server that shows a run, and changes nothing.
+//! Lets people look: a small HTTP server that shows a run, and lets it be cancelled and checkpointed.
 //!
 //! [`serve`] answers a part of Flink's REST API (only what it can answer; everything else is
 //! Flink's 404) and a page for people. What it shows is a
-//! [`ClusterView`](flott_control::view::ClusterView), asked for anew with each request.
+//! [`ClusterView`](flott_control::view::ClusterView), asked for anew with each request; what it can
+//! do is [`Actions`].
 //!
 //! It listens on loopback only: anything further needs TLS and tokens, which are not here yet. And
 //! because a browser on this machine can be led here by any web site, requests must name a loopback
-//! host, come from this page or from no page at all, and can only read (`guard`).
+//! host and come from this page or from no page at all (`guard`).
 //!
 //! Flink's JSON names are in `dto` and nowhere else. This crate does not know who runs the job.
 
+mod actions;
 mod address;
 mod dto;
 mod guard;
@@ -19,4 +21,5 @@ mod server;
 #[cfg(test)]
 mod testing;
 
+pub use actions::{Actions, CheckpointAnswer};
 pub use server::{Server, serve};

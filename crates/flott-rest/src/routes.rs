@@ -1,5 +1,7 @@
 //! Which path answers what.
 
+mod act;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -7,7 +9,7 @@ use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
-use axum::http::{StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
@@ -15,11 +17,12 @@ use flott_control::view::{ClusterView, JobView};
 use flott_core::{JobId, WallTime};
 use serde::Serialize;
 
+use crate::actions::Actions;
 use crate::dto::Errors;
 use crate::dto::checkpoints::{Checkpoint, CheckpointConfigInfo, CheckpointingStatistics};
 use crate::dto::cluster::{ClusterOverview, DashboardConfiguration};
 use crate::dto::exceptions::{ENTRIES_DEFAULT, JobExceptionsInfo};
-use crate::dto::job::{JobConfig, JobDetailsInfo};
+use crate::dto::job::{JobConfig, JobDetailsInfo, JobStatusInfo};
 use crate::dto::overview::{JobIdsWithStatus, MultipleJobsDetails};
 use crate::dto::plan::JobPlanInfo;
 use crate::{guard, page};
@@ -29,7 +32,7 @@ pub(crate) type View = Arc<dyn Fn() -> ClusterView + Send + Sync>;
 
 /// Every route. Flink's are there twice: its command line asks for `/v1/…`, its dashboard for the
 /// same without.
-pub(crate) fn router(view: View) -> Router {
+pub(crate) fn router(view: View, actions: Arc<dyn Actions>) -> Router {
     let mut router = page::routes();
     for v in ["", "/v1"] {
         router = router
@@ -38,6 +41,7 @@ pub(crate) fn router(view: View) -> Router {
             .route(&format!("{v}/jobs"), cluster(JobIdsWithStatus::of))
             .route(&format!("{v}/jobs/overview"), cluster(MultipleJobsDetails::of))
             .route(&format!("{v}/jobs/{{jobid}}"), job(JobDetailsInfo::of))
+            .route(&format!("{v}/jobs/{{jobid}}/status"), job(JobStatusInfo::of))
             .route(&format!("{v}/jobs/{{jobid}}/plan"), job(JobPlanInfo::of))
             .route(&format!("{v}/jobs/{{jobid}}/config"), job(JobConfig::of))
             .route(&format!("{v}/jobs/{{jobid}}/exceptions"), get(exceptions))
@@ -45,7 +49,9 @@ pub(crate) fn router(view: View) -> Router {
             .route(&format!("{v}/jobs/{{jobid}}/checkpoints/config"), job(CheckpointConfigInfo::of))
             .route(&format!("{v}/jobs/{{jobid}}/checkpoints/details/{{id}}"), get(details));
     }
-    router.fallback(unknown).layer(from_fn(guard::guard)).with_state(view)
+    let reading = router.with_state(view.clone());
+    let all = reading.merge(act::routes(view, actions));
+    all.fallback(unknown).method_not_allowed_fallback(wrong_method).layer(from_fn(guard::guard))
 }
 
 /// An answer about the cluster.
@@ -108,19 +114,25 @@ async fn unknown(uri: Uri) -> Response {
     error(StatusCode::NOT_FOUND, format!("Unable to load requested file {}.", uri.path()))
 }
 
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    error(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}.", uri.path()))
+}
+
 /// What Flink's texts begin with; scripts look for them.
 const HANDLER_EXCEPTION: &str = "org.apache.flink.runtime.rest.handler.RestHandlerException";
 const NOT_FOUND_EXCEPTION: &str = "org.apache.flink.runtime.rest.NotFoundException";
 
 fn find<'a>(view: &'a ClusterView, id: &str) -> Result<&'a JobView, Box<Response>> {
-    let Ok(job) = id.parse::<JobId>() else {
-        return Err(Box::new(unresolved("path parameter (jobid)", id)));
-    };
+    let job = job_id(id)?;
     let found = view.jobs.iter().find(|other| other.description.job == job);
     found.map(|job| &**job).ok_or_else(|| {
         let text = format!("{NOT_FOUND_EXCEPTION}: Job {job} not found");
         Box::new(error(StatusCode::NOT_FOUND, text))
     })
+}
+
+fn job_id(id: &str) -> Result<JobId, Box<Response>> {
+    id.parse().map_err(|_| Box::new(unresolved("path parameter (jobid)", id)))
 }
 
 fn unresolved(parameter: &str, value: &str) -> Response {
@@ -135,6 +147,13 @@ fn unresolved(parameter: &str, value: &str) -> Response {
 pub(crate) fn error(status: StatusCode, text: impl Into<String>) -> Response {
     let mut response = json(&Errors { errors: vec![text.into()] });
     *response.status_mut() = status;
+    response
+}
+
+/// An answer that says that something has begun.
+fn accepted(answer: &impl Serialize) -> Response {
+    let mut response = json(answer);
+    *response.status_mut() = StatusCode::ACCEPTED;
     response
 }
 

@@ -14,6 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::actions::Actions;
 use crate::{address, routes};
 
 /// How many connections are served at once; more have to wait. A browser opens six.
@@ -39,7 +40,7 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Shows what `view` returns, on a thread of its own. `address` is a port (0 is any that is free),
+/// Shows what `view` returns, on a thread of its own, and does what `actions` can. `address` is a port (0 is any that is free),
 /// or a loopback host with a port.
 ///
 /// # Errors
@@ -47,6 +48,7 @@ pub struct Server {
 pub fn serve(
     address: &str,
     view: impl Fn() -> ClusterView + Send + Sync + 'static,
+    actions: impl Actions + 'static,
 ) -> Result<Server> {
     let listener = address::bind(address::parse(address)?)?;
     let io = |what| move |error| Error::with_source(ErrorKind::Io, what, error);
@@ -60,7 +62,7 @@ pub fn serve(
         let _entered = runtime.enter();
         TcpListener::from_std(listener).map_err(io("the dashboard cannot listen"))?
     };
-    let router = routes::router(Arc::new(view));
+    let router = routes::router(Arc::new(view), Arc::new(actions));
     let (stop, stopped) = oneshot::channel::<()>();
     let body = move || {
         runtime.spawn(accept(listener, router));

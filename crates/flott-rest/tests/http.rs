@@ -6,8 +6,10 @@ mod testing;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 
-use flott_rest::{Server, serve};
+use flott_core::{CheckpointId, JobId};
+use flott_rest::{Actions, CheckpointAnswer, Server, serve};
 use serde_json::Value;
 use testing::JOB;
 
@@ -24,8 +26,25 @@ impl Answer {
     }
 }
 
+/// Does nothing but to write down what is to be done. Checkpoints of [`JOB`] succeed at once.
+#[derive(Clone, Default)]
+struct Recorded(Arc<Mutex<Vec<String>>>);
+
+impl Actions for Recorded {
+    fn cancel(&self, job: JobId) -> bool {
+        self.0.lock().unwrap().push(format!("cancel {job}"));
+        true
+    }
+
+    fn checkpoint(&self, job: JobId, answer: CheckpointAnswer) {
+        self.0.lock().unwrap().push(format!("checkpoint {job}"));
+        let is_known = job.to_string() == JOB;
+        answer(if is_known { Ok(CheckpointId(85)) } else { Err("Job is not running.".into()) });
+    }
+}
+
 fn server() -> Server {
-    serve("0", testing::view).unwrap()
+    serve("0", testing::view, Recorded::default()).unwrap()
 }
 
 /// Sends these lines and reads until the server closes the connection.
@@ -54,6 +73,7 @@ fn every_route_answers_with_and_without_its_version() {
         ("/jobs", "jobs"),
         ("/jobs/overview", "jobs"),
         ("/jobs/{}", "vertices"),
+        ("/jobs/{}/status", "status"),
         ("/jobs/{}/plan", "plan"),
         ("/jobs/{}/config", "execution-config"),
         ("/jobs/{}/exceptions", "exceptionHistory"),
@@ -121,8 +141,91 @@ fn foreign_hosts_and_other_sites_are_refused() {
     assert_eq!(ask(&[line, "Host: localhost", "Origin: https://example.com"]), 403);
 }
 
+/// A request with a body, as Flink's command line sends it.
+fn send(server: &Server, line: &str, body: &str) -> Answer {
+    let length = format!("Content-Length: {}", body.len());
+    let kind = "Content-Type: application/json; charset=UTF-8";
+    ask(server, &[&format!("{line} HTTP/1.1"), "Host: localhost", kind, &length], body)
+}
+
 #[test]
-fn nothing_but_get_and_head_is_taken() {
+fn a_job_is_cancelled_with_flinks_request() {
+    let recorded = Recorded::default();
+    let server = serve("0", testing::view, recorded.clone()).unwrap();
+    let answer = send(&server, &format!("PATCH /v1/jobs/{JOB}?mode=cancel"), "{}");
+    assert_eq!((answer.status, answer.body.as_str()), (202, "{}"));
+    assert_eq!(*recorded.0.lock().unwrap(), [format!("cancel {JOB}")]);
+    assert_eq!(send(&server, &format!("PATCH /jobs/{JOB}?mode=stop"), "{}").status, 400);
+    let unknown = "PATCH /jobs/000000000000000000000000000000ff?mode=cancel";
+    assert_eq!(send(&server, unknown, "{}").status, 404);
+    assert_eq!(recorded.0.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_checkpoint_is_triggered_once_per_trigger_id_and_asked_for() {
+    let recorded = Recorded::default();
+    let server = serve("0", testing::view, recorded.clone()).unwrap();
+    let path = format!("/v1/jobs/{JOB}/checkpoints");
+    let body = r#"{"checkpointType":"CONFIGURED","triggerId":null}"#;
+    let triggered = send(&server, &format!("POST {path}"), body);
+    assert_eq!(triggered.status, 202, "{}", triggered.body);
+    let id = triggered.json()["request-id"].as_str().unwrap().to_owned();
+    assert_eq!(id.len(), 32);
+    let expected = r#"{"status":{"id":"COMPLETED"},"operation":{"checkpointId":85}}"#;
+    assert_eq!(get(&server, &format!("{path}/{id}")).body, expected);
+
+    let again = format!(r#"{{"checkpointType":"FULL","triggerId":"{id}"}}"#);
+    let again = send(&server, &format!("POST {path}"), &again);
+    assert_eq!((again.status, again.json()["request-id"].as_str()), (202, Some(id.as_str())));
+    assert_eq!(*recorded.0.lock().unwrap(), [format!("checkpoint {JOB}")]);
+
+    // Flink says only afterwards that there is no such job.
+    let unknown = "/jobs/000000000000000000000000000000ff/checkpoints";
+    let triggered = send(&server, &format!("POST {unknown}"), "");
+    let id = triggered.json()["request-id"].as_str().unwrap().to_owned();
+    let failed = get(&server, &format!("{unknown}/{id}")).json();
+    assert_eq!(failed["status"]["id"], "COMPLETED");
+    assert_eq!(failed["operation"]["failure-cause"]["stack-trace"], "Job is not running.");
+}
+
+#[test]
+fn a_trigger_that_is_wrong_or_unknown_is_refused() {
+    let server = server();
+    let path = format!("/jobs/{JOB}/checkpoints");
+    for (body, text) in [
+        ("{", "did not match expected format CheckpointTriggerRequestBody"),
+        (r#"{"checkpointType":"HALF"}"#, "did not match expected format"),
+        (r#"{"triggerId":"1"}"#, "triggerId from value \"1\""),
+    ] {
+        let answer = send(&server, &format!("POST {path}"), body);
+        assert_eq!(answer.status, 400, "{body}");
+        assert!(answer.json()["errors"][0].as_str().unwrap().contains(text), "{}", answer.body);
+    }
+    let unknown = get(&server, &format!("{path}/00000000000000000000000000000001"));
+    assert_eq!(unknown.status, 404);
+    assert!(unknown.body.contains("triggerId=00000000000000000000000000000001"));
+}
+
+/// A form of another site needs nobody's leave to be sent: it must do nothing.
+#[test]
+fn other_sites_and_their_forms_change_nothing() {
+    let recorded = Recorded::default();
+    let server = serve("0", testing::view, recorded.clone()).unwrap();
+    let line = format!("POST /jobs/{JOB}/checkpoints HTTP/1.1");
+    for from in [
+        &["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"][..],
+        &["Sec-Fetch-Site: same-site", "Sec-Fetch-Mode: cors"],
+        &["Origin: http://localhost:9999"],
+        &["Origin: null"],
+    ] {
+        let lines = [&[line.as_str(), "Host: localhost", "Content-Length: 2"], from].concat();
+        assert_eq!(ask(&server, &lines, "{}").status, 403, "{from:?}");
+    }
+    assert!(recorded.0.lock().unwrap().is_empty());
+}
+
+#[test]
+fn methods_that_a_path_does_not_take_are_refused() {
     let server = server();
     for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"] {
         let lines = [&format!("{method} /jobs HTTP/1.1"), "Host: localhost", "Content-Length: 2"];
@@ -196,7 +299,7 @@ fn the_page_gets_everything_in_one_document() {
 #[test]
 fn only_loopback_can_be_listened_on() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8081", "example.com:8081"] {
-        let error = serve(address, testing::view).unwrap_err().to_string();
+        let error = serve(address, testing::view, Recorded::default()).unwrap_err().to_string();
         assert!(error.contains("loopback only"), "{error}");
     }
 }
@@ -205,7 +308,7 @@ fn only_loopback_can_be_listened_on() {
 fn a_port_in_use_is_named_with_the_way_out() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = other.local_addr().unwrap().port().to_string();
-    let error = serve(&port, testing::view).unwrap_err().to_string();
+    let error = serve(&port, testing::view, Recorded::default()).unwrap_err().to_string();
     assert!(error.contains(&port) && error.contains("in use"), "{error}");
 }
 
@@ -216,5 +319,5 @@ fn dropping_the_server_frees_its_port_even_with_a_reader_on_the_line() {
     let mut idle = TcpStream::connect(address).unwrap();
     idle.write_all(b"GET /jobs").unwrap();
     drop(server);
-    drop(serve(&address.to_string(), testing::view).unwrap());
+    drop(serve(&address.to_string(), testing::view, Recorded::default()).unwrap());
 }

@@ -1,9 +1,23 @@
-//! Shows what runs in this process to a browser on this machine.
+//! Shows what runs in this process to browsers and command lines on this machine.
 
-use flott_cluster::EmbeddedCluster;
-use flott_core::Result;
+use flott_cluster::{EmbeddedCluster, Jobs};
+use flott_core::{JobId, Result};
 pub use flott_rest::Server;
+use flott_rest::{Actions, CheckpointAnswer};
 use tracing::info;
+
+/// What can be done to the jobs of an embedded cluster.
+struct Embedded(Jobs);
+
+impl Actions for Embedded {
+    fn cancel(&self, job: JobId) -> bool {
+        self.0.cancel(job)
+    }
+
+    fn checkpoint(&self, job: JobId, answer: CheckpointAnswer) {
+        self.0.checkpoint(job, answer);
+    }
+}
 
 /// Shows the jobs of `cluster` at `address`, a port (0 is any that is free) or a loopback host with
 /// a port, as long as the returned server lives. Call it before the first job starts.
@@ -12,7 +26,7 @@ use tracing::info;
 /// If the address is none, is not on loopback or is in use.
 pub fn serve(address: &str, cluster: &EmbeddedCluster) -> Result<Server> {
     let views = cluster.views();
-    let server = flott_rest::serve(address, move || views.latest())?;
+    let server = flott_rest::serve(address, move || views.latest(), Embedded(cluster.jobs()))?;
     info!("Dashboard at {}", server.url());
     Ok(server)
 }

@@ -151,6 +151,12 @@ pub(super) const ROOMS: &[Room] = &[
         ]),
         reason: "the door for users opens to what a program names, the embedded cluster and its page",
     },
+    Room {
+        name: "flott-cli",
+        quiet: false,
+        may_use: Only(&["flott-core"]),
+        reason: "it speaks the REST API, as the command lines of others do",
+    },
     Room { name: "flott-testkit", quiet: false, may_use: Anything, reason: "it tests all of them" },
     Room {
         name: "flott-examples",

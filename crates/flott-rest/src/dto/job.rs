@@ -44,6 +44,18 @@ const EXECUTION_STATES: [&str; 10] = [
 /// How many are in each state; every state is there.
 pub(super) type StateCounts = BTreeMap<&'static str, usize>;
 
+/// Where a job is, and nothing else.
+#[derive(Serialize)]
+pub(crate) struct JobStatusInfo {
+    status: String,
+}
+
+impl JobStatusInfo {
+    pub(crate) fn of(_: WallTime, job: &JobView) -> Self {
+        Self { status: job.status.to_string() }
+    }
+}
+
 /// `/jobs/:jobid`.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]

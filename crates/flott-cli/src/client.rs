@@ -1,0 +1,120 @@
+//! Asks the REST API of whoever runs jobs.
+
+use std::fmt;
+use std::thread::sleep;
+use std::time::Duration;
+
+use flott_core::{Error, ErrorKind, Result};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::{Method, Request};
+
+/// How long one answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The first wait between two looks at an operation; it doubles up to [`POLL_MAX`].
+const POLL_MIN: Duration = Duration::from_millis(10);
+/// The longest such wait.
+const POLL_MAX: Duration = Duration::from_secs(2);
+
+/// Where the REST API is.
+pub(crate) struct Client {
+    agent: Agent,
+    address: String,
+}
+
+/// How far an operation is that was triggered.
+#[derive(serde::Deserialize)]
+struct OperationStatus {
+    operation: Option<Value>,
+}
+
+#[derive(serde::Deserialize)]
+struct Errors {
+    errors: Vec<String>,
+}
+
+impl Client {
+    /// Of the process at `address`, a host and a port or a URL. Nothing is sent yet.
+    pub(crate) fn new(address: &str) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .build();
+        let address = if address.contains("://") {
+            address.trim_end_matches('/').to_owned()
+        } else {
+            format!("http://{address}")
+        };
+        Self { agent: config.into(), address }
+    }
+
+    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.call(Method::GET, path, "")
+    }
+
+    pub(crate) fn patch<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.call(Method::PATCH, path, "{}")
+    }
+
+    /// Triggers an operation and waits for its end. How long that takes is not for a clock to say:
+    /// it ends when the server says so, or is gone.
+    pub(crate) fn operate(&self, path: &str, request: &Value) -> Result<Value> {
+        let triggered: Value = self.call(Method::POST, path, &request.to_string())?;
+        let id = triggered.get("request-id").and_then(Value::as_str).ok_or_else(|| {
+            Error::new(ErrorKind::Io, format!("{}: an answer without request-id", self.address))
+        })?;
+        let mut wait = POLL_MIN;
+        loop {
+            let status: OperationStatus = self.get(&format!("{path}/{id}"))?;
+            let Some(operation) = status.operation else {
+                pause(wait);
+                wait = (wait * 2).min(POLL_MAX);
+                continue;
+            };
+            return match operation.get("failure-cause") {
+                None => Ok(operation),
+                Some(cause) => {
+                    let text = cause.get("stack-trace").and_then(Value::as_str);
+                    Err(Error::new(ErrorKind::Io, text.unwrap_or("it failed, nobody says why")))
+                }
+            };
+        }
+    }
+
+    fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: &str) -> Result<T> {
+        let failed = |error: &dyn fmt::Display| {
+            Error::new(
+                ErrorKind::Io,
+                format!(
+                    "cannot reach {}: {error}; is a job with a dashboard running there? \
+                     (-m HOST:PORT says where)",
+                    self.address
+                ),
+            )
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}/v1{path}", self.address))
+            .header("content-type", "application/json; charset=UTF-8")
+            .body(body.to_owned())
+            .map_err(|error| Error::invalid(format!("{} is no address: {error}", self.address)))?;
+        let mut response = self.agent.run(request).map_err(|error| failed(&error))?;
+        let status = response.status();
+        let text = response.body_mut().read_to_string().map_err(|error| failed(&error))?;
+        if !status.is_success() {
+            let errors = serde_json::from_str(&text).map(|Errors { errors }| errors.join("\n"));
+            return Err(Error::new(ErrorKind::Io, errors.unwrap_or_else(|_| status.to_string())));
+        }
+        serde_json::from_str(&text).map_err(|error| {
+            let message = format!("{} does not answer as Flott does: {error}", self.address);
+            Error::new(ErrorKind::Io, message)
+        })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command line waits between two looks")]
+fn pause(wait: Duration) {
+    sleep(wait);
+}

@@ -1,0 +1,123 @@
+//! The `flott` command: what runs, and what is to be done with it.
+//!
+//! Verbs, flags, texts and exit codes are those of Flink's command line where it has them: 0 if it
+//! was done, 1 for everything else. It speaks Flink's REST API, and may depend on nothing of the
+//! engine but its words.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+
+mod client;
+mod list;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use flott_core::{Error, JobId, Result};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+
+/// Lists, cancels and checkpoints the jobs that run.
+#[derive(Parser)]
+#[command(name = "flott", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    action: Action,
+    /// Where the jobs run: the address that --dashboard was given.
+    #[arg(
+        short = 'm',
+        long,
+        global = true,
+        value_name = "HOST:PORT",
+        default_value = "localhost:8081"
+    )]
+    jobmanager: String,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Lists the jobs that run or wait.
+    List(list::ListArgs),
+    /// Cancels a job. Its last checkpoint stays, unless its options say otherwise.
+    Cancel(JobArgs),
+    /// Takes a checkpoint of a job now, and waits for it.
+    Checkpoint(JobArgs),
+}
+
+#[derive(Args)]
+struct JobArgs {
+    /// The job: 32 hexadecimal digits.
+    job: String,
+    /// Prints the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl JobArgs {
+    fn id(&self) -> Result<JobId> {
+        self.job.parse().map_err(|_| {
+            Error::invalid(format!(
+                "Cannot parse JobID from \"{}\". The expected format is [0-9a-fA-F]{{32}}, e.g. \
+                 fd72014d4c864993a2e5a9287b4a9c5d.",
+                self.job
+            ))
+        })
+    }
+
+    /// Says what happens or has happened, to people.
+    fn say(&self, text: &str) {
+        if !self.json {
+            println!("{text}");
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    let client = Client::new(&cli.jobmanager);
+    let result = match &cli.action {
+        Action::List(args) => list::list(&client, args),
+        Action::Cancel(args) => cancel(&client, args),
+        Action::Checkpoint(args) => checkpoint(&client, args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", error.report());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn cancel(client: &Client, args: &JobArgs) -> Result<()> {
+    let job = args.id()?;
+    args.say(&format!("Cancelling job {job}."));
+    let _: Value = client.patch(&format!("/jobs/{job}?mode=cancel"))?;
+    args.say(&format!("Cancelled job {job}."));
+    if args.json {
+        println!("{}", json!({ "jid": job.to_string() }));
+    }
+    Ok(())
+}
+
+fn checkpoint(client: &Client, args: &JobArgs) -> Result<()> {
+    let job = args.id()?;
+    args.say(&format!("Triggering checkpoint for job {job}."));
+    args.say("Waiting for response...");
+    let request = json!({ "checkpointType": "CONFIGURED", "triggerId": null });
+    let done = client.operate(&format!("/jobs/{job}/checkpoints"), &request)?;
+    let number = done.get("checkpointId").unwrap_or(&Value::Null);
+    args.say(&format!(
+        "Checkpoint {number} for job {job} completed.\nYou can resume your program from this \
+         checkpoint with the run command."
+    ));
+    if args.json {
+        println!("{}", json!({ "jid": job.to_string(), "checkpointId": number }));
+    }
+    Ok(())
+}
