@@ -1,11 +1,12 @@
 //! The `flott` command: what runs, and what is to be done with it.
 //!
 //! Verbs, flags, texts and exit codes are those of Flink's command line where it has them: 0 if it
-//! was done, 1 for everything else. It speaks Flink's REST API, and may depend on nothing of the
-//! engine but its words.
+//! was done, 1 for everything else. It speaks Flink's REST API, and may depend on `flott-cluster`, for what concerns
+//! processes and binaries on this machine.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
 mod client;
+mod info;
 mod list;
 
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ struct Cli {
 enum Action {
     /// Lists the jobs that run or wait.
     List(list::ListArgs),
+    /// Shows the plan of a job, without running it.
+    Info(info::InfoArgs),
     /// Cancels a job. Its last checkpoint stays, unless its options say otherwise.
     Cancel(JobArgs),
     /// Takes a checkpoint of a job now, and waits for it.
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
     let client = Client::new(&cli.jobmanager);
     let result = match &cli.action {
         Action::List(args) => list::list(&client, args),
+        Action::Info(args) => info::info(args),
         Action::Cancel(args) => cancel(&client, args),
         Action::Checkpoint(args) => checkpoint(&client, args),
     };

@@ -11,6 +11,7 @@
 mod clock;
 mod driver;
 pub mod embedded;
+pub mod extract;
 mod io;
 mod job;
 mod jobs;

@@ -5,14 +5,18 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use flott_cluster::EmbeddedCluster;
+use flott_cluster::extract::{MARKER, VARIABLE};
 use flott_core::config::{Configuration, Origin, options};
 use flott_core::{Error, Result};
 use flott_datastream::StreamExecutionEnvironment;
+
+use crate::describe::describe;
 
 /// A job of a binary.
 pub struct Job {
@@ -41,12 +45,28 @@ impl Job {
             }),
         }
     }
+
+    pub(crate) fn name(&self) -> &str {
+        self.name
+    }
+
+    pub(crate) fn about(&self) -> Option<String> {
+        (self.command)(Command::new(self.name)).get_about().map(ToString::to_string)
+    }
 }
 
-/// Runs the job that the process's arguments name.
+/// Runs the job that the process's arguments name; or describes the binary to whoever started it to
+/// know its jobs and plans.
 pub fn main(jobs: &[Job]) -> ExitCode {
+    // Whoever looks for it finds it in the file.
+    std::hint::black_box(MARKER);
     start_logging();
-    match run(jobs, std::env::args_os()) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let done = match std::env::var_os(VARIABLE) {
+        Some(file) => describe(jobs, &arguments, Path::new(&file)),
+        None => run(jobs, arguments),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let report = error.report();
@@ -62,29 +82,62 @@ pub fn main(jobs: &[Job]) -> ExitCode {
 /// # Errors
 /// If an option, the program or the job fails.
 pub fn run(jobs: &[Job], arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
-    let matches = command(jobs).get_matches_from(arguments);
-    let Some((name, job_matches)) = matches.subcommand() else {
-        return Err(Error::invalid("no job was named"));
-    };
-    let job = jobs.iter().find(|job| job.name == name);
-    let job = job.ok_or_else(|| Error::invalid(format!("there is no job {name}")))?;
-
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let chosen = parse(jobs, &arguments).unwrap_or_else(|error| error.exit());
     let cluster = EmbeddedCluster::new();
     let cancel = cluster.cancel_handle();
     // Only one handler can be set in a process; a second job in it is cancelled by the first's.
     let _ = ctrlc::set_handler(move || cancel.cancel());
-    let config = configuration(&matches)?;
+    let config = chosen.configuration()?;
     #[cfg(feature = "dashboard")]
-    let _dashboard = matches
+    let _dashboard = chosen
+        .engine
         .get_one::<String>("dashboard")
         .map(|address| crate::dashboard::serve(address, &cluster))
         .transpose()?;
     let env = StreamExecutionEnvironment::new(config, Arc::new(cluster));
-    (job.build)(&env, job_matches)?;
+    chosen.build(&env)?;
     if env.has_program() {
-        env.execute(name)?;
+        env.execute(chosen.name())?;
     }
     Ok(())
+}
+
+/// What a command line asks for.
+pub(crate) struct Chosen<'a> {
+    job: &'a Job,
+    engine: ArgMatches,
+    arguments: ArgMatches,
+}
+
+impl Chosen<'_> {
+    pub(crate) fn name(&self) -> &str {
+        self.job.name
+    }
+
+    pub(crate) fn configuration(&self) -> Result<Configuration> {
+        configuration(&self.engine)
+    }
+
+    pub(crate) fn build(&self, env: &StreamExecutionEnvironment) -> Result<()> {
+        (self.job.build)(env, &self.arguments)
+    }
+}
+
+/// Reads a command line; the first argument is the program's name.
+pub(crate) fn parse<'a>(
+    jobs: &'a [Job],
+    arguments: &[OsString],
+) -> std::result::Result<Chosen<'a>, clap::Error> {
+    let mut command = command(jobs);
+    let mut engine = command.try_get_matches_from_mut(arguments)?;
+    let chosen = engine
+        .remove_subcommand()
+        .and_then(|(name, arguments)| Some((jobs.iter().find(|job| job.name == name)?, arguments)));
+    let Some((job, arguments)) = chosen else {
+        return Err(command.error(clap::error::ErrorKind::MissingSubcommand, "no job was named"));
+    };
+    Ok(Chosen { job, engine, arguments })
 }
 
 fn command(jobs: &[Job]) -> Command {

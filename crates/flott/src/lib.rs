@@ -32,6 +32,7 @@
 pub mod cli;
 #[cfg(feature = "dashboard")]
 pub mod dashboard;
+mod describe;
 pub mod environment;
 pub mod prelude;
 

@@ -154,8 +154,8 @@ pub(super) const ROOMS: &[Room] = &[
     Room {
         name: "flott-cli",
         quiet: false,
-        may_use: Only(&["flott-core"]),
-        reason: "it speaks the REST API, as the command lines of others do",
+        may_use: Only(&["flott-core", "flott-plan", "flott-cluster"]),
+        reason: "it speaks the REST API, as the command lines of others do, and starts processes",
     },
     Room { name: "flott-testkit", quiet: false, may_use: Anything, reason: "it tests all of them" },
     Room {
