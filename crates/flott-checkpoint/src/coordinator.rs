@@ -15,6 +15,10 @@
 //! than the current one are refused and counted. Files are discarded only when no retained or
 //! pending checkpoint refers to them; files with absolute paths belong to somebody else and are
 //! never discarded.
+//!
+//! A savepoint goes the same way, but belongs to the user: it has a folder of its own, is no point to
+//! restart from, and its completion is told to nobody but who asked for it, so that nothing is
+//! committed. It is the only one under way while it is.
 
 mod abort;
 mod ack;
@@ -46,7 +50,7 @@ pub use stats::{
 };
 
 use failures::FailureCounter;
-use pending::Pending;
+use pending::{Pending, Request};
 use run::Run;
 use schedule::Schedule;
 use store::Store;
@@ -68,7 +72,7 @@ pub struct Coordinator {
     next_id: CheckpointId,
     schedule: Schedule,
     /// Manual requests that wait for their turn.
-    requests: VecDeque<u64>,
+    requests: VecDeque<Request>,
     pending: BTreeMap<CheckpointId, Pending>,
     store: Store,
     failures: FailureCounter,
@@ -136,7 +140,12 @@ impl Coordinator {
             Input::MetadataUnknown { checkpoint, message } => {
                 self.metadata_unknown(now, checkpoint, message);
             }
-            Input::CheckpointRequested { request } => self.checkpoint_requested(request),
+            Input::CheckpointRequested { request } => {
+                self.requested(Request { id: request, is_savepoint: false });
+            }
+            Input::SavepointRequested { request } => {
+                self.requested(Request { id: request, is_savepoint: true });
+            }
             Input::Stop => self.stop(now),
             Input::Shutdown { status } => self.shut_down(now, status),
         }

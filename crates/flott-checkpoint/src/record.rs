@@ -61,18 +61,26 @@ impl CompletedCheckpoint {
     /// some of these files (those of subtasks that have finished), and there a relative path would
     /// name a file of its own folder. The coordinator never discards an absolute path.
     #[must_use]
-    pub fn rebased(mut self, base: &str) -> Self {
+    pub fn rebased(self, base: &str) -> Self {
         let base = base.trim_end_matches('/');
+        self.with_paths(|path| is_relative(path).then(|| format!("{base}/{path}")))
+    }
+
+    /// The same record, with files named as `rename` says; `None` keeps a name.
+    #[must_use]
+    pub fn with_paths(mut self, rename: impl Fn(&str) -> Option<String>) -> Self {
         let operators = self.operators.iter_mut();
         for snapshot in operators.flat_map(|operator| operator.subtasks.values_mut()) {
             let keyed = snapshot.keyed.iter_mut().map(|state| &mut state.data);
             let lists = snapshot.operator_states.iter_mut().map(|state| &mut state.data);
             for data in keyed.chain(lists) {
                 match data {
-                    DataRef::File { path, .. } if is_relative(path) => {
-                        *path = format!("{base}/{path}");
+                    DataRef::File { path, .. } => {
+                        if let Some(new) = rename(path) {
+                            *path = new;
+                        }
                     }
-                    DataRef::File { .. } | DataRef::Inline(_) => {}
+                    DataRef::Inline(_) => {}
                 }
             }
         }

@@ -44,6 +44,19 @@ enum Action {
     Cancel(JobArgs),
     /// Takes a checkpoint of a job now, and waits for it.
     Checkpoint(JobArgs),
+    /// Takes a savepoint of a job now, and waits for it. The job goes on.
+    Savepoint(SavepointArgs),
+}
+
+#[derive(Args)]
+struct SavepointArgs {
+    #[command(flatten)]
+    job: JobArgs,
+    /// Where to put it, as the job's process sees it; else where the job's options say.
+    directory: Option<String>,
+    /// How its state is written. There is one format here: both are the same.
+    #[arg(long = "type", value_parser = ["canonical", "native"], default_value = "canonical")]
+    format: String,
 }
 
 #[derive(Args)]
@@ -88,6 +101,7 @@ fn main() -> ExitCode {
         Action::Info(args) => info::info(args),
         Action::Cancel(args) => cancel(&client, args),
         Action::Checkpoint(args) => checkpoint(&client, args),
+        Action::Savepoint(args) => savepoint(&client, args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -122,6 +136,31 @@ fn checkpoint(client: &Client, args: &JobArgs) -> Result<()> {
     ));
     if args.json {
         println!("{}", json!({ "jid": job.to_string(), "checkpointId": number }));
+    }
+    Ok(())
+}
+
+fn savepoint(
+    client: &Client,
+    SavepointArgs { job: args, directory, format }: &SavepointArgs,
+) -> Result<()> {
+    let job = args.id()?;
+    args.say(&format!("Triggering savepoint for job {job}."));
+    args.say("Waiting for response...");
+    let request = json!({
+        "target-directory": directory,
+        "cancel-job": false,
+        "formatType": format.to_uppercase(),
+        "triggerId": null,
+    });
+    let done = client.operate(&format!("/jobs/{job}/savepoints"), &request)?;
+    let location = done.get("location").and_then(Value::as_str).unwrap_or_default();
+    args.say(&format!(
+        "Savepoint completed. Path: {location}\nYou can resume your program from this savepoint \
+         with the run command."
+    ));
+    if args.json {
+        println!("{}", json!({ "jid": job.to_string(), "location": location }));
     }
     Ok(())
 }

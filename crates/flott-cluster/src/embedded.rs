@@ -107,7 +107,8 @@ impl Executor for EmbeddedCluster {
         let threads = threads.map_or(cores, |threads| threads.0 as usize);
         let (runner, inputs) =
             JobRunner::start(planned, threads, clock, self.jobs.clone(), self.views.get())?;
-        self.jobs.started(job, inputs.clone());
+        let savepoint_directory = config.get(&options::SAVEPOINT_DIR)?;
+        self.jobs.started(job, inputs.clone(), runner.savepoints(), savepoint_directory);
         self.cancel.watch(Some(inputs));
         let result = runner.run();
         self.cancel.watch(None);

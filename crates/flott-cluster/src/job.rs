@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use flott_checkpoint::coordinator::{CheckpointStats, CheckpointStatus};
-use flott_checkpoint::storage::StoreError;
+use flott_checkpoint::storage::{CheckpointStorage, StoreError};
 use flott_checkpoint::{Effect, TerminalStatus, metadata};
 use flott_control::{JobEffect, JobInput, JobMaster};
 use flott_core::{AttemptNumber, CheckpointId, Error, ErrorKind, Now, Result, TaskId};
@@ -19,6 +19,7 @@ use crate::driver::DriverPool;
 use crate::io::IoPool;
 use crate::jobs::Jobs;
 use crate::plan::PlannedJob;
+use crate::storage::savepoint::{self, Savepoints};
 use crate::view::{Publisher, Views};
 use deploy::DeployedTasks;
 
@@ -34,6 +35,7 @@ pub(crate) struct JobRunner {
     sender: Sender<JobInput>,
     deployed: DeployedTasks,
     jobs: Jobs,
+    savepoints: Savepoints,
     publisher: Option<Publisher>,
     drivers: DriverPool,
     /// Dropped after the drivers: it finishes what they have handed over.
@@ -62,6 +64,7 @@ impl JobRunner {
             drivers: DriverPool::start(driver_threads, clock.clone())?,
             io: Arc::new(IoPool::start(IO_THREADS)?),
             jobs,
+            savepoints: Savepoints::default(),
             publisher: views.map(|views| Publisher::new(views.clone(), &planned)),
             planned: Arc::new(planned),
             clock,
@@ -70,6 +73,11 @@ impl JobRunner {
             deployed: DeployedTasks::default(),
         };
         Ok((runner, sender))
+    }
+
+    /// Where its savepoints are.
+    pub(crate) fn savepoints(&self) -> Savepoints {
+        self.savepoints.clone()
     }
 
     /// Runs the job to its end.
@@ -112,7 +120,10 @@ impl JobRunner {
     /// Shows what has changed to whoever looks, unless that was done a moment ago.
     fn publish(&mut self) {
         if let Some(publisher) = &mut self.publisher {
-            publisher.publish(self.clock.now().mono, &self.master, self.deployed.metrics());
+            let (planned, savepoints) = (&self.planned, &self.savepoints);
+            let location = |checkpoint| location(planned, savepoints, checkpoint);
+            let now = self.clock.now().mono;
+            publisher.publish(now, &self.master, self.deployed.metrics(), location);
         }
     }
 
@@ -138,7 +149,7 @@ impl JobRunner {
                         &self.planned,
                         attempt,
                         restore.as_deref(),
-                        (&self.drivers, &self.io, &self.clock, &self.sender),
+                        (&self.drivers, &self.io, &self.clock, &self.sender, &self.savepoints),
                     );
                 }
                 JobEffect::CancelTasks { attempt } => self.deployed.cancel(attempt, &self.sender),
@@ -168,23 +179,41 @@ impl JobRunner {
         let spec = &self.planned.spec;
         match effect {
             Effect::PrepareLocation { checkpoint } => self.with_storage(move |storage| {
-                Some(match storage.prepare_checkpoint(checkpoint) {
-                    Ok(()) => JobInput::LocationPrepared { checkpoint },
-                    Err(error) => JobInput::LocationFailed {
-                        checkpoint,
-                        message: error.into_error().report(),
-                    },
-                })
+                Some(location_prepared(checkpoint, storage.prepare_checkpoint(checkpoint)))
             }),
+            Effect::PrepareSavepoint { checkpoint, request } => {
+                if let Some(place) = self.savepoints.begin(request, checkpoint) {
+                    self.with_storage(move |_| {
+                        Some(location_prepared(checkpoint, place.prepare_checkpoint(checkpoint)))
+                    });
+                }
+            }
+            Effect::DiscardSavepoint { checkpoint } => {
+                if let Some(place) = self.savepoints.of(checkpoint) {
+                    self.with_storage(move |_| {
+                        if let Err(error) = savepoint::discard(&place) {
+                            let folder = place.folder().display();
+                            warn!("A failed savepoint stays behind in {folder}: {error}");
+                        }
+                        None
+                    });
+                }
+            }
             Effect::TriggerSources { attempt, barrier, tasks } => {
                 self.tell(attempt, &tasks, Command::TriggerCheckpoint(barrier));
             }
-            Effect::PersistMetadata { checkpoint, record } => self.with_storage(move |storage| {
-                let written = metadata::encode(&record)
-                    .map_err(StoreError::Failed)
-                    .and_then(|bytes| storage.create_metadata(checkpoint, &bytes));
-                Some(metadata_written(checkpoint, written))
-            }),
+            Effect::PersistMetadata { checkpoint, record } => {
+                let savepoint = self.savepoints.of(checkpoint);
+                self.with_storage(move |storage| {
+                    let written = match savepoint {
+                        Some(place) => savepoint::complete(&record, storage, &place),
+                        None => metadata::encode(&record)
+                            .map_err(StoreError::Failed)
+                            .and_then(|bytes| storage.create_metadata(checkpoint, &bytes)),
+                    };
+                    Some(metadata_written(checkpoint, written))
+                });
+            }
             Effect::NotifyComplete { attempt, checkpoint, tasks } => {
                 self.tell(attempt, &tasks, Command::NotifyComplete(checkpoint));
             }
@@ -210,7 +239,7 @@ impl JobRunner {
                     spec.job,
                     duration.as_millis(),
                     longest_pause.as_micros(),
-                    self.planned.storage.location(checkpoint),
+                    location(&self.planned, &self.savepoints, checkpoint),
                 );
             }
             Effect::Failed { checkpoint, reason, message, culprit } => {
@@ -227,9 +256,7 @@ impl JobRunner {
     /// Runs something that waits for storage elsewhere, and feeds what it says to the master.
     fn with_storage(
         &self,
-        work: impl FnOnce(&dyn flott_checkpoint::storage::CheckpointStorage) -> Option<JobInput>
-        + Send
-        + 'static,
+        work: impl FnOnce(&dyn CheckpointStorage) -> Option<JobInput> + Send + 'static,
     ) {
         let (storage, sender) = (self.planned.storage.clone(), self.sender.clone());
         self.io.submit(move || {
@@ -248,6 +275,21 @@ fn summary(stats: &CheckpointStats) -> CheckpointSummary {
         duration: stats.duration,
         state_bytes: stats.state_bytes,
         longest_pause: Duration::from_nanos(pauses.max().unwrap_or(0)),
+    }
+}
+
+/// What people call the place of a checkpoint or savepoint.
+fn location(planned: &PlannedJob, savepoints: &Savepoints, checkpoint: CheckpointId) -> String {
+    match savepoints.of(checkpoint) {
+        Some(place) => place.location(checkpoint),
+        None => planned.storage.location(checkpoint),
+    }
+}
+
+fn location_prepared(checkpoint: CheckpointId, prepared: Result<(), StoreError>) -> JobInput {
+    match prepared {
+        Ok(()) => JobInput::LocationPrepared { checkpoint },
+        Err(error) => JobInput::LocationFailed { checkpoint, message: error.into_error().report() },
     }
 }
 

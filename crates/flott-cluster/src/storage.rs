@@ -3,6 +3,7 @@
 mod file;
 mod find;
 mod memory;
+pub(crate) mod savepoint;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,7 +78,7 @@ pub(crate) struct CheckpointFile {
     pub(crate) metadata: Vec<u8>,
     /// The record's file.
     pub(crate) file: PathBuf,
-    /// The folder of the job that wrote it.
+    /// The folder that its files are named from: of the job that wrote it, or of the savepoint.
     pub(crate) folder: PathBuf,
 }
 
@@ -92,7 +93,8 @@ pub(crate) struct Search<'a> {
 /// What is given for the newest checkpoint of the job's own directory and name.
 const LATEST: &str = "latest";
 
-/// Reads the record of the checkpoint in `place`: a `chk-N` folder, or its `_metadata` file, or a
+/// Reads the record of the checkpoint in `place`: a `chk-N` folder or that of a savepoint, or its
+/// `_metadata` file, or a
 /// directory with checkpoints, of which the newest is meant, or `latest`.
 ///
 /// # Errors
@@ -127,7 +129,10 @@ pub(crate) fn open_checkpoint(place: &str, search: &Search<'_>) -> Result<Checkp
         }
         Error::with_source(ErrorKind::InvalidInput, message, e)
     })?;
-    let folder = file.parent().and_then(Path::parent).unwrap_or(Path::new(".")).to_path_buf();
+    // A checkpoint names its files from the folder of its job, a savepoint from its own.
+    let own = file.parent().unwrap_or(Path::new("."));
+    let folder = if is_checkpoint_folder(own) { own.parent().unwrap_or(own) } else { own };
+    let folder = folder.to_path_buf();
     Ok(CheckpointFile { metadata, file, folder })
 }
 

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use flott_checkpoint::storage::CheckpointStorage;
 use flott_control::JobMaster;
 use flott_control::view::{ClusterView, JobDescription, JobView};
 use flott_core::metrics::TaskMetrics;
-use flott_core::{MonoTime, TaskId};
+use flott_core::{CheckpointId, MonoTime, TaskId};
 use flott_runtime::Clock;
 
 use crate::clock::SystemClock;
@@ -62,7 +61,6 @@ impl Views {
 pub(crate) struct Publisher {
     views: Views,
     description: Arc<JobDescription>,
-    storage: Arc<dyn CheckpointStorage>,
     /// The earliest time of the next publication.
     next: MonoTime,
     /// Whether there is something to publish that had to wait.
@@ -83,7 +81,6 @@ impl Publisher {
         Self {
             views,
             description: Arc::new(description),
-            storage: planned.storage.clone(),
             next: MonoTime::default(),
             pending: false,
         }
@@ -96,11 +93,11 @@ impl Publisher {
         now: MonoTime,
         master: &JobMaster,
         metrics: &BTreeMap<TaskId, TaskMetrics>,
+        location: impl Fn(CheckpointId) -> String,
     ) {
         self.pending = now < self.next && !master.status().is_terminal();
         if !self.pending {
             self.next = now.plus(PAUSE);
-            let location = |checkpoint| self.storage.location(checkpoint);
             let description = self.description.clone();
             self.views.publish(JobView::new(master, description, metrics, location));
         }

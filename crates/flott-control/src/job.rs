@@ -137,7 +137,8 @@ impl JobMaster {
             | JobInput::MetadataPersisted { .. }
             | JobInput::MetadataFailed { .. }
             | JobInput::MetadataUnknown { .. }
-            | JobInput::CheckpointRequested { .. } => self.forward(now, input),
+            | JobInput::CheckpointRequested { .. }
+            | JobInput::SavepointRequested { .. } => self.forward(now, input),
         }
         self.advance(now);
     }

@@ -40,11 +40,13 @@ pub enum Mutant {
     FinishTwice,
     /// A watermark is the maximum of the inputs, not the minimum (FLINK-25199).
     WatermarkMaximum,
+    /// A savepoint tells the tasks to commit, though no restart begins there (FLIP-203).
+    SavepointCommits,
 }
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ReadPastBarrier,
         Self::EmitBetweenSnapshotAndBarrier,
         Self::RestoreWrongSubtask,
@@ -61,6 +63,7 @@ impl Mutant {
         Self::MixTimerKinds,
         Self::FinishTwice,
         Self::WatermarkMaximum,
+        Self::SavepointCommits,
     ];
 
     /// Whether this thread runs with the bug.

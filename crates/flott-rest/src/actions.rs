@@ -10,6 +10,9 @@ use flott_core::{CheckpointId, JobId};
 /// Whom to tell how a checkpoint went.
 pub type CheckpointAnswer = Box<dyn FnOnce(Result<CheckpointId, String>) + Send>;
 
+/// Whom to tell where a savepoint is, or why there is none.
+pub type SavepointAnswer = Box<dyn FnOnce(Result<String, String>) + Send>;
+
 /// What can be done to the jobs that are shown. Calls return at once.
 pub trait Actions: Send + Sync {
     /// Cancels a job. False if it does not run.
@@ -18,7 +21,30 @@ pub trait Actions: Send + Sync {
     /// Takes a checkpoint of a job now, and calls `answer` with its number or with the reason why
     /// there is none.
     fn checkpoint(&self, job: JobId, answer: CheckpointAnswer);
+
+    /// Takes a savepoint of a job now, in a new folder in `directory` or in the one that the job's
+    /// options name, and calls `answer` with its place or with the reason why there is none.
+    ///
+    /// # Errors
+    /// If there is no such directory: then `answer` is not called.
+    fn savepoint(
+        &self,
+        job: JobId,
+        directory: Option<&str>,
+        answer: SavepointAnswer,
+    ) -> Result<(), String>;
 }
+
+/// What an operation has led to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Done {
+    Checkpoint(CheckpointId),
+    /// A savepoint, in this place.
+    Savepoint(String),
+}
+
+/// How an operation ended.
+pub(crate) type Outcome = Result<Done, String>;
 
 /// How many triggered operations are remembered; the oldest are forgotten first, as soon as they
 /// are over.
@@ -36,7 +62,7 @@ pub(crate) struct Operations {
 #[derive(Default)]
 struct Remembered {
     /// Without a result as long as they are under way.
-    results: BTreeMap<Key, Option<Result<CheckpointId, String>>>,
+    results: BTreeMap<Key, Option<Outcome>>,
     /// In the order in which they were triggered.
     order: Vec<Key>,
 }
@@ -59,14 +85,21 @@ impl Operations {
         true
     }
 
-    pub(crate) fn finish(&self, key: Key, result: Result<CheckpointId, String>) {
+    pub(crate) fn finish(&self, key: Key, outcome: Outcome) {
         if let Some(place) = self.lock().results.get_mut(&key) {
-            *place = Some(result);
+            *place = Some(outcome);
         }
     }
 
+    /// Forgets an operation that did not begin after all.
+    pub(crate) fn forget(&self, key: Key) {
+        let mut remembered = self.lock();
+        remembered.results.remove(&key);
+        remembered.order.retain(|other| *other != key);
+    }
+
     /// Nothing if there is no such operation, or it was forgotten.
-    pub(crate) fn result(&self, key: Key) -> Option<Option<Result<CheckpointId, String>>> {
+    pub(crate) fn result(&self, key: Key) -> Option<Option<Outcome>> {
         self.lock().results.get(&key).cloned()
     }
 
@@ -88,15 +121,18 @@ mod tests {
     #[test]
     fn an_operation_is_begun_once_and_forgotten_only_when_it_is_over() {
         let (operations, job) = (Operations::default(), JobId::from_u128(1));
+        let done = Done::Checkpoint(CheckpointId(1));
         assert!(operations.begin((job, 0)) && !operations.begin((job, 0)));
         for trigger in 1..REMEMBERED as u128 {
             assert!(operations.begin((job, trigger)));
-            operations.finish((job, trigger), Ok(CheckpointId(1)));
+            operations.finish((job, trigger), Ok(done.clone()));
         }
         assert!(operations.begin((job, u128::MAX)));
         assert_eq!(operations.result((job, 0)), Some(None), "it is under way");
         assert_eq!(operations.result((job, 1)), None, "it was the oldest that is over");
-        assert_eq!(operations.result((job, 2)), Some(Some(Ok(CheckpointId(1)))));
+        assert_eq!(operations.result((job, 2)), Some(Some(Ok(done))));
+        operations.forget((job, 2));
+        assert!(operations.begin((job, 2)), "as if it had never been");
     }
 
     #[test]

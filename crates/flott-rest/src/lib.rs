@@ -1,4 +1,5 @@
-//! Lets people look: a small HTTP server that shows a run, and lets it be cancelled and checkpointed.
+//! Lets people look: a small HTTP server that shows a run, and lets it be cancelled, checkpointed
+//! and savepointed.
 //!
 //! [`serve`] answers a part of Flink's REST API (only what it can answer; everything else is
 //! Flink's 404) and a page for people. What it shows is a
@@ -21,5 +22,5 @@ mod server;
 #[cfg(test)]
 mod testing;
 
-pub use actions::{Actions, CheckpointAnswer};
+pub use actions::{Actions, CheckpointAnswer, SavepointAnswer};
 pub use server::{Server, serve};

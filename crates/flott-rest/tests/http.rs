@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use flott_core::{CheckpointId, JobId};
-use flott_rest::{Actions, CheckpointAnswer, Server, serve};
+use flott_rest::{Actions, CheckpointAnswer, SavepointAnswer, Server, serve};
 use serde_json::Value;
 use testing::JOB;
 
@@ -40,6 +40,18 @@ impl Actions for Recorded {
         self.0.lock().unwrap().push(format!("checkpoint {job}"));
         let is_known = job.to_string() == JOB;
         answer(if is_known { Ok(CheckpointId(85)) } else { Err("Job is not running.".into()) });
+    }
+
+    fn savepoint(
+        &self,
+        job: JobId,
+        directory: Option<&str>,
+        answer: SavepointAnswer,
+    ) -> Result<(), String> {
+        let directory = directory.ok_or("Property [target-directory] must be provided.")?;
+        self.0.lock().unwrap().push(format!("savepoint {job}"));
+        answer(Ok(format!("file:{directory}/savepoint-06bab6-e107c19390cb")));
+        Ok(())
     }
 }
 
@@ -186,6 +198,35 @@ fn a_checkpoint_is_triggered_once_per_trigger_id_and_asked_for() {
     let failed = get(&server, &format!("{unknown}/{id}")).json();
     assert_eq!(failed["status"]["id"], "COMPLETED");
     assert_eq!(failed["operation"]["failure-cause"]["stack-trace"], "Job is not running.");
+}
+
+#[test]
+fn a_savepoint_is_triggered_and_its_place_told() {
+    let server = server();
+    let path = format!("/v1/jobs/{JOB}/savepoints");
+    let body = r#"{"target-directory":"/sp","cancel-job":false,"formatType":"CANONICAL","triggerId":null}"#;
+    let triggered = send(&server, &format!("POST {path}"), body);
+    assert_eq!(triggered.status, 202, "{}", triggered.body);
+    let id = triggered.json()["request-id"].as_str().unwrap().to_owned();
+    let answer = get(&server, &format!("{path}/{id}")).json();
+    assert_eq!(answer["status"]["id"], "COMPLETED");
+    assert_eq!(answer["operation"]["location"], "file:/sp/savepoint-06bab6-e107c19390cb");
+
+    for (body, text) in [
+        ("{}", "Property [target-directory] must be provided."),
+        (r#"{"target-directory":"/sp","cancel-job":true}"#, "take a savepoint, then cancel"),
+        (r#"{"formatType":"JSON"}"#, "did not match expected format SavepointTriggerRequestBody."),
+    ] {
+        let answer = send(&server, &format!("POST {path}"), body);
+        assert_eq!(answer.status, 400, "{body}");
+        assert!(answer.json()["errors"][0].as_str().unwrap().contains(text), "{}", answer.body);
+    }
+    // What was refused was not begun: with the same id it can be.
+    let id = "0123456789abcdef0123456789abcdef";
+    let with = |more: &str| format!(r#"{{"triggerId":"{id}"{more}}}"#);
+    assert_eq!(send(&server, &format!("POST {path}"), &with("")).status, 400);
+    let again = send(&server, &format!("POST {path}"), &with(r#","target-directory":"/sp""#));
+    assert_eq!(again.status, 202);
 }
 
 #[test]

@@ -14,6 +14,7 @@ fn nothing_is_found() {
                 total.task_failures += report.task_failures;
                 total.kills += report.kills;
                 total.checkpoints += report.checkpoints;
+                total.savepoints += report.savepoints;
                 total.transactions += report.transactions;
             }
             Err(finding) => findings.push(format!("seed {seed}: {finding}")),
@@ -23,6 +24,7 @@ fn nothing_is_found() {
     // A simulation in which nothing goes wrong finds nothing, either.
     assert!(total.task_failures > SEEDS / 2, "{total:?}");
     assert!(total.kills > SEEDS / 10, "{total:?}");
+    assert!(total.savepoints > SEEDS / 3, "{total:?}");
     assert!(total.checkpoints > SEEDS && total.transactions > SEEDS, "{total:?}");
 }
 

@@ -3,7 +3,7 @@
 use flott_cluster::{EmbeddedCluster, Jobs};
 use flott_core::{JobId, Result};
 pub use flott_rest::Server;
-use flott_rest::{Actions, CheckpointAnswer};
+use flott_rest::{Actions, CheckpointAnswer, SavepointAnswer};
 use tracing::info;
 
 /// What can be done to the jobs of an embedded cluster.
@@ -16,6 +16,15 @@ impl Actions for Embedded {
 
     fn checkpoint(&self, job: JobId, answer: CheckpointAnswer) {
         self.0.checkpoint(job, answer);
+    }
+
+    fn savepoint(
+        &self,
+        job: JobId,
+        directory: Option<&str>,
+        answer: SavepointAnswer,
+    ) -> std::result::Result<(), String> {
+        self.0.savepoint(job, directory, answer).map_err(|error| error.report())
     }
 }
 

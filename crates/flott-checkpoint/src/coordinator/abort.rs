@@ -46,6 +46,10 @@ impl Coordinator {
             let result = Err(format!("{reason} {message}"));
             self.effects.push_back(Effect::Answer { request, result });
         }
+        if pending.is_savepoint {
+            self.effects.push_back(Effect::DiscardSavepoint { checkpoint });
+            return;
+        }
         self.store.bury(checkpoint, pending.files().map(str::to_owned));
         self.sweep();
         let is_exceeded = self.failures.failed(checkpoint, reason);

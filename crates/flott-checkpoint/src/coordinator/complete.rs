@@ -96,20 +96,21 @@ impl Coordinator {
         let tasks = self.audience(&pending);
         // What counts is what the tasks said in it, not why it was triggered.
         let is_at_end = pending.parts.values().all(Part::is_at_end_of_data);
-        let Pending { attempt, request, is_final, phase, .. } = pending;
+        let Pending { attempt, request, is_savepoint, is_final, phase, .. } = pending;
         let Phase::Writing { record, .. } = phase else { return };
-
+        if is_savepoint {
+            if Mutant::SavepointCommits.is_on() {
+                self.effects.push_back(Effect::NotifyComplete { attempt, checkpoint, tasks });
+            }
+            self.completed(checkpoint, request);
+            return self.retain_or_discard();
+        }
         let subsumed = self.store.add(record);
         self.failures.succeeded(checkpoint);
         self.last_completion = Some(now.mono);
 
         self.effects.push_back(Effect::NotifyComplete { attempt, checkpoint, tasks });
-        if let Some(stats) = self.stats.completed(checkpoint) {
-            self.effects.push_back(Effect::Completed { checkpoint, stats });
-        }
-        if let Some(request) = request {
-            self.effects.push_back(Effect::Answer { request, result: Ok(checkpoint) });
-        }
+        self.completed(checkpoint, request);
         let older: Vec<_> = self.pending.range(..checkpoint).map(|(id, _)| *id).collect();
         for older in older {
             let message = format!("checkpoint {checkpoint} completed first");
@@ -128,6 +129,16 @@ impl Coordinator {
         }
         self.sweep();
         self.retain_or_discard();
+    }
+
+    /// Says so.
+    fn completed(&mut self, checkpoint: CheckpointId, request: Option<u64>) {
+        if let Some(stats) = self.stats.completed(checkpoint) {
+            self.effects.push_back(Effect::Completed { checkpoint, stats });
+        }
+        if let Some(request) = request {
+            self.effects.push_back(Effect::Answer { request, result: Ok(checkpoint) });
+        }
     }
 
     /// The record of a checkpoint that every task has acknowledged, or finished before.

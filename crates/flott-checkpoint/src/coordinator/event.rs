@@ -123,6 +123,11 @@ pub enum Input {
         /// Who: comes back in [`Effect::Answer`].
         request: u64,
     },
+    /// Somebody wants a savepoint now.
+    SavepointRequested {
+        /// Who: comes back in [`Effect::PrepareSavepoint`] and [`Effect::Answer`].
+        request: u64,
+    },
     /// The job leaves RUNNING: no checkpoint until the next [`Input::TasksRunning`].
     Stop,
     /// The job has ended; final.
@@ -139,6 +144,19 @@ pub enum Effect {
     /// [`Input::LocationFailed`].
     PrepareLocation {
         /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// This checkpoint is a savepoint, the user's: everything of it belongs into a folder of its own.
+    /// Create that, and answer as to [`Effect::PrepareLocation`].
+    PrepareSavepoint {
+        /// The savepoint.
+        checkpoint: CheckpointId,
+        /// Whose request it answers.
+        request: u64,
+    },
+    /// Delete the folder of a savepoint: it has failed.
+    DiscardSavepoint {
+        /// The savepoint.
         checkpoint: CheckpointId,
     },
     /// Inject the barrier into these tasks. A task that has seen it already ignores it.
@@ -188,7 +206,7 @@ pub enum Effect {
         /// Why, with the cause of the last failure.
         message: String,
     },
-    /// Answers [`Input::CheckpointRequested`].
+    /// Answers [`Input::CheckpointRequested`] and [`Input::SavepointRequested`].
     Answer {
         /// Whose request.
         request: u64,

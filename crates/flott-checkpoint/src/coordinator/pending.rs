@@ -15,12 +15,22 @@ pub(super) const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// The longest such wait.
 pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
+/// What somebody asked for by hand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    pub(super) id: u64,
+    pub(super) is_savepoint: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) checkpoint: CheckpointId,
     pub(super) attempt: AttemptNumber,
     /// The manual request that it answers.
     pub(super) request: Option<u64>,
+    /// The user's, in a folder of its own: it is no point to restart from, commits nothing, neither
+    /// subsumes nor is subsumed, and its failure is the user's business.
+    pub(super) is_savepoint: bool,
     /// Triggered when no task had data left.
     pub(super) is_final: bool,
     pub(super) triggered_at: WallTime,

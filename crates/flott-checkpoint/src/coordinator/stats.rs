@@ -18,8 +18,10 @@ pub struct CheckpointingStats {
     pub counts: CheckpointCounts,
     /// The latest [`HISTORY_LEN`] and all that are under way, newest first.
     pub history: VecDeque<CheckpointStats>,
-    /// The latest that completed.
+    /// The latest that completed, savepoints left out.
     pub latest_completed: Option<CheckpointStats>,
+    /// The latest savepoint that completed.
+    pub latest_savepoint: Option<CheckpointStats>,
     /// The latest that failed.
     pub latest_failed: Option<CheckpointStats>,
     /// The latest that the job was restored from.
@@ -83,6 +85,8 @@ pub enum Trigger {
     Periodic,
     /// Somebody asked for it.
     Manual,
+    /// Somebody asked for a savepoint.
+    Savepoint,
     /// No task has data left.
     Final,
 }
@@ -194,7 +198,11 @@ impl CheckpointingStats {
         let entry = self.entry(checkpoint)?;
         entry.status = CheckpointStatus::Completed;
         let entry = entry.clone();
-        self.latest_completed = Some(entry.clone());
+        let latest = match entry.trigger {
+            Trigger::Savepoint => &mut self.latest_savepoint,
+            Trigger::Periodic | Trigger::Manual | Trigger::Final => &mut self.latest_completed,
+        };
+        *latest = Some(entry.clone());
         Some(entry)
     }
 

@@ -27,7 +27,7 @@ impl Coordinator {
         let was_running = self.run.take().is_some();
         self.schedule.stop();
         while let Some(request) = self.requests.pop_front() {
-            self.refuse(request, reason);
+            self.refuse(request.id, reason);
         }
         let open: Vec<_> =
             self.pending.values().filter(|p| !p.is_writing()).map(|p| p.checkpoint).collect();

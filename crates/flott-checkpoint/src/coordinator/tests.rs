@@ -10,6 +10,7 @@ mod manual;
 mod metadata;
 mod random;
 mod restore;
+mod savepoint;
 mod shutdown;
 mod stats;
 mod stop;
@@ -262,6 +263,10 @@ fn show(effect: &Effect) -> String {
     };
     match effect {
         Effect::PrepareLocation { checkpoint } => format!("prepare {checkpoint}"),
+        Effect::PrepareSavepoint { checkpoint, request } => {
+            format!("prepare savepoint {checkpoint} #{request}")
+        }
+        Effect::DiscardSavepoint { checkpoint } => format!("discard savepoint {checkpoint}"),
         Effect::TriggerSources { attempt, barrier, tasks } => {
             format!("trigger {} @{attempt} {}", barrier.checkpoint, list(tasks))
         }

@@ -4,7 +4,7 @@ use flott_core::{AttemptNumber, CheckpointId, Now, TaskId};
 
 use super::Coordinator;
 use super::event::{Effect, TaskInfo};
-use super::pending::{Part, PartState, Pending, Phase};
+use super::pending::{Part, PartState, Pending, Phase, Request};
 use super::run::{FinalCheckpoint, Run};
 use super::stats::Trigger;
 use crate::reason::FailureReason;
@@ -28,7 +28,7 @@ impl Coordinator {
         }
     }
 
-    pub(super) fn checkpoint_requested(&mut self, request: u64) {
+    pub(super) fn requested(&mut self, request: Request) {
         let refusal = match (self.shutdown, &self.run) {
             (Some(_), _) => Some(FailureReason::CheckpointCoordinatorShutdown),
             (None, None) => Some(FailureReason::NotAllRequiredTasksRunning),
@@ -38,7 +38,12 @@ impl Coordinator {
             (None, Some(_)) => None,
         };
         match refusal {
-            Some(reason) => self.refuse(request, reason),
+            Some(reason) => self.refuse(request.id, reason),
+            None if request.is_savepoint => {
+                // Savepoints go first.
+                let behind = self.requests.iter().position(|other| !other.is_savepoint);
+                self.requests.insert(behind.unwrap_or(self.requests.len()), request);
+            }
             None => self.requests.push_back(request),
         }
     }
@@ -114,17 +119,20 @@ impl Coordinator {
         if !may_trigger {
             self.schedule.stop();
             while let Some(request) = self.requests.pop_front() {
-                self.refuse(request, FailureReason::NotAllRequiredTasksRunning);
+                self.refuse(request.id, FailureReason::NotAllRequiredTasksRunning);
             }
             return;
         }
+        let wants_savepoint = self.requests.front().is_some_and(|request| request.is_savepoint);
         let is_busy = self.pending.len() >= self.config.max_concurrent as usize
-            || self.pending.values().any(Pending::is_preparing);
+            || self.pending.values().any(|pending| pending.is_preparing() || pending.is_savepoint)
+            || (wants_savepoint && !self.pending.is_empty());
         if is_busy {
             return;
         }
         if let Some(request) = self.requests.pop_front() {
-            self.start(now, Trigger::Manual, Some(request));
+            let trigger = if request.is_savepoint { Trigger::Savepoint } else { Trigger::Manual };
+            self.start(now, trigger, Some(request.id));
         } else if run.final_checkpoint == FinalCheckpoint::Due {
             self.start(now, Trigger::Final, None);
         } else if self.schedule.is_due() {
@@ -141,10 +149,14 @@ impl Coordinator {
 
     fn start(&mut self, now: Now, trigger: Trigger, request: Option<u64>) {
         let Some(run) = &mut self.run else { return };
-        let is_final = match run.final_checkpoint {
-            FinalCheckpoint::NotYet | FinalCheckpoint::Done => false,
-            FinalCheckpoint::Due | FinalCheckpoint::UnderWay | FinalCheckpoint::RetryAt(_) => true,
-        };
+        let is_savepoint = trigger == Trigger::Savepoint;
+        let is_final = !is_savepoint
+            && match run.final_checkpoint {
+                FinalCheckpoint::NotYet | FinalCheckpoint::Done => false,
+                FinalCheckpoint::Due | FinalCheckpoint::UnderWay | FinalCheckpoint::RetryAt(_) => {
+                    true
+                }
+            };
         if is_final {
             // Whatever started it: no task has data left, so it is the final one.
             run.final_checkpoint = FinalCheckpoint::UnderWay;
@@ -159,6 +171,7 @@ impl Coordinator {
             checkpoint,
             attempt: run.attempt,
             request,
+            is_savepoint,
             is_final,
             triggered_at: now.wall,
             expires: now.mono.plus(self.config.timeout),
@@ -169,7 +182,10 @@ impl Coordinator {
         };
         self.stats.triggered(now, checkpoint, trigger, pending.waiting());
         self.pending.insert(checkpoint, pending);
-        self.effects.push_back(Effect::PrepareLocation { checkpoint });
+        self.effects.push_back(match request {
+            Some(request) if is_savepoint => Effect::PrepareSavepoint { checkpoint, request },
+            _ => Effect::PrepareLocation { checkpoint },
+        });
     }
 
     pub(super) fn location_prepared(&mut self, checkpoint: CheckpointId) {

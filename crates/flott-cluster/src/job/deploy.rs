@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use flott_checkpoint::storage::METADATA_FILE;
+use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE};
 use flott_checkpoint::{CompletedCheckpoint, DeclineReason};
 use flott_control::{Failure, JobInput};
 use flott_core::metrics::TaskMetrics;
@@ -17,11 +17,12 @@ use flott_runtime::{Clock, Command, Mailbox, PendingSnapshot, TaskEvent, Wake};
 use crate::driver::{DriverPool, EventSink, TaskCell};
 use crate::io::IoPool;
 use crate::plan::{PlannedJob, assign_record};
-use crate::storage;
+use crate::storage::{self, savepoint::Savepoints};
 
-/// What a deployment runs on: drivers, storage threads, the clock, and where events go.
+/// What a deployment runs on: drivers, storage threads, the clock, where events go, and where
+/// savepoints are.
 pub(super) type Shell<'a> =
-    (&'a DriverPool, &'a Arc<IoPool>, &'a Arc<dyn Clock>, &'a Sender<JobInput>);
+    (&'a DriverPool, &'a Arc<IoPool>, &'a Arc<dyn Clock>, &'a Sender<JobInput>, &'a Savepoints);
 
 /// The tasks of the newest deployment.
 #[derive(Default)]
@@ -51,7 +52,7 @@ impl DeployedTasks {
                 suppresses_restarts: !may_pass(error.kind()),
                 ..Failure::new(error.report())
             };
-            let (.., sender) = shell;
+            let (.., sender, _) = shell;
             let _ = sender.send(JobInput::GlobalFailure { failure });
             let missing = planned.spec.tasks.iter().map(|task| task.info.id).collect();
             Self { attempt, missing, ..Self::default() }
@@ -65,7 +66,7 @@ impl DeployedTasks {
         origin: Option<Origin>,
         shell: Shell<'_>,
     ) -> Result<Self> {
-        let (drivers, _, clock, _) = shell;
+        let (drivers, _, clock, ..) = shell;
         let restored = match restore {
             Some(record) => {
                 let allow = planned.settings.allow_non_restored_state;
@@ -172,8 +173,8 @@ fn may_pass(kind: ErrorKind) -> bool {
 
 /// Turns what tasks say into inputs of the master; snapshots are written first.
 fn event_sink(planned: &Arc<PlannedJob>, origin: Option<Origin>, shell: Shell<'_>) -> EventSink {
-    let (_, io, clock, sender) = shell;
-    let (planned, clock) = (planned.clone(), clock.clone());
+    let (_, io, clock, sender, savepoints) = shell;
+    let (planned, clock, savepoints) = (planned.clone(), clock.clone(), savepoints.clone());
     // The pool outlives the drivers, but must not be kept alive by a task's event sink: its end is
     // the end of its threads.
     let io = Arc::downgrade(io);
@@ -202,9 +203,13 @@ fn event_sink(planned: &Arc<PlannedJob>, origin: Option<Origin>, shell: Shell<'_
             },
             TaskEvent::Snapshot(pending) => {
                 let (planned, clock) = (planned.clone(), clock.clone());
+                let storage = match savepoints.of(pending.checkpoint) {
+                    Some(place) => place,
+                    None => planned.storage.clone(),
+                };
                 if let Some(io) = io.upgrade() {
                     io.submit(move || {
-                        let _ = sender.send(write_snapshot(&planned, &*clock, pending));
+                        let _ = sender.send(write_snapshot(&planned, &storage, &*clock, pending));
                     });
                 }
                 return;
@@ -216,10 +221,15 @@ fn event_sink(planned: &Arc<PlannedJob>, origin: Option<Origin>, shell: Shell<'_
 }
 
 /// The asynchronous part of a task's checkpoint.
-fn write_snapshot(planned: &PlannedJob, clock: &dyn Clock, pending: PendingSnapshot) -> JobInput {
+fn write_snapshot(
+    planned: &PlannedJob,
+    storage: &Arc<dyn CheckpointStorage>,
+    clock: &dyn Clock,
+    pending: PendingSnapshot,
+) -> JobInput {
     let PendingSnapshot { checkpoint, task, attempt, mut metrics, .. } = pending;
     let started = clock.now().mono;
-    match pending.write(&planned.storage, planned.inline_threshold) {
+    match pending.write(storage, planned.inline_threshold) {
         Ok(snapshot) => {
             let elapsed = clock.now().mono.since(started);
             metrics.async_nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);

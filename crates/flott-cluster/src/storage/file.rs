@@ -15,13 +15,33 @@ use flott_core::{CheckpointId, Error, ErrorKind};
 /// The checkpoints of one job, in one folder.
 pub struct FileStorage {
     folder: PathBuf,
+    /// Whether all of it is one savepoint: then its record lies in the folder itself.
+    is_savepoint: bool,
     temporary: AtomicU64,
 }
 
 impl FileStorage {
     /// In this folder, which need not exist.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, temporary: AtomicU64::new(0) }
+        Self { folder, is_savepoint: false, temporary: AtomicU64::new(0) }
+    }
+
+    /// One savepoint, in this folder, which need not exist.
+    pub(crate) fn for_savepoint(folder: PathBuf) -> Self {
+        Self { is_savepoint: true, ..Self::new(folder) }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder of a checkpoint's record.
+    fn record_folder(&self, checkpoint: CheckpointId) -> PathBuf {
+        if self.is_savepoint {
+            self.folder.clone()
+        } else {
+            self.folder.join(checkpoint_folder(checkpoint))
+        }
     }
 
     fn path(&self, relative: &str) -> Result<PathBuf, StoreError> {
@@ -88,7 +108,7 @@ impl CheckpointStorage for FileStorage {
     }
 
     fn create_metadata(&self, checkpoint: CheckpointId, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.folder.join(checkpoint_folder(checkpoint)).join(METADATA_FILE);
+        let path = self.record_folder(checkpoint).join(METADATA_FILE);
         match self.create(&path, bytes) {
             Ok(()) => Ok(()),
             Err(Step::NotDone(e)) if e.kind() == IoErrorKind::AlreadyExists => {
@@ -127,7 +147,7 @@ impl CheckpointStorage for FileStorage {
     }
 
     fn location(&self, checkpoint: CheckpointId) -> String {
-        self.folder.join(checkpoint_folder(checkpoint)).display().to_string()
+        self.record_folder(checkpoint).display().to_string()
     }
 }
 

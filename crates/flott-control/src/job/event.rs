@@ -121,6 +121,11 @@ pub enum JobInput {
         /// Who: comes back in the answer.
         request: u64,
     },
+    /// Somebody wants a savepoint now.
+    SavepointRequested {
+        /// Who: comes back with the savepoint's place to prepare, and in the answer.
+        request: u64,
+    },
 }
 
 /// What is to be done.

@@ -28,6 +28,7 @@ impl JobMaster {
                 Input::MetadataUnknown { checkpoint, message }
             }
             JobInput::CheckpointRequested { request } => Input::CheckpointRequested { request },
+            JobInput::SavepointRequested { request } => Input::SavepointRequested { request },
             // The job's own business.
             JobInput::Start
             | JobInput::Cancel
@@ -83,6 +84,8 @@ impl JobMaster {
             match effect {
                 Effect::FailJob { message } => self.failed(now, Failure::new(message), None),
                 Effect::PrepareLocation { .. }
+                | Effect::PrepareSavepoint { .. }
+                | Effect::DiscardSavepoint { .. }
                 | Effect::TriggerSources { .. }
                 | Effect::PersistMetadata { .. }
                 | Effect::NotifyComplete { .. }

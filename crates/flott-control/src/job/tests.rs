@@ -194,6 +194,8 @@ fn show(effect: &JobEffect) -> String {
 fn show_checkpoint(effect: &Effect) -> String {
     match effect {
         Effect::PrepareLocation { checkpoint } => format!("prepare {checkpoint}"),
+        Effect::PrepareSavepoint { checkpoint, .. } => format!("prepare savepoint {checkpoint}"),
+        Effect::DiscardSavepoint { checkpoint } => format!("discard savepoint {checkpoint}"),
         Effect::TriggerSources { attempt, barrier, .. } => {
             format!("trigger {} @{attempt}", barrier.checkpoint)
         }

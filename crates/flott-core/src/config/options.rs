@@ -163,6 +163,8 @@ options! {
     MAX_CONCURRENT: Positive = "execution.checkpointing.max-concurrent-checkpoints", "1";
     /// How many checkpoints in a row may fail before the job restarts. (Flink: 0.)
     TOLERABLE_FAILED: u32 = "execution.checkpointing.tolerable-failed-checkpoints", "3";
+    /// The directory of savepoints that name no other.
+    SAVEPOINT_DIR: Option<String> = "execution.checkpointing.savepoint-dir", "", old "state.savepoints.dir";
     /// What happens to completed checkpoints when the job ends. (Flink: NO_EXTERNALIZED_CHECKPOINTS.)
     CHECKPOINT_RETENTION: CheckpointRetention = "execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION", old "execution.checkpointing.externalized-checkpoint-retention.mode";
     /// How many completed checkpoints are kept.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flott_checkpoint::StorageConfig;
-use flott_checkpoint::coordinator::{CheckpointStats, CheckpointStatus, TaskStats};
+use flott_checkpoint::coordinator::{CheckpointStats, CheckpointStatus, TaskStats, Trigger};
 use flott_control::view::JobView;
 use flott_core::config::options::{CheckpointRetention, CheckpointingMode};
 use flott_core::{CheckpointId, WallTime};
@@ -43,7 +43,6 @@ struct Summary {
 #[derive(Serialize)]
 struct Latest {
     completed: Option<Checkpoint>,
-    /// There are no savepoints yet.
     savepoint: Option<Checkpoint>,
     failed: Option<Checkpoint>,
     restored: Option<Restored>,
@@ -124,7 +123,7 @@ impl CheckpointingStatistics {
             summary: Summary::of(job),
             latest: Latest {
                 completed: stats.latest_completed.as_ref().map(checkpoint),
-                savepoint: None,
+                savepoint: stats.latest_savepoint.as_ref().map(checkpoint),
                 failed: stats.latest_failed.as_ref().map(checkpoint),
                 restored: stats.latest_restored.map(|restored| Restored {
                     id: restored.checkpoint.0,
@@ -189,13 +188,14 @@ impl Checkpoint {
                 ("failed", End::Failed { failure_timestamp: at.0, failure_message })
             }
         };
+        let is_savepoint = stats.trigger == Trigger::Savepoint;
         let is_measured = stats.latest_ack_at.is_some() || class_name != "in_progress";
         Self {
             class_name,
             id: stats.checkpoint.0,
             status: status(stats),
-            is_savepoint: false,
-            savepoint_format: None,
+            is_savepoint,
+            savepoint_format: is_savepoint.then_some("CANONICAL"),
             trigger_timestamp: stats.triggered_at.0,
             latest_ack_timestamp: time_or_minus_one(stats.latest_ack_at),
             checkpointed_size: long(stats.checkpointed_bytes),
@@ -206,7 +206,7 @@ impl Checkpoint {
             persisted_data: 0,
             num_subtasks: stats.tasks.len(),
             num_acknowledged_subtasks: stats.num_acknowledged(),
-            checkpoint_type: "CHECKPOINT",
+            checkpoint_type: if is_savepoint { "SAVEPOINT" } else { "CHECKPOINT" },
             tasks: BTreeMap::new(),
             end,
         }

@@ -1,7 +1,8 @@
 //! What a client is told of an operation that takes a while.
 
-use flott_core::CheckpointId;
 use serde::{Deserialize, Serialize};
+
+use crate::actions::{Done, Outcome};
 
 /// What triggers a checkpoint. Clients leave out what they have no wish about.
 #[derive(Default, Deserialize)]
@@ -9,6 +10,29 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct CheckpointTriggerRequest {
     pub(crate) checkpoint_type: Option<CheckpointType>,
     pub(crate) trigger_id: Option<String>,
+}
+
+/// What triggers a savepoint. Clients leave out what they have no wish about.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct SavepointTriggerRequest {
+    #[serde(rename = "target-directory")]
+    pub(crate) target_directory: Option<String>,
+    #[serde(rename = "cancel-job")]
+    pub(crate) cancel_job: bool,
+    /// Both are the same here.
+    #[serde(rename = "formatType")]
+    pub(crate) format_type: Option<SavepointFormat>,
+    #[serde(rename = "triggerId")]
+    pub(crate) trigger_id: Option<String>,
+}
+
+/// How the state in a savepoint is written.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum SavepointFormat {
+    Canonical,
+    Native,
 }
 
 /// How much a checkpoint has. All are full here.
@@ -53,6 +77,8 @@ struct Status {
 enum Operation {
     #[serde(rename = "checkpointId")]
     Checkpoint(u64),
+    #[serde(rename = "location")]
+    Savepoint(String),
     #[serde(rename = "failure-cause")]
     Failure(FailureCause),
 }
@@ -65,10 +91,11 @@ struct FailureCause {
 }
 
 impl OperationStatus {
-    /// Of a checkpoint; without a result it is under way.
-    pub(crate) fn of_checkpoint(result: Option<Result<CheckpointId, String>>) -> Self {
-        let operation = result.map(|result| match result {
-            Ok(checkpoint) => Operation::Checkpoint(checkpoint.0),
+    /// Without an outcome it is under way.
+    pub(crate) fn of(outcome: Option<Outcome>) -> Self {
+        let operation = outcome.map(|outcome| match outcome {
+            Ok(Done::Checkpoint(checkpoint)) => Operation::Checkpoint(checkpoint.0),
+            Ok(Done::Savepoint(location)) => Operation::Savepoint(location),
             Err(stack_trace) => Operation::Failure(FailureCause {
                 class: "org.apache.flink.runtime.checkpoint.CheckpointException",
                 stack_trace,

@@ -11,11 +11,13 @@ use axum::response::Response;
 use axum::routing::{get, patch, post};
 use flott_control::JobStatus;
 use flott_core::JobId;
+use serde::de::DeserializeOwned;
 
 use super::{HANDLER_EXCEPTION, View, accepted, error, find, job_id, json, unresolved};
-use crate::actions::{Actions, Operations, new_trigger};
+use crate::actions::{Actions, Done, Operations, new_trigger};
 use crate::dto::operation::{
-    CheckpointTriggerRequest, OperationStatus, TriggerResponse, trigger_text,
+    CheckpointTriggerRequest, OperationStatus, SavepointTriggerRequest, TriggerResponse,
+    trigger_text,
 };
 use crate::guard::BODY_BYTES_MAX;
 
@@ -29,11 +31,13 @@ struct Acting {
 pub(super) fn routes(view: View, actions: Arc<dyn Actions>) -> Router {
     let mut router = Router::new();
     for v in ["", "/v1"] {
-        let checkpoints = format!("{v}/jobs/{{jobid}}/checkpoints");
+        let job = format!("{v}/jobs/{{jobid}}");
         router = router
-            .route(&format!("{v}/jobs/{{jobid}}"), patch(cancel))
-            .route(&checkpoints, post(trigger_checkpoint))
-            .route(&format!("{checkpoints}/{{triggerid}}"), get(checkpoint_status));
+            .route(&job, patch(cancel))
+            .route(&format!("{job}/checkpoints"), post(trigger_checkpoint))
+            .route(&format!("{job}/checkpoints/{{triggerid}}"), get(operation_status))
+            .route(&format!("{job}/savepoints"), post(trigger_savepoint))
+            .route(&format!("{job}/savepoints/{{triggerid}}"), get(operation_status));
     }
     let acting = Acting { view, actions, operations: Operations::default() };
     router.layer(DefaultBodyLimit::max(BODY_BYTES_MAX as usize)).with_state(acting)
@@ -71,38 +75,95 @@ async fn trigger_checkpoint(
     id: Result<Path<String>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let job = match job_id(id.as_ref().map_or("", |Path(id)| id)) {
-        Ok(job) => job,
-        Err(refusal) => return *refusal,
-    };
+    let request = "CheckpointTriggerRequestBody";
+    let triggered =
+        parse::<CheckpointTriggerRequest>(&id, body, request).and_then(|(job, body)| {
+            // Whatever type is wished for: all checkpoints are full.
+            let CheckpointTriggerRequest { trigger_id, checkpoint_type: _ } = body;
+            let (operations, actions) = (acting.operations, acting.actions);
+            begin(&operations.clone(), job, trigger_id, move |key| {
+                let answer = move |result: Result<_, _>| {
+                    operations.finish(key, result.map(Done::Checkpoint))
+                };
+                actions.checkpoint(job, Box::new(answer));
+                Ok(())
+            })
+        });
+    triggered.unwrap_or_else(|refusal| *refusal)
+}
+
+async fn trigger_savepoint(
+    State(acting): State<Acting>,
+    id: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let request = "SavepointTriggerRequestBody";
+    let triggered = parse::<SavepointTriggerRequest>(&id, body, request).and_then(|(job, body)| {
+        // Whatever format is wished for: there is one.
+        let SavepointTriggerRequest { target_directory, cancel_job, format_type: _, trigger_id } =
+            body;
+        if cancel_job {
+            let text = format!(
+                "{HANDLER_EXCEPTION}: \"cancel-job\" is not supported: take a savepoint, then \
+                 cancel the job."
+            );
+            return Err(Box::new(error(StatusCode::BAD_REQUEST, text)));
+        }
+        let (operations, actions) = (acting.operations, acting.actions);
+        begin(&operations.clone(), job, trigger_id, move |key| {
+            let answer =
+                move |result: Result<_, _>| operations.finish(key, result.map(Done::Savepoint));
+            actions.savepoint(job, target_directory.as_deref(), Box::new(answer))
+        })
+    });
+    triggered.unwrap_or_else(|refusal| *refusal)
+}
+
+/// The job that the path names, and the request; an empty body has no wishes.
+fn parse<T: Default + DeserializeOwned>(
+    id: &Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+    name: &str,
+) -> Result<(JobId, T), Box<Response>> {
+    let job = job_id(id.as_ref().map_or("", |Path(id)| id))?;
     let body = match body {
-        Ok(body) if body.is_empty() => Some(CheckpointTriggerRequest::default()),
+        Ok(body) if body.is_empty() => Some(T::default()),
         Ok(body) => serde_json::from_slice(&body).ok(),
         Err(_) => None,
     };
-    let Some(CheckpointTriggerRequest { trigger_id, checkpoint_type: _ }) = body else {
-        let text = format!(
-            "{HANDLER_EXCEPTION}: Request did not match expected format \
-             CheckpointTriggerRequestBody."
-        );
-        return error(StatusCode::BAD_REQUEST, text);
-    };
-    let trigger = match trigger_id.map(|text| parse_trigger(&text).ok_or(text)) {
-        None => new_trigger(),
-        Some(Ok(trigger)) => trigger,
-        Some(Err(text)) => return unresolved("field triggerId", &text),
-    };
-    let key = (job, trigger);
-    if acting.operations.begin(key) {
-        let operations = acting.operations.clone();
-        let answer = Box::new(move |result| operations.finish(key, result));
-        acting.actions.checkpoint(job, answer);
-    }
-    accepted(&TriggerResponse::of(trigger))
+    body.map(|body| (job, body)).ok_or_else(|| {
+        let text = format!("{HANDLER_EXCEPTION}: Request did not match expected format {name}.");
+        Box::new(error(StatusCode::BAD_REQUEST, text))
+    })
 }
 
-async fn checkpoint_status(
+/// Begins an operation, unless it was begun under the same trigger id before.
+fn begin(
+    operations: &Operations,
+    job: JobId,
+    trigger_id: Option<String>,
+    start: impl FnOnce((JobId, u128)) -> Result<(), String>,
+) -> Result<Response, Box<Response>> {
+    let trigger = match trigger_id {
+        None => new_trigger(),
+        Some(text) => {
+            parse_trigger(&text).ok_or_else(|| Box::new(unresolved("field triggerId", &text)))?
+        }
+    };
+    let key = (job, trigger);
+    if operations.begin(key) {
+        start(key).map_err(|text| {
+            operations.forget(key);
+            let text = format!("{HANDLER_EXCEPTION}: {text}");
+            Box::new(error(StatusCode::BAD_REQUEST, text))
+        })?;
+    }
+    Ok(accepted(&TriggerResponse::of(trigger)))
+}
+
+async fn operation_status(
     State(acting): State<Acting>,
+    uri: Uri,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Response {
     let (job, trigger) = path.as_ref().map_or(("", ""), |Path((job, id))| (job, id));
@@ -113,13 +174,13 @@ async fn checkpoint_status(
     let Some(trigger) = parse_trigger(trigger) else {
         return unresolved("path parameter (triggerid)", trigger);
     };
+    let kind = if uri.path().contains("/savepoints/") { "savepoint" } else { "checkpoint" };
     match acting.operations.result((job, trigger)) {
-        Some(result) => json(&OperationStatus::of_checkpoint(result)),
+        Some(outcome) => json(&OperationStatus::of(outcome)),
         None => error(
             StatusCode::NOT_FOUND,
             format!(
-                "{HANDLER_EXCEPTION}: There is no checkpoint operation with triggerId={} for job \
-                 {job}.",
+                "{HANDLER_EXCEPTION}: There is no {kind} operation with triggerId={} for job {job}.",
                 trigger_text(trigger)
             ),
         ),

@@ -65,6 +65,7 @@ fn hunt(options: &Options) -> bool {
                 total.task_failures += report.task_failures;
                 total.kills += report.kills;
                 total.checkpoints += report.checkpoints;
+                total.savepoints += report.savepoints;
                 total.transactions += report.transactions;
             }
             Err(finding) => {
@@ -75,12 +76,13 @@ fn hunt(options: &Options) -> bool {
     }
     println!(
         "{} seeds from {}: nothing found; {} task failures, {} kills, {} checkpoints, {} \
-         transactions",
+         savepoints, {} transactions",
         options.seeds,
         options.start,
         total.task_failures,
         total.kills,
         total.checkpoints,
+        total.savepoints,
         total.transactions
     );
     true

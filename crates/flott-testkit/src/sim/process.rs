@@ -1,7 +1,7 @@
 //! A run of the process: what a crash takes away. The simulator's shell around the machines of
 //! `flott-control` and `flott-runtime`; the embedded cluster has the other one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -55,6 +55,8 @@ pub(super) struct Process {
     master: JobMaster,
     attempt: AttemptNumber,
     tasks: BTreeMap<TaskId, Running>,
+    /// Checkpoints that are savepoints: their records lie elsewhere, where no restart looks.
+    savepoints: BTreeSet<CheckpointId>,
     /// Tasks of a deployment that failed.
     missing: Vec<TaskId>,
 }
@@ -77,6 +79,7 @@ impl Process {
             master,
             attempt: AttemptNumber::default(),
             tasks: BTreeMap::new(),
+            savepoints: BTreeSet::new(),
             missing: Vec::new(),
         })
     }
@@ -173,7 +176,9 @@ impl Process {
                 world.trace.line(format_args!("late record of checkpoint {checkpoint}"));
                 // A repeated write got through before: by now the checkpoint may be subsumed and
                 // deleted, and no store keeps a write on its way for that long.
-                if !world.ledger.is_completed(self.planned.spec.job, checkpoint) {
+                if !self.savepoints.contains(&checkpoint)
+                    && !world.ledger.is_completed(self.planned.spec.job, checkpoint)
+                {
                     let _ = self.create_metadata(world, checkpoint, &record)?;
                 }
             }
@@ -254,15 +259,28 @@ impl Process {
     /// Writes a record, and looks at what that did.
     fn create_metadata(
         &self,
-        world: &World<'_>,
+        world: &mut World<'_>,
         checkpoint: CheckpointId,
         record: &CompletedCheckpoint,
     ) -> Result<Result<(), StoreError>, String> {
         let bytes = metadata::encode(record).map_err(|error| error.report())?;
-        let written = self.folder.create_metadata(checkpoint, &bytes);
-        let path = format!("{}/{METADATA_FILE}", checkpoint_folder(checkpoint));
+        let is_savepoint = self.savepoints.contains(&checkpoint);
+        let (folder, written) = if is_savepoint {
+            let folder = format!("savepoint-{checkpoint}");
+            let written = self.folder.create(&format!("{folder}/{METADATA_FILE}"), &bytes);
+            (folder, written)
+        } else {
+            let written = self.folder.create_metadata(checkpoint, &bytes);
+            (checkpoint_folder(checkpoint), written)
+        };
+        let path = format!("{folder}/{METADATA_FILE}");
         if self.folder.read(&path, None).is_ok_and(|found| found == bytes) {
-            world.ledger.completed(self.planned.spec.job, checkpoint);
+            // A savepoint commits nothing: for the ledger it does not exist.
+            if is_savepoint {
+                world.savepoints += u64::from(written.is_ok());
+            } else {
+                world.ledger.completed(self.planned.spec.job, checkpoint);
+            }
             self.must_be_readable(record)?;
         }
         Ok(written)
@@ -301,7 +319,12 @@ impl Process {
                         world.send(Way::FromTask(task), Event::ToMaster(input));
                     }
                 }
-                JobEffect::Checkpoint(effect) => perform_checkpoint(world, effect),
+                JobEffect::Checkpoint(effect) => {
+                    if let Effect::PrepareSavepoint { checkpoint, .. } = &effect {
+                        self.savepoints.insert(*checkpoint);
+                    }
+                    perform_checkpoint(world, effect);
+                }
                 JobEffect::StatusChanged { from, to } => {
                     world.trace.line(format_args!("from {from} to {to}"));
                 }
@@ -365,7 +388,7 @@ impl Process {
 
 fn perform_checkpoint(world: &mut World<'_>, effect: Effect) {
     match effect {
-        Effect::PrepareLocation { checkpoint } => {
+        Effect::PrepareLocation { checkpoint } | Effect::PrepareSavepoint { checkpoint, .. } => {
             world.send(Way::Storage, Event::PrepareLocation(checkpoint));
         }
         Effect::TriggerSources { attempt, barrier, tasks } => {
@@ -390,6 +413,11 @@ fn perform_checkpoint(world: &mut World<'_>, effect: Effect) {
         }
         Effect::Failed { checkpoint, reason, .. } => {
             world.trace.line(format_args!("failed {checkpoint}: {reason}"));
+        }
+        Effect::DiscardSavepoint { checkpoint } => {
+            let delay = world.storage_delay();
+            let paths = vec![checkpoint_folder(checkpoint)];
+            world.send_after(Way::Storage, delay, Event::Discard(paths));
         }
         Effect::FailJob { .. } | Effect::Answer { .. } => {}
     }

@@ -30,6 +30,8 @@ pub(crate) struct Scenario {
     /// How many times a task fails, and the whole process is killed.
     pub(crate) task_failures: u64,
     pub(crate) kills: u64,
+    /// How many savepoints somebody wants.
+    pub(crate) savepoints: u64,
     /// How often storage fails, leaves it open, or is slow, out of a thousand writes.
     pub(crate) store_failed: u64,
     pub(crate) store_unknown: u64,
@@ -64,6 +66,7 @@ impl Scenario {
             inline_threshold: *rng.choose(&[0, 64, 20_480]),
             task_failures: if faulty { rng.below(4) } else { 0 },
             kills: if faulty { rng.below(3) } else { 0 },
+            savepoints: rng.below(4),
             store_failed,
             store_unknown,
             store_slow,

@@ -53,6 +53,17 @@ impl JobFolder {
         if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", self.folder) }
     }
 
+    /// Creates a record, unless it is there already.
+    pub(crate) fn create(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.absolute(path);
+        let written = self.write_with(|| match self.disk.read(&path, None) {
+            Ok(found) if found == bytes => Ok(true),
+            Ok(_) => Err(StoreError::Failed(Error::new(ErrorKind::Io, "another record is there"))),
+            Err(_) => self.disk.write(&path, bytes),
+        });
+        written.map(drop)
+    }
+
     /// Writes as was decided.
     fn write_with(
         &self,
@@ -84,13 +95,7 @@ impl CheckpointStorage for JobFolder {
     }
 
     fn create_metadata(&self, checkpoint: CheckpointId, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.absolute(&format!("{}/{METADATA_FILE}", checkpoint_folder(checkpoint)));
-        let written = self.write_with(|| match self.disk.read(&path, None) {
-            Ok(found) if found == bytes => Ok(true),
-            Ok(_) => Err(StoreError::Failed(Error::new(ErrorKind::Io, "another record is there"))),
-            Err(_) => self.disk.write(&path, bytes),
-        });
-        written.map(drop)
+        self.create(&format!("{}/{METADATA_FILE}", checkpoint_folder(checkpoint)), bytes)
     }
 
     fn read(&self, path: &str, range: Option<(u64, u64)>) -> Result<Vec<u8>, StoreError> {

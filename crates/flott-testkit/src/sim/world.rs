@@ -30,6 +30,9 @@ const TURNS_MAX: u64 = 300_000;
 const TASK_FAILURE_PERMILLE: u64 = 6;
 const KILL_PERMILLE: u64 = 3;
 
+/// How often somebody asks for a savepoint, out of a thousand turns, in the same way.
+const SAVEPOINT_PERMILLE: u64 = 4;
+
 /// What is on its way.
 pub(super) enum Event {
     ToMaster(JobInput),
@@ -70,6 +73,9 @@ pub(super) struct World<'a> {
     ways: BTreeMap<Way, MonoTime>,
     task_failures_left: u64,
     kills_left: u64,
+    savepoints_left: u64,
+    /// Those that were completed.
+    pub(super) savepoints: u64,
     /// How many times the process was started.
     runs: u64,
     /// What the process that runs now was started from.
@@ -87,6 +93,8 @@ pub struct Report {
     pub kills: u64,
     /// Checkpoints that were completed.
     pub checkpoints: u64,
+    /// Savepoints that were completed.
+    pub savepoints: u64,
     /// Transactions that were committed.
     pub transactions: u64,
 }
@@ -117,6 +125,8 @@ impl<'a> World<'a> {
             ways: BTreeMap::new(),
             task_failures_left: scenario.task_failures,
             kills_left: scenario.kills,
+            savepoints_left: scenario.savepoints,
+            savepoints: 0,
             runs: 0,
             start_point: None,
         }
@@ -139,6 +149,12 @@ impl<'a> World<'a> {
                 self.kills_left -= 1;
                 process = self.crash(process)?;
                 continue;
+            }
+            if self.savepoints_left > 0 && self.faults.permille(SAVEPOINT_PERMILLE) {
+                self.savepoints_left -= 1;
+                let request = self.savepoints_left;
+                let input = JobInput::SavepointRequested { request };
+                self.send(Way::Storage, Event::ToMaster(input));
             }
             self.turn(&mut process)?;
         }
@@ -279,6 +295,7 @@ impl<'a> World<'a> {
             task_failures: self.scenario.task_failures - self.task_failures_left,
             kills: self.scenario.kills - self.kills_left,
             checkpoints: self.ledger.checkpoints(),
+            savepoints: self.savepoints,
             transactions: self.ledger.transactions(),
         }
     }

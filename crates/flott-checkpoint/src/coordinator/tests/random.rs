@@ -35,6 +35,7 @@ struct Past {
     open_requests: BTreeSet<u64>,
     next_request: u64,
     attempt: u32,
+    savepoints: BTreeSet<u64>,
     /// The attempt of each checkpoint.
     triggered: BTreeMap<u64, u32>,
 }
@@ -68,6 +69,8 @@ fn no_sequence_of_inputs_breaks_the_rules() {
             f.coordinator.handle(f.now(), Input::MetadataPersisted { checkpoint: id });
         }
         check_effects(&mut f, &mut past, seed);
+        let mut kept = f.coordinator.retained().map(|record| record.checkpoint.0);
+        assert!(!kept.any(|id| past.savepoints.contains(&id)), "seed {seed}: a savepoint is kept");
         assert!(past.open_requests.is_empty(), "seed {seed}: {:?}", past.open_requests);
         assert!(f.pending().is_empty(), "seed {seed}");
         completed += past.persisted.len();
@@ -132,7 +135,11 @@ fn step(f: &mut Fixture, rng: &mut Rng, past: &mut Past) {
         26 | 27 => {
             past.next_request += 1;
             past.open_requests.insert(past.next_request);
-            requested(past.next_request)
+            if rng.below(2) == 0 {
+                Input::SavepointRequested { request: past.next_request }
+            } else {
+                requested(past.next_request)
+            }
         }
         28 => Input::EndOfData { attempt: AttemptNumber(attempt), task: task(name) },
         29 if rng.below(12) == 0 => {
@@ -155,6 +162,17 @@ fn check_effects(f: &mut Fixture, past: &mut Past, seed: u64) {
                 assert!(checkpoint.0 > past.last_prepared, "seed {seed}: ids grow strictly");
                 past.last_prepared = checkpoint.0;
             }
+            Effect::PrepareSavepoint { checkpoint, request } => {
+                assert!(checkpoint.0 > past.last_prepared, "seed {seed}: ids grow strictly");
+                assert!(past.open_requests.contains(request), "seed {seed}");
+                assert_eq!(f.pending(), [checkpoint.0], "seed {seed}: it is alone");
+                past.last_prepared = checkpoint.0;
+                past.savepoints.insert(checkpoint.0);
+            }
+            Effect::DiscardSavepoint { checkpoint } => {
+                assert!(past.savepoints.contains(&checkpoint.0), "seed {seed}: it is none");
+                assert!(!past.persisted.contains(&checkpoint.0), "seed {seed}: it exists");
+            }
             Effect::TriggerSources { attempt, barrier, tasks } => {
                 assert!(!tasks.is_empty(), "seed {seed}");
                 let first = past.triggered.entry(barrier.checkpoint.0).or_insert(attempt.0);
@@ -166,7 +184,11 @@ fn check_effects(f: &mut Fixture, past: &mut Past, seed: u64) {
                 assert!(is_first || past.may_exist.contains(&id), "seed {seed}: settled");
                 past.may_exist.insert(id);
             }
-            Effect::NotifyComplete { checkpoint, .. } | Effect::Completed { checkpoint, .. } => {
+            Effect::NotifyComplete { checkpoint, .. } => {
+                assert!(past.persisted.contains(&checkpoint.0), "seed {seed}: no record yet");
+                assert!(!past.savepoints.contains(&checkpoint.0), "seed {seed}: it commits");
+            }
+            Effect::Completed { checkpoint, .. } => {
                 assert!(past.persisted.contains(&checkpoint.0), "seed {seed}: no record yet");
             }
             Effect::NotifyAborted { checkpoint, .. } | Effect::Failed { checkpoint, .. } => {

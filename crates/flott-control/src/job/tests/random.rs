@@ -64,7 +64,7 @@ fn step(f: &mut Fixture, rng: &mut Rng, past: &mut Past) {
     };
     let name = if rng.below(2) == 0 { "s0" } else { "k0" };
     let is_ending = f.states().iter().any(|state| state.ends_with("CANCELING"));
-    let input = match rng.below(40) {
+    let input = match rng.below(41) {
         0..=5 => {
             f.millis += rng.below(700);
             f.job.handle_timeout(f.now());
@@ -87,6 +87,7 @@ fn step(f: &mut Fixture, rng: &mut Rng, past: &mut Past) {
         36 if rng.below(8) == 0 => finished(attempt, name),
         37 => end_of_data(attempt, name),
         38 => JobInput::CheckpointRequested { request: 0 },
+        40 => JobInput::SavepointRequested { request: 1 },
         39 if rng.below(20) == 0 => JobInput::Cancel,
         _ => return,
     };
@@ -127,7 +128,7 @@ fn check_effects(f: &mut Fixture, past: &mut Past, seed: u64) {
 
 fn check_checkpoint(effect: &Effect, past: &mut Past, seed: u64) {
     match effect {
-        Effect::PrepareLocation { checkpoint } => {
+        Effect::PrepareLocation { checkpoint } | Effect::PrepareSavepoint { checkpoint, .. } => {
             assert!(checkpoint.0 > past.last_prepared, "seed {seed}: ids grow strictly");
             past.last_prepared = checkpoint.0;
         }
@@ -142,6 +143,7 @@ fn check_checkpoint(effect: &Effect, past: &mut Past, seed: u64) {
         Effect::FailJob { .. } => panic!("seed {seed}: the job acts on it itself"),
         Effect::TriggerSources { .. }
         | Effect::NotifyAborted { .. }
+        | Effect::DiscardSavepoint { .. }
         | Effect::Discard { .. }
         | Effect::Answer { .. }
         | Effect::Completed { .. } => {}

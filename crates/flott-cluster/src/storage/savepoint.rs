@@ -1,0 +1,96 @@
+//! Savepoints that are under way or done: where each of them is.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flott_checkpoint::storage::{CheckpointStorage, StoreError, checkpoint_folder};
+use flott_checkpoint::{CompletedCheckpoint, metadata};
+use flott_core::{CheckpointId, Error, JobId, Result};
+
+use super::{FileStorage, local_path};
+
+/// The savepoints of one job. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct Savepoints {
+    shared: Arc<Mutex<Places>>,
+}
+
+#[derive(Default)]
+struct Places {
+    /// Folders of savepoints that were asked for, by request.
+    wanted: BTreeMap<u64, PathBuf>,
+    places: BTreeMap<CheckpointId, Arc<FileStorage>>,
+}
+
+impl Savepoints {
+    /// Remembers where the savepoint of a request is to be; returns what people call the place.
+    pub(crate) fn want(&self, request: u64, folder: PathBuf) -> String {
+        let location = format!("file:{}", folder.display());
+        self.lock().wanted.insert(request, folder);
+        location
+    }
+
+    /// The request gets its checkpoint.
+    pub(crate) fn begin(&self, request: u64, checkpoint: CheckpointId) -> Option<Arc<FileStorage>> {
+        let mut places = self.lock();
+        let storage = Arc::new(FileStorage::for_savepoint(places.wanted.remove(&request)?));
+        places.places.insert(checkpoint, storage.clone());
+        Some(storage)
+    }
+
+    /// Where a checkpoint is, if it is a savepoint.
+    pub(crate) fn of(&self, checkpoint: CheckpointId) -> Option<Arc<FileStorage>> {
+        self.lock().places.get(&checkpoint).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A folder for a new savepoint in `directory`, by Flink's rule: of the job's id, and at random.
+///
+/// # Errors
+/// If the directory is no local one.
+pub(crate) fn new_folder(directory: &str, job: JobId) -> Result<PathBuf> {
+    let random = RandomState::new().build_hasher().finish() & 0xffff_ffff_ffff;
+    let name = format!("savepoint-{}-{random:012x}", &job.to_string()[..6]);
+    let directory = local_path(directory)?;
+    let directory = std::path::absolute(&directory)
+        .map_err(|e| Error::invalid(format!("\"{}\" is no directory: {e}", directory.display())))?;
+    Ok(directory.join(name))
+}
+
+/// Completes a savepoint: what its record names elsewhere (state of tasks that have finished) is
+/// copied, so that nothing but its own folder is needed, and the record is created.
+pub(crate) fn complete(
+    record: &CompletedCheckpoint,
+    elsewhere: &dyn CheckpointStorage,
+    place: &FileStorage,
+) -> Result<(), StoreError> {
+    let mut copies = BTreeMap::new();
+    let own = format!("{}/", checkpoint_folder(record.checkpoint));
+    let foreign = record.files().into_iter().filter(|path| !path.starts_with(&own));
+    for (number, path) in foreign.enumerate() {
+        let copy = format!("{own}copy-{number}.state");
+        let bytes = elsewhere.read(path, None)?;
+        // An earlier try may have got as far.
+        if !place.folder().join(&copy).exists() {
+            place.write(&copy, &bytes)?;
+        }
+        copies.insert(path.to_owned(), copy);
+    }
+    let record = record.clone().with_paths(|path| copies.get(path).cloned());
+    let bytes = metadata::encode(&record).map_err(StoreError::Failed)?;
+    place.create_metadata(record.checkpoint, &bytes)
+}
+
+/// Deletes what a failed savepoint has left.
+pub(crate) fn discard(place: &FileStorage) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(place.folder()) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
