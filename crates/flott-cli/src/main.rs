@@ -50,13 +50,20 @@ enum Action {
 
 #[derive(Args)]
 struct SavepointArgs {
-    #[command(flatten)]
-    job: JobArgs,
+    /// The job: 32 hexadecimal digits.
+    #[arg(required_unless_present = "dispose")]
+    job: Option<String>,
     /// Where to put it, as the job's process sees it; else where the job's options say.
     directory: Option<String>,
     /// How its state is written. There is one format here: both are the same.
     #[arg(long = "type", value_parser = ["canonical", "native"], default_value = "canonical")]
     format: String,
+    /// Deletes the savepoint in this place instead.
+    #[arg(short, long, value_name = "PATH", conflicts_with_all = ["job", "directory"])]
+    dispose: Option<String>,
+    /// Prints the result as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -140,10 +147,12 @@ fn checkpoint(client: &Client, args: &JobArgs) -> Result<()> {
     Ok(())
 }
 
-fn savepoint(
-    client: &Client,
-    SavepointArgs { job: args, directory, format }: &SavepointArgs,
-) -> Result<()> {
+fn savepoint(client: &Client, args: &SavepointArgs) -> Result<()> {
+    let SavepointArgs { job, directory, format, dispose, json } = args;
+    if let Some(place) = dispose {
+        return dispose_savepoint(client, place, *json);
+    }
+    let args = JobArgs { job: job.clone().unwrap_or_default(), json: *json };
     let job = args.id()?;
     args.say(&format!("Triggering savepoint for job {job}."));
     args.say("Waiting for response...");
@@ -161,6 +170,19 @@ fn savepoint(
     ));
     if args.json {
         println!("{}", json!({ "jid": job.to_string(), "location": location }));
+    }
+    Ok(())
+}
+
+fn dispose_savepoint(client: &Client, place: &str, as_json: bool) -> Result<()> {
+    if !as_json {
+        println!("Disposing savepoint '{place}'.\nWaiting for response...");
+    }
+    client.operate("/savepoint-disposal", &json!({ "savepoint-path": place }))?;
+    if as_json {
+        println!("{}", json!({ "savepoint-path": place }));
+    } else {
+        println!("Savepoint '{place}' disposed.");
     }
     Ok(())
 }

@@ -142,7 +142,24 @@ fn a_savepoint_needs_neither_checkpoints_nor_a_directory_for_them() {
     assert_eq!(code, 0, "{error}");
     let answer: serde_json::Value = serde_json::from_str(&printed).unwrap();
     let location = answer["location"].as_str().unwrap();
-    assert!(Path::new(location.strip_prefix("file:").unwrap()).join("_metadata").exists());
+    let savepoint = Path::new(location.strip_prefix("file:").unwrap()).to_owned();
+    assert!(savepoint.join("_metadata").exists());
+
+    // What else lies there stays.
+    std::fs::write(savepoint.join("notes"), "mine").unwrap();
+    let (code, printed, error) = run.flott(&["savepoint", "-d", location]);
+    assert_eq!(code, 0, "{error}");
+    let expected = format!(
+        "Disposing savepoint '{location}'.\nWaiting for response...\nSavepoint '{location}' \
+         disposed.\n"
+    );
+    assert_eq!(printed, expected);
+    let left: Vec<_> =
+        std::fs::read_dir(&savepoint).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["notes"]);
+    let (code, _, error) = run.flott(&["savepoint", "-d", location]);
+    assert_eq!(code, 1);
+    assert!(error.contains("cannot read") && error.contains("_metadata"), "{error}");
     run.end();
 }
 

@@ -21,4 +21,5 @@ mod view;
 
 pub use embedded::{CancelHandle, EmbeddedCluster};
 pub use jobs::Jobs;
+pub use storage::dispose_savepoint;
 pub use view::Views;

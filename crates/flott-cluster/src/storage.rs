@@ -8,7 +8,7 @@ pub(crate) mod savepoint;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE};
+use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE, checkpoint_folder};
 use flott_checkpoint::{CompletedCheckpoint, StorageConfig, metadata};
 use flott_core::{Error, ErrorKind, JobId, Result};
 
@@ -139,6 +139,38 @@ pub(crate) fn open_checkpoint(place: &str, search: &Search<'_>) -> Result<Checkp
 /// Whether a folder is called as that of a checkpoint is.
 fn is_checkpoint_folder(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("chk-"))
+}
+
+/// Deletes the savepoint in `place`, a path or a `file://` URL, and nothing else: what lies in its
+/// folder and is not of it stays, with the folder.
+///
+/// # Errors
+/// If there is no savepoint of Flott, or something of it cannot be deleted.
+pub fn dispose_savepoint(place: &str) -> Result<()> {
+    let folder = local_path(place)?;
+    let folder = if folder.ends_with(METADATA_FILE) { folder.join("..") } else { folder };
+    let file = folder.join(METADATA_FILE);
+    let io = |what: &str, path: &Path, e| {
+        Error::with_source(ErrorKind::Io, format!("cannot {what} \"{}\"", path.display()), e)
+    };
+    let bytes = std::fs::read(&file).map_err(|e| io("read", &file, e))?;
+    let record = metadata::decode(&bytes, &file.display().to_string())?;
+    if is_checkpoint_folder(&folder) {
+        return Err(Error::invalid(format!(
+            "\"{place}\" is a checkpoint of job {}, not a savepoint: its job looks after it",
+            record.job
+        )));
+    }
+    // The record goes first: whoever finds one must find its files, too.
+    std::fs::remove_file(&file).map_err(|e| io("delete", &file, e))?;
+    let state = folder.join(checkpoint_folder(record.checkpoint));
+    std::fs::remove_dir_all(&state).map_err(|e| io("delete", &state, e))?;
+    match std::fs::remove_dir(&folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::DirectoryNotEmpty => {
+            Err(io("delete", &folder, e))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Checks that every file of a record is there and whole. `folder` is that of the job that wrote it.

@@ -13,6 +13,9 @@ pub type CheckpointAnswer = Box<dyn FnOnce(Result<CheckpointId, String>) + Send>
 /// Whom to tell where a savepoint is, or why there is none.
 pub type SavepointAnswer = Box<dyn FnOnce(Result<String, String>) + Send>;
 
+/// Whom to tell how the deletion of a savepoint went.
+pub type DisposalAnswer = Box<dyn FnOnce(Result<(), String>) + Send>;
+
 /// What can be done to the jobs that are shown. Calls return at once.
 pub trait Actions: Send + Sync {
     /// Cancels a job. False if it does not run.
@@ -33,6 +36,9 @@ pub trait Actions: Send + Sync {
         directory: Option<&str>,
         answer: SavepointAnswer,
     ) -> Result<(), String>;
+
+    /// Deletes the savepoint in `place`, and calls `answer` with what became of that.
+    fn dispose(&self, place: &str, answer: DisposalAnswer);
 }
 
 /// What an operation has led to.
@@ -41,6 +47,8 @@ pub(crate) enum Done {
     Checkpoint(CheckpointId),
     /// A savepoint, in this place.
     Savepoint(String),
+    /// A savepoint is deleted.
+    Disposal,
 }
 
 /// How an operation ended.
@@ -50,8 +58,8 @@ pub(crate) type Outcome = Result<Done, String>;
 /// are over.
 const REMEMBERED: usize = 1000;
 
-/// An operation that somebody triggered, by job and trigger id.
-type Key = (JobId, u128);
+/// An operation that somebody triggered, by job (if it is about one) and trigger id.
+pub(crate) type Key = (Option<JobId>, u128);
 
 /// Operations that were triggered and take a while. Clones share them.
 #[derive(Clone, Default)]
@@ -120,7 +128,7 @@ mod tests {
 
     #[test]
     fn an_operation_is_begun_once_and_forgotten_only_when_it_is_over() {
-        let (operations, job) = (Operations::default(), JobId::from_u128(1));
+        let (operations, job) = (Operations::default(), Some(JobId::from_u128(1)));
         let done = Done::Checkpoint(CheckpointId(1));
         assert!(operations.begin((job, 0)) && !operations.begin((job, 0)));
         for trigger in 1..REMEMBERED as u128 {

@@ -22,5 +22,5 @@ mod server;
 #[cfg(test)]
 mod testing;
 
-pub use actions::{Actions, CheckpointAnswer, SavepointAnswer};
+pub use actions::{Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer};
 pub use server::{Server, serve};

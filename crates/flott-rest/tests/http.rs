@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use flott_core::{CheckpointId, JobId};
-use flott_rest::{Actions, CheckpointAnswer, SavepointAnswer, Server, serve};
+use flott_rest::{Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer, Server, serve};
 use serde_json::Value;
 use testing::JOB;
 
@@ -52,6 +52,10 @@ impl Actions for Recorded {
         self.0.lock().unwrap().push(format!("savepoint {job}"));
         answer(Ok(format!("file:{directory}/savepoint-06bab6-e107c19390cb")));
         Ok(())
+    }
+
+    fn dispose(&self, place: &str, answer: DisposalAnswer) {
+        answer(if place == "file:/sp" { Ok(()) } else { Err(format!("{place} is none")) });
     }
 }
 
@@ -227,6 +231,22 @@ fn a_savepoint_is_triggered_and_its_place_told() {
     assert_eq!(send(&server, &format!("POST {path}"), &with("")).status, 400);
     let again = send(&server, &format!("POST {path}"), &with(r#","target-directory":"/sp""#));
     assert_eq!(again.status, 202);
+}
+
+#[test]
+fn a_savepoint_is_disposed_of() {
+    let server = server();
+    let path = "/v1/savepoint-disposal";
+    let ask = |place: &str| {
+        let body = format!(r#"{{"savepoint-path":"{place}"}}"#);
+        let triggered = send(&server, &format!("POST {path}"), &body);
+        assert_eq!(triggered.status, 200, "{}", triggered.body);
+        let id = triggered.json()["request-id"].as_str().unwrap().to_owned();
+        get(&server, &format!("{path}/{id}"))
+    };
+    assert_eq!(ask("file:/sp").body, r#"{"status":{"id":"COMPLETED"},"operation":{}}"#);
+    assert_eq!(ask("/x").json()["operation"]["failure-cause"]["stack-trace"], "/x is none");
+    assert_eq!(send(&server, &format!("POST {path}"), "{}").status, 400);
 }
 
 #[test]

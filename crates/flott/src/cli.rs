@@ -155,7 +155,7 @@ fn command(jobs: &[Job]) -> Command {
                 .help("Sets an option"),
         )
         .arg(Arg::new("from-savepoint").short('s').long("fromSavepoint").value_name("PATH").help(
-            "Starts from this checkpoint: a chk-N folder; a directory with checkpoints, \
+            "Starts from this checkpoint or savepoint: its folder; a directory with checkpoints, \
                      for the newest; or \"latest\", for the newest of this job in \
                      execution.checkpointing.dir",
         ))

@@ -1,9 +1,9 @@
 //! Shows what runs in this process to browsers and command lines on this machine.
 
-use flott_cluster::{EmbeddedCluster, Jobs};
+use flott_cluster::{EmbeddedCluster, Jobs, dispose_savepoint};
 use flott_core::{JobId, Result};
 pub use flott_rest::Server;
-use flott_rest::{Actions, CheckpointAnswer, SavepointAnswer};
+use flott_rest::{Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer};
 use tracing::info;
 
 /// What can be done to the jobs of an embedded cluster.
@@ -25,6 +25,10 @@ impl Actions for Embedded {
         answer: SavepointAnswer,
     ) -> std::result::Result<(), String> {
         self.0.savepoint(job, directory, answer).map_err(|error| error.report())
+    }
+
+    fn dispose(&self, place: &str, answer: DisposalAnswer) {
+        answer(dispose_savepoint(place).map_err(|error| error.report()));
     }
 }
 

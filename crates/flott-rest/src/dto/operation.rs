@@ -1,6 +1,7 @@
 //! What a client is told of an operation that takes a while.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::actions::{Done, Outcome};
 
@@ -25,6 +26,13 @@ pub(crate) struct SavepointTriggerRequest {
     pub(crate) format_type: Option<SavepointFormat>,
     #[serde(rename = "triggerId")]
     pub(crate) trigger_id: Option<String>,
+}
+
+/// What deletes a savepoint.
+#[derive(Default, Deserialize)]
+pub(crate) struct SavepointDisposalRequest {
+    #[serde(rename = "savepoint-path")]
+    pub(crate) savepoint_path: String,
 }
 
 /// How the state in a savepoint is written.
@@ -65,7 +73,7 @@ pub(crate) fn trigger_text(trigger: u128) -> String {
 #[derive(Serialize)]
 pub(crate) struct OperationStatus {
     status: Status,
-    operation: Option<Operation>,
+    operation: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -73,33 +81,17 @@ struct Status {
     id: &'static str,
 }
 
-#[derive(Serialize)]
-enum Operation {
-    #[serde(rename = "checkpointId")]
-    Checkpoint(u64),
-    #[serde(rename = "location")]
-    Savepoint(String),
-    #[serde(rename = "failure-cause")]
-    Failure(FailureCause),
-}
-
-#[derive(Serialize)]
-struct FailureCause {
-    class: &'static str,
-    #[serde(rename = "stack-trace")]
-    stack_trace: String,
-}
-
 impl OperationStatus {
     /// Without an outcome it is under way.
     pub(crate) fn of(outcome: Option<Outcome>) -> Self {
         let operation = outcome.map(|outcome| match outcome {
-            Ok(Done::Checkpoint(checkpoint)) => Operation::Checkpoint(checkpoint.0),
-            Ok(Done::Savepoint(location)) => Operation::Savepoint(location),
-            Err(stack_trace) => Operation::Failure(FailureCause {
-                class: "org.apache.flink.runtime.checkpoint.CheckpointException",
-                stack_trace,
-            }),
+            Ok(Done::Checkpoint(checkpoint)) => json!({ "checkpointId": checkpoint.0 }),
+            Ok(Done::Savepoint(location)) => json!({ "location": location }),
+            Ok(Done::Disposal) => json!({}),
+            Err(why) => json!({ "failure-cause": {
+                "class": "org.apache.flink.runtime.checkpoint.CheckpointException",
+                "stack-trace": why,
+            }}),
         });
         let id = if operation.is_some() { "COMPLETED" } else { "IN_PROGRESS" };
         Self { status: Status { id }, operation }

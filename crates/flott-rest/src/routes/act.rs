@@ -14,10 +14,10 @@ use flott_core::JobId;
 use serde::de::DeserializeOwned;
 
 use super::{HANDLER_EXCEPTION, View, accepted, error, find, job_id, json, unresolved};
-use crate::actions::{Actions, Done, Operations, new_trigger};
+use crate::actions::{Actions, Done, Key, Operations, new_trigger};
 use crate::dto::operation::{
-    CheckpointTriggerRequest, OperationStatus, SavepointTriggerRequest, TriggerResponse,
-    trigger_text,
+    CheckpointTriggerRequest, OperationStatus, SavepointDisposalRequest, SavepointTriggerRequest,
+    TriggerResponse, trigger_text,
 };
 use crate::guard::BODY_BYTES_MAX;
 
@@ -37,7 +37,9 @@ pub(super) fn routes(view: View, actions: Arc<dyn Actions>) -> Router {
             .route(&format!("{job}/checkpoints"), post(trigger_checkpoint))
             .route(&format!("{job}/checkpoints/{{triggerid}}"), get(operation_status))
             .route(&format!("{job}/savepoints"), post(trigger_savepoint))
-            .route(&format!("{job}/savepoints/{{triggerid}}"), get(operation_status));
+            .route(&format!("{job}/savepoints/{{triggerid}}"), get(operation_status))
+            .route(&format!("{v}/savepoint-disposal"), post(dispose_savepoint))
+            .route(&format!("{v}/savepoint-disposal/{{triggerid}}"), get(disposal_status));
     }
     let acting = Acting { view, actions, operations: Operations::default() };
     router.layer(DefaultBodyLimit::max(BODY_BYTES_MAX as usize)).with_state(acting)
@@ -81,7 +83,7 @@ async fn trigger_checkpoint(
             // Whatever type is wished for: all checkpoints are full.
             let CheckpointTriggerRequest { trigger_id, checkpoint_type: _ } = body;
             let (operations, actions) = (acting.operations, acting.actions);
-            begin(&operations.clone(), job, trigger_id, move |key| {
+            begin(&operations.clone(), Some(job), trigger_id, move |key| {
                 let answer = move |result: Result<_, _>| {
                     operations.finish(key, result.map(Done::Checkpoint))
                 };
@@ -110,7 +112,7 @@ async fn trigger_savepoint(
             return Err(Box::new(error(StatusCode::BAD_REQUEST, text)));
         }
         let (operations, actions) = (acting.operations, acting.actions);
-        begin(&operations.clone(), job, trigger_id, move |key| {
+        begin(&operations.clone(), Some(job), trigger_id, move |key| {
             let answer =
                 move |result: Result<_, _>| operations.finish(key, result.map(Done::Savepoint));
             actions.savepoint(job, target_directory.as_deref(), Box::new(answer))
@@ -126,12 +128,19 @@ fn parse<T: Default + DeserializeOwned>(
     name: &str,
 ) -> Result<(JobId, T), Box<Response>> {
     let job = job_id(id.as_ref().map_or("", |Path(id)| id))?;
+    Ok((job, parse_body(body, name)?))
+}
+
+fn parse_body<T: Default + DeserializeOwned>(
+    body: Result<Bytes, BytesRejection>,
+    name: &str,
+) -> Result<T, Box<Response>> {
     let body = match body {
         Ok(body) if body.is_empty() => Some(T::default()),
         Ok(body) => serde_json::from_slice(&body).ok(),
         Err(_) => None,
     };
-    body.map(|body| (job, body)).ok_or_else(|| {
+    body.ok_or_else(|| {
         let text = format!("{HANDLER_EXCEPTION}: Request did not match expected format {name}.");
         Box::new(error(StatusCode::BAD_REQUEST, text))
     })
@@ -140,9 +149,9 @@ fn parse<T: Default + DeserializeOwned>(
 /// Begins an operation, unless it was begun under the same trigger id before.
 fn begin(
     operations: &Operations,
-    job: JobId,
+    job: Option<JobId>,
     trigger_id: Option<String>,
-    start: impl FnOnce((JobId, u128)) -> Result<(), String>,
+    start: impl FnOnce(Key) -> Result<(), String>,
 ) -> Result<Response, Box<Response>> {
     let trigger = match trigger_id {
         None => new_trigger(),
@@ -167,24 +176,63 @@ async fn operation_status(
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Response {
     let (job, trigger) = path.as_ref().map_or(("", ""), |Path((job, id))| (job, id));
-    let job: JobId = match job_id(job) {
-        Ok(job) => job,
-        Err(refusal) => return *refusal,
-    };
+    match job_id(job) {
+        Ok(job) => {
+            let kind = if uri.path().contains("/savepoints/") { "savepoint" } else { "checkpoint" };
+            status(&acting, Some(job), trigger, kind)
+        }
+        Err(refusal) => *refusal,
+    }
+}
+
+fn status(acting: &Acting, job: Option<JobId>, trigger: &str, kind: &str) -> Response {
     let Some(trigger) = parse_trigger(trigger) else {
         return unresolved("path parameter (triggerid)", trigger);
     };
-    let kind = if uri.path().contains("/savepoints/") { "savepoint" } else { "checkpoint" };
     match acting.operations.result((job, trigger)) {
         Some(outcome) => json(&OperationStatus::of(outcome)),
-        None => error(
-            StatusCode::NOT_FOUND,
-            format!(
-                "{HANDLER_EXCEPTION}: There is no {kind} operation with triggerId={} for job {job}.",
-                trigger_text(trigger)
-            ),
-        ),
+        None => {
+            let of = job.map(|job| format!(" for job {job}")).unwrap_or_default();
+            let trigger = trigger_text(trigger);
+            let text = format!(
+                "{HANDLER_EXCEPTION}: There is no {kind} operation with triggerId={trigger}{of}."
+            );
+            error(StatusCode::NOT_FOUND, text)
+        }
     }
+}
+
+async fn dispose_savepoint(
+    State(acting): State<Acting>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let request = parse_body::<SavepointDisposalRequest>(body, "SavepointDisposalRequest");
+    let triggered = request.and_then(|SavepointDisposalRequest { savepoint_path: place }| {
+        if place.is_empty() {
+            let text = format!("{HANDLER_EXCEPTION}: savepoint-path is missing.");
+            return Err(Box::new(error(StatusCode::BAD_REQUEST, text)));
+        }
+        let (operations, actions) = (acting.operations, acting.actions);
+        begin(&operations.clone(), None, None, move |key| {
+            let answer =
+                move |result: Result<_, _>| operations.finish(key, result.map(|()| Done::Disposal));
+            actions.dispose(&place, Box::new(answer));
+            Ok(())
+        })
+    });
+    let mut response = triggered.unwrap_or_else(|refusal| *refusal);
+    // Flink says 202 to the other triggers, and 200 to this one.
+    if response.status() == StatusCode::ACCEPTED {
+        *response.status_mut() = StatusCode::OK;
+    }
+    response
+}
+
+async fn disposal_status(
+    State(acting): State<Acting>,
+    id: Result<Path<String>, PathRejection>,
+) -> Response {
+    status(&acting, None, id.as_ref().map_or("", |Path(id)| id), "savepoint disposal")
 }
 
 fn parse_trigger(text: &str) -> Option<u128> {
