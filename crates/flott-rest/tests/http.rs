@@ -30,14 +30,20 @@ impl Answer {
 #[derive(Clone, Default)]
 struct Recorded(Arc<Mutex<Vec<String>>>);
 
+impl Recorded {
+    fn note(&self, what: &str, job: JobId) {
+        self.0.lock().unwrap().push(format!("{what} {job}"));
+    }
+}
+
 impl Actions for Recorded {
     fn cancel(&self, job: JobId) -> bool {
-        self.0.lock().unwrap().push(format!("cancel {job}"));
+        self.note("cancel", job);
         true
     }
 
     fn checkpoint(&self, job: JobId, answer: CheckpointAnswer) {
-        self.0.lock().unwrap().push(format!("checkpoint {job}"));
+        self.note("checkpoint", job);
         let is_known = job.to_string() == JOB;
         answer(if is_known { Ok(CheckpointId(85)) } else { Err("Job is not running.".into()) });
     }
@@ -49,7 +55,7 @@ impl Actions for Recorded {
         answer: SavepointAnswer,
     ) -> Result<(), String> {
         let directory = directory.ok_or("Property [target-directory] must be provided.")?;
-        self.0.lock().unwrap().push(format!("savepoint {job}"));
+        self.note("savepoint", job);
         answer(Ok(format!("file:{directory}/savepoint-06bab6-e107c19390cb")));
         Ok(())
     }
