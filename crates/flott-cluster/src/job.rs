@@ -229,7 +229,10 @@ impl JobRunner {
                 None
             }),
             Effect::FailJob { message } => warn!("{message}"),
-            Effect::Answer { request, result } => self.jobs.answer(spec.job, request, result),
+            Effect::Answer { request, result } => {
+                self.savepoints.forget(request);
+                self.jobs.answer(spec.job, request, result);
+            }
             Effect::Completed { checkpoint, stats } => {
                 let CheckpointSummary { duration, state_bytes, longest_pause, .. } =
                     summary(&stats);

@@ -104,8 +104,7 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         Self { range, max, groups }
     }
 
-    /// A table that begins with what `snapshot` holds. It shares the snapshot's pages: this is how
-    /// a task rolls back in memory.
+    /// A table that begins with what `snapshot` holds, and shares its pages until they are written.
     pub fn from_snapshot(snapshot: &TableSnapshot<K, V>, max: MaxParallelism) -> Self {
         let groups = snapshot
             .shared()

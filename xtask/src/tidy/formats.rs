@@ -21,6 +21,15 @@ const FORMATS: &[Format] = &[
         sources: &["crates/flott-core/src/hash.rs", "crates/flott-core/src/key_group.rs"],
     },
     Format {
+        document: "docs/formats/connector-state.md",
+        sources: &[
+            "crates/flott-connectors/src/file_sink/names.rs",
+            "crates/flott-connectors/src/file_sink/state.rs",
+            "crates/flott-connectors/src/datagen/splits.rs",
+            "crates/flott-connectors/src/text_file/source.rs",
+        ],
+    },
+    Format {
         document: "docs/formats/metadata.md",
         sources: &[
             "crates/flott-checkpoint/src/metadata.rs",

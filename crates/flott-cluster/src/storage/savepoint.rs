@@ -40,6 +40,11 @@ impl Savepoints {
         Some(storage)
     }
 
+    /// The request has its answer; if it was refused, it never got a checkpoint.
+    pub(crate) fn forget(&self, request: u64) {
+        self.lock().wanted.remove(&request);
+    }
+
     /// Where a checkpoint is, if it is a savepoint.
     pub(crate) fn of(&self, checkpoint: CheckpointId) -> Option<Arc<FileStorage>> {
         self.lock().places.get(&checkpoint).cloned()
