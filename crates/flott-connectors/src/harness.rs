@@ -117,6 +117,7 @@ impl<T: Data + Ord> Harness<T> {
             settings: &settings,
             clock: clock.clone(),
             wakers: &move |_| waker.clone(),
+            elsewhere: None,
         };
         let tasks = build_tasks(&deployment, restored).unwrap();
         let progress = vec![Progress::More; tasks.len()];

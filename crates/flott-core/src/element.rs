@@ -1,10 +1,12 @@
 //! What travels between tasks beside the records.
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::CheckpointId;
 use crate::time::{Timestamp, WallTime};
 
 /// A checkpoint barrier: everything before it belongs to the checkpoint, nothing after it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Barrier {
     /// The checkpoint that it belongs to.
     pub checkpoint: CheckpointId,
@@ -13,7 +15,7 @@ pub struct Barrier {
 }
 
 /// A control element. It keeps its place among the records of its channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Control {
     /// No record with a timestamp at or below this will follow.
     Watermark(Timestamp),

@@ -35,6 +35,16 @@ impl<T> Batch<T> {
         self.records.is_empty()
     }
 
+    /// Whether any record may have a timestamp.
+    pub(crate) fn is_timed(&self) -> bool {
+        !self.timestamps.is_empty()
+    }
+
+    /// Makes room for so many records more.
+    pub(crate) fn reserve(&mut self, records: usize) {
+        self.records.reserve(records);
+    }
+
     /// The records.
     pub fn records(&self) -> &[T] {
         &self.records

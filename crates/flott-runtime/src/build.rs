@@ -8,6 +8,7 @@ use flott_core::{AttemptNumber, Error, JobId, OperatorId, Result, TaskId, Vertex
 use flott_plan::{JobEdge, JobGraph, JobVertex, NodeId, execution_graph};
 
 use crate::chain::{failed, guarded};
+use crate::exchange::{ChannelId, Exchange, Link};
 use crate::operator::{OperatorInstance, RestoredOperator, Wake};
 use crate::program::{Built, Consumers, EdgeCode, NodeCode, OutputPlan, Part, Program, StreamType};
 use crate::task::{Clock, Head, Task, TaskParts, TaskSettings};
@@ -43,11 +44,28 @@ pub struct Deployment<'a> {
     pub settings: &'a TaskSettings,
     /// What tasks measure time with.
     pub clock: Arc<dyn Clock>,
-    /// What wakes each task.
+    /// What wakes each task of this process.
     pub wakers: &'a dyn Fn(TaskId) -> Arc<dyn Wake>,
+    /// The tasks that other processes run; nothing if this one runs all.
+    pub elsewhere: Option<Elsewhere<'a>>,
 }
 
-/// Builds every task of a job, each with its channels to the others.
+/// The tasks that other processes run.
+#[derive(Clone, Copy)]
+pub struct Elsewhere<'a> {
+    /// The link to the worker of a task; nothing if that is this process.
+    pub link: &'a dyn Fn(TaskId) -> Option<Arc<dyn Link>>,
+    /// What has the ends of the channels to them; it has begun with this attempt.
+    pub exchange: &'a Exchange,
+}
+
+impl Deployment<'_> {
+    fn link(&self, task: TaskId) -> Option<Arc<dyn Link>> {
+        self.elsewhere.and_then(|elsewhere| (elsewhere.link)(task))
+    }
+}
+
+/// Builds every task of a job that this process runs, each with its channels to the others.
 ///
 /// # Errors
 /// [`flott_core::ErrorKind::Internal`] if plan and program do not fit each other;
@@ -61,6 +79,9 @@ pub fn build_tasks(
     for vertex in &deployment.graph.vertices {
         for subtask in 0..vertex.parallelism {
             let id = TaskId { vertex: vertex.id, subtask };
+            if deployment.link(id).is_some() {
+                continue;
+            }
             let restored = restored.remove(&id).unwrap_or_default();
             tasks.push(build_task(deployment, vertex, id, &mut channels, restored)?);
         }
@@ -87,16 +108,40 @@ impl Channels {
             for (producer, consumer) in execution_graph::channels(edge, producers, consumers) {
                 let target = TaskId { vertex: edge.target_vertex, subtask: consumer };
                 let source = TaskId { vertex: edge.source_vertex, subtask: producer };
-                let (sender, receiver) = carried.channel(
-                    deployment.settings.channel_bytes,
-                    (deployment.wakers)(source),
-                    (deployment.wakers)(target),
-                );
-                channels.senders.entry((edge.id.0, producer)).or_default().push(sender);
-                channels.receivers.entry(target).or_default().push(receiver);
+                let id = ChannelId { edge: edge.id, producer, consumer };
+                let (sender, receiver) = create_channel(deployment, carried, id, source, target);
+                channels.senders.entry((edge.id.0, producer)).or_default().extend(sender);
+                channels.receivers.entry(target).or_default().extend(receiver);
             }
         }
         Ok(channels)
+    }
+}
+
+/// The ends of a channel that belong to tasks of this process.
+fn create_channel(
+    deployment: &Deployment<'_>,
+    carried: &dyn StreamType,
+    id: ChannelId,
+    source: TaskId,
+    target: TaskId,
+) -> (Option<Part>, Option<Part>) {
+    let Deployment { settings, wakers, elsewhere, .. } = deployment;
+    match (deployment.link(source), deployment.link(target), elsewhere) {
+        (Some(_), None, Some(Elsewhere { exchange, .. })) => {
+            let receiver = exchange.receiver(id, settings.channel_bytes, wakers(target));
+            (None, Some(carried.remote_receiver(receiver)))
+        }
+        (None, Some(link), Some(Elsewhere { exchange, .. })) => {
+            (Some(carried.remote_sender(exchange.sender(id, link, wakers(source)))), None)
+        }
+        (Some(_), Some(_), _) => (None, None),
+        (..) => {
+            let (bytes, producer, consumer) =
+                (settings.channel_bytes, wakers(source), wakers(target));
+            let (sender, receiver) = carried.channel(bytes, producer, consumer);
+            (Some(sender), Some(receiver))
+        }
     }
 }
 

@@ -1,18 +1,21 @@
-//! The channel between two tasks of one process: one producer, one consumer, typed batches in
-//! order, bounded in bytes.
+//! The channel between two tasks: one producer, one consumer, typed batches in order, bounded in
+//! bytes.
 //!
-//! A lock is taken once per batch, never per record. Emptied batches go back to the producer, so
-//! that a running pipeline allocates nothing.
+//! Within a process a lock is taken once per batch, never per record, and emptied batches go back to
+//! the producer, so that a running pipeline allocates nothing. To another process batches go as
+//! bytes, through the [`crate::exchange`].
 
 use std::collections::VecDeque;
 use std::mem::{needs_drop, size_of};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flott_core::codec::encoded_len;
+use flott_core::Result;
+use flott_core::codec::{Data, encoded_len};
 use flott_core::element::Control;
 use serde::Serialize;
 
 use crate::batch::Batch;
+use crate::exchange::{self, FrameReceiver, FrameSender};
 use crate::operator::Wake;
 
 /// How many emptied batches wait for the producer at most.
@@ -32,7 +35,7 @@ struct Queue<T> {
     producer_waits: bool,
 }
 
-struct Channel<T> {
+pub(crate) struct Channel<T> {
     queue: Mutex<Queue<T>>,
     bytes_max: usize,
     producer: Arc<dyn Wake>,
@@ -59,39 +62,72 @@ pub(crate) fn channel<T>(
         producer_waits: false,
     };
     let channel = Arc::new(Channel { queue: Mutex::new(queue), bytes_max, producer, consumer });
-    (Sender { channel: channel.clone() }, Receiver { channel })
+    (Sender::Local(channel.clone()), Receiver::Local(channel))
 }
 
 /// The producer's end.
-pub(crate) struct Sender<T> {
-    channel: Arc<Channel<T>>,
+pub(crate) enum Sender<T> {
+    /// To a task of this process.
+    Local(Arc<Channel<T>>),
+    /// To another process.
+    Remote(FrameSender),
 }
 
 /// The consumer's end.
-pub(crate) struct Receiver<T> {
-    channel: Arc<Channel<T>>,
+pub(crate) enum Receiver<T> {
+    /// From a task of this process.
+    Local(Arc<Channel<T>>),
+    /// From another process; and the batch that was emptied last.
+    Remote(FrameReceiver, Batch<T>),
 }
 
 impl<T: Serialize> Sender<T> {
     /// Whether another batch may be sent. If not, the producer is woken when it may.
-    pub(crate) fn has_room(&self) -> bool {
-        let mut queue = self.channel.lock();
-        let has_room = queue.bytes < self.channel.bytes_max;
+    ///
+    /// # Errors
+    /// If the consumer's process is lost.
+    pub(crate) fn has_room(&self) -> Result<bool> {
+        match self {
+            Self::Local(channel) => Ok(channel.has_room()),
+            Self::Remote(sender) => sender.has_room(),
+        }
+    }
+
+    /// Sends the batch, whether or not there is room, and leaves an empty one in its place.
+    ///
+    /// # Errors
+    /// If a record that has to be encoded cannot be.
+    pub(crate) fn send(&self, batch: &mut Batch<T>) -> Result<()> {
+        match self {
+            Self::Local(channel) => channel.send(batch),
+            Self::Remote(sender) => sender.send(exchange::encode_batch(batch)?),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn send_control(&self, control: Control) -> Result<()> {
+        match self {
+            Self::Local(channel) => channel.push(channel.lock(), 0, Message::Control(control)),
+            Self::Remote(sender) => sender.send_free(exchange::encode_control(control)?),
+        }
+        Ok(())
+    }
+}
+
+impl<T: Serialize> Channel<T> {
+    fn has_room(&self) -> bool {
+        let mut queue = self.lock();
+        let has_room = queue.bytes < self.bytes_max;
         queue.producer_waits = !has_room;
         has_room
     }
 
-    /// Sends the batch, whether or not there is room, and leaves an empty one in its place.
-    pub(crate) fn send(&self, batch: &mut Batch<T>) {
+    fn send(&self, batch: &mut Batch<T>) {
         let bytes = batch_bytes(batch);
-        let mut queue = self.channel.lock();
+        let mut queue = self.lock();
         let empty = queue.free.pop().unwrap_or_default();
         let full = std::mem::replace(batch, empty);
         self.push(queue, bytes, Message::Batch(full));
-    }
-
-    pub(crate) fn send_control(&self, control: Control) {
-        self.push(self.channel.lock(), 0, Message::Control(control));
     }
 
     fn push(&self, mut queue: MutexGuard<'_, Queue<T>>, bytes: usize, message: Message<T>) {
@@ -100,32 +136,55 @@ impl<T: Serialize> Sender<T> {
         queue.messages.push_back((bytes, message));
         drop(queue);
         if was_empty {
-            self.channel.consumer.wake();
+            self.consumer.wake();
         }
     }
 }
 
-impl<T> Receiver<T> {
+impl<T: Data> Receiver<T> {
     /// The next message, if there is one. If not, the consumer is woken when there is.
-    pub(crate) fn receive(&self) -> Option<Message<T>> {
-        let mut queue = self.channel.lock();
+    ///
+    /// # Errors
+    /// If the producer's process is lost, or has sent what is no message.
+    pub(crate) fn receive(&mut self) -> Result<Option<Message<T>>> {
+        match self {
+            Self::Local(channel) => Ok(channel.receive()),
+            Self::Remote(receiver, free) => match receiver.receive()? {
+                Some(frame) => exchange::decode(&frame, std::mem::take(free)).map(Some),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Takes an emptied batch back, to be filled again.
+    pub(crate) fn recycle(&mut self, mut batch: Batch<T>) {
+        batch.clear();
+        match self {
+            Self::Local(channel) => channel.recycle(batch),
+            Self::Remote(_, free) => *free = batch,
+        }
+    }
+}
+
+impl<T> Channel<T> {
+    fn receive(&self) -> Option<Message<T>> {
+        let mut queue = self.lock();
         let (bytes, message) = queue.messages.pop_front()?;
         queue.bytes -= bytes;
-        let wake = queue.producer_waits && queue.bytes <= self.channel.bytes_max / 2;
+        let wake = queue.producer_waits && queue.bytes <= self.bytes_max / 2;
         if wake {
             queue.producer_waits = false;
         }
         drop(queue);
         if wake {
-            self.channel.producer.wake();
+            self.producer.wake();
         }
         Some(message)
     }
 
-    /// Gives an emptied batch back to the producer.
-    pub(crate) fn recycle(&self, mut batch: Batch<T>) {
-        batch.clear();
-        let mut queue = self.channel.lock();
+    /// Keeps an empty batch for the producer.
+    fn recycle(&self, batch: Batch<T>) {
+        let mut queue = self.lock();
         if queue.free.len() < FREE_BATCHES {
             queue.free.push(batch);
         }
@@ -169,30 +228,30 @@ mod tests {
     #[test]
     fn a_full_channel_wakes_its_producer_when_half_of_it_is_read() {
         let producer = Arc::new(Wakes::default());
-        let (sender, receiver) = channel(64, producer.clone(), Arc::new(Wakes::default()));
+        let (sender, mut receiver) = channel(64, producer.clone(), Arc::new(Wakes::default()));
         for _ in 0..4 {
-            assert!(sender.has_room());
-            sender.send(&mut batch(0..2));
+            assert!(sender.has_room().unwrap());
+            sender.send(&mut batch(0..2)).unwrap();
         }
-        assert!(!sender.has_room());
-        receiver.receive();
+        assert!(!sender.has_room().unwrap());
+        receiver.receive().unwrap();
         assert_eq!(producer.0.load(Ordering::SeqCst), 0);
-        receiver.receive();
+        receiver.receive().unwrap();
         assert_eq!(producer.0.load(Ordering::SeqCst), 1);
-        assert!(sender.has_room());
+        assert!(sender.has_room().unwrap());
     }
 
     #[test]
     fn the_consumer_is_woken_by_the_first_message_only() {
         let consumer = Arc::new(Wakes::default());
-        let (sender, receiver) = channel(64, Arc::new(Wakes::default()), consumer.clone());
-        sender.send_control(Control::Watermark(Timestamp(1)));
-        sender.send(&mut batch(0..1));
+        let (sender, mut receiver) = channel(64, Arc::new(Wakes::default()), consumer.clone());
+        sender.send_control(Control::Watermark(Timestamp(1))).unwrap();
+        sender.send(&mut batch(0..1)).unwrap();
         assert_eq!(consumer.0.load(Ordering::SeqCst), 1);
-        assert!(matches!(receiver.receive(), Some(Message::Control(Control::Watermark(_)))));
-        assert!(matches!(receiver.receive(), Some(Message::Batch(_))));
-        assert!(receiver.receive().is_none());
-        sender.send(&mut batch(0..1));
+        assert!(matches!(receiver.receive().unwrap(), Some(Message::Control(Control::Watermark(_)))));
+        assert!(matches!(receiver.receive().unwrap(), Some(Message::Batch(_))));
+        assert!(receiver.receive().unwrap().is_none());
+        sender.send(&mut batch(0..1)).unwrap();
         assert_eq!(consumer.0.load(Ordering::SeqCst), 2);
     }
 

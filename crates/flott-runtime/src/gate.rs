@@ -1,6 +1,7 @@
 //! The input of a task: its channels, and the chain that their batches go into.
 
 use flott_core::Result;
+use flott_core::codec::Data;
 use flott_core::element::Control;
 
 use crate::channel::{Message, Receiver};
@@ -42,7 +43,7 @@ impl<T> InputGate<T> {
     }
 }
 
-impl<T: Send> Gate for InputGate<T> {
+impl<T: Data> Gate for InputGate<T> {
     fn read(
         &mut self,
         blocked: &dyn Fn(usize) -> bool,
@@ -54,7 +55,7 @@ impl<T: Send> Gate for InputGate<T> {
             if blocked(channel) {
                 continue;
             }
-            let Some(message) = self.receivers[channel].receive() else { continue };
+            let Some(message) = self.receivers[channel].receive()? else { continue };
             self.next = (channel + 1) % count;
             return match message {
                 Message::Batch(mut batch) => {

@@ -3,7 +3,8 @@
 //! From the outside in: a [`program::Program`] is built ([`build`]) into [`task::Task`]s; a task
 //! reads its gate ([`align`] decides which channels, [`watermark`] what time it is) or polls its
 //! source, and takes batches through a chain of operators ([`operator`] is their contract) to its
-//! outputs ([`partition`]), which send to the next gate.
+//! outputs ([`partition`]), which send to the next gate: in this process, or through the
+//! [`exchange`] in another.
 //!
 //! Invariants:
 //! - A task is stepped: it never blocks, sleeps, or starts a thread, and it reads the clock that it
@@ -21,6 +22,7 @@ pub mod build;
 mod chain;
 mod channel;
 pub mod collector;
+pub mod exchange;
 mod gate;
 pub mod operator;
 pub mod partition;

@@ -62,22 +62,23 @@ impl<T: Serialize> Output<T> {
         Self { partitioner, senders, buffers, turn, producer, waiting_since: None, timeout }
     }
 
-    fn send_full(&mut self, limit: usize) {
+    fn send_full(&mut self, limit: usize) -> Result<()> {
         for (sender, buffer) in self.senders.iter().zip(&mut self.buffers) {
             if buffer.len() >= limit {
-                sender.send(buffer);
+                sender.send(buffer)?;
             }
         }
+        Ok(())
     }
 
-    fn flush(&mut self) {
-        self.send_full(1);
+    fn flush(&mut self) -> Result<()> {
         self.waiting_since = None;
+        self.send_full(1)
     }
 
-    fn control(&mut self, control: Control) {
-        self.flush();
-        self.senders.iter().for_each(|sender| sender.send_control(control));
+    fn control(&mut self, control: Control) -> Result<()> {
+        self.flush()?;
+        self.senders.iter().try_for_each(|sender| sender.send_control(control))
     }
 }
 
@@ -183,25 +184,25 @@ impl<T: Clone + Send + Serialize> Stage<T> for Output<T> {
         guarded(|| self.partition(batch)).map_err(|error| {
             error.context(format!("the output of {} cannot be partitioned", self.producer))
         })?;
-        self.send_full(BATCH_RECORDS.min(context.batch_records));
+        self.send_full(BATCH_RECORDS.min(context.batch_records))?;
         let since = *self.waiting_since.get_or_insert(context.now.mono);
         if context.now.mono.since(since) >= self.timeout {
-            self.flush();
+            self.flush()?;
         }
         Ok(())
     }
 
     fn signal(&mut self, signal: &mut Signal<'_>, _: &mut StepContext<'_>) -> Result<()> {
         match signal {
-            Signal::Watermark(watermark) => self.control(Control::Watermark(*watermark)),
-            Signal::Idle(true) => self.control(Control::Idle),
-            Signal::Idle(false) => self.control(Control::Active),
-            Signal::Emit(control) => self.control(*control),
-            Signal::Flush => self.flush(),
+            Signal::Watermark(watermark) => self.control(Control::Watermark(*watermark))?,
+            Signal::Idle(true) => self.control(Control::Idle)?,
+            Signal::Idle(false) => self.control(Control::Active)?,
+            Signal::Emit(control) => self.control(*control)?,
+            Signal::Flush => self.flush()?,
             Signal::Survey(survey) => {
                 // Every sender is asked: each must remember that its producer waits.
                 for sender in &self.senders {
-                    survey.blocked |= !sender.has_room();
+                    survey.blocked |= !sender.has_room()?;
                 }
             }
             Signal::Open(_)

@@ -12,9 +12,11 @@ use flott_core::codec::Data;
 use flott_core::{Error, MaxParallelism, Result};
 use flott_plan::{Partitioning, StreamGraph};
 
+use crate::batch::Batch;
 use crate::chain::{Chained, SourceHead, SourceStage};
 use crate::channel::{Receiver, Sender, channel};
 use crate::collector::SideOutputs;
+use crate::exchange::{FrameReceiver, FrameSender};
 use crate::gate::{Gate, InputGate};
 use crate::operator::{Operator, OperatorInstance, Source, Wake};
 use crate::partition::{Adapted, Output, PartitionFn, Partitioner};
@@ -196,6 +198,12 @@ pub(crate) trait StreamType: Send + Sync {
         consumer: Arc<dyn Wake>,
     ) -> (Part, Part);
 
+    /// A `Sender<T>` to another process.
+    fn remote_sender(&self, sender: FrameSender) -> Part;
+
+    /// A `Receiver<T>` from another process.
+    fn remote_receiver(&self, receiver: FrameReceiver) -> Part;
+
     /// The `Box<dyn Stage<T>>` that sends to the `Sender<T>`s.
     fn output(
         &self,
@@ -232,6 +240,14 @@ impl<T: Data> StreamType for TypeOf<T> {
     ) -> (Part, Part) {
         let (sender, receiver) = channel::<T>(bytes, producer, consumer);
         (Box::new(sender), Box::new(receiver))
+    }
+
+    fn remote_sender(&self, sender: FrameSender) -> Part {
+        Box::new(Sender::<T>::Remote(sender))
+    }
+
+    fn remote_receiver(&self, receiver: FrameReceiver) -> Part {
+        Box::new(Receiver::<T>::Remote(receiver, Batch::default()))
     }
 
     fn output(

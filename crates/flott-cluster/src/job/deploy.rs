@@ -86,6 +86,7 @@ impl DeployedTasks {
                 settings: &planned.settings,
                 clock: clock.clone(),
                 wakers: &|id| cells[&id].clone() as Arc<dyn Wake>,
+                elsewhere: None,
             },
             restored,
         )?;

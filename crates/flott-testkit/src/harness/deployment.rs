@@ -85,6 +85,7 @@ impl Deployment {
                 settings: &planned.settings,
                 clock: clock.clone(),
                 wakers: &|id| flags[&id].clone() as Arc<dyn Wake>,
+                elsewhere: None,
             },
             restored,
         )?;

@@ -377,6 +377,7 @@ impl Process {
             settings: &planned.settings,
             clock: world.clock.clone(),
             wakers: &|id| flags[&id].clone() as Arc<dyn Wake>,
+            elsewhere: None,
         };
         let tasks = build_tasks(&deployment, restored)?.into_iter().map(|task| {
             let (mailbox, woken) = (task.mailbox(), flags[&task.id()].clone());

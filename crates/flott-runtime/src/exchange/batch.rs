@@ -1,0 +1,134 @@
+//! How batches and control elements become bytes between processes. Both ends are the same program,
+//! so this is no format that anybody keeps.
+//!
+//! The first byte says what follows: a control element, or records, with timestamps or without.
+
+use flott_core::codec::{self, Data};
+use flott_core::element::Control;
+use flott_core::{Error, ErrorKind, Result, Timestamp};
+use serde::Serialize;
+
+use crate::batch::{Batch, NO_TIMESTAMP};
+use crate::channel::Message;
+
+const CONTROL: u8 = 0;
+const UNTIMED: u8 = 1;
+const TIMED: u8 = 2;
+
+/// Encodes a batch and leaves it empty.
+///
+/// # Errors
+/// If a record's `Serialize` implementation fails; the batch is empty then, too.
+pub(crate) fn encode_batch<T: Serialize>(batch: &mut Batch<T>) -> Result<Vec<u8>> {
+    let timed = batch.is_timed();
+    let first = if timed { TIMED } else { UNTIMED };
+    // Nearly all records are at least as large in memory as encoded.
+    let mut bytes = Vec::with_capacity(batch.len() * size_of::<T>() + 16);
+    bytes.push(first);
+    let mut bytes = Some(codec::encode_into(&(batch.len() as u32), bytes)?);
+    let encoded = batch.try_drain(|record, timestamp| {
+        let mut out = bytes.take().unwrap_or_default();
+        if timed {
+            out = codec::encode_into(&timestamp, out)?;
+        }
+        bytes = Some(codec::encode_into(&record, out)?);
+        Ok(())
+    });
+    batch.clear();
+    encoded.map(|()| bytes.unwrap_or_default())
+}
+
+/// Encodes a control element.
+///
+/// # Errors
+/// None in practice: a control element can be encoded.
+pub(crate) fn encode_control(control: Control) -> Result<Vec<u8>> {
+    codec::encode_into(&control, vec![CONTROL])
+}
+
+/// Whether a frame holds a control element.
+pub(super) fn is_control(frame: &[u8]) -> bool {
+    frame.first() == Some(&CONTROL)
+}
+
+/// Decodes a frame, into `free` if it is a batch.
+///
+/// # Errors
+/// If the bytes are none.
+pub(crate) fn decode<T: Data>(frame: &[u8], mut free: Batch<T>) -> Result<Message<T>> {
+    let damaged = || Error::new(ErrorKind::Corrupt, "a frame between workers is damaged");
+    let (kind, rest) = frame.split_first().ok_or_else(damaged)?;
+    let timed = match *kind {
+        CONTROL => return codec::decode(rest).map(Message::Control),
+        UNTIMED => false,
+        TIMED => true,
+        _ => return Err(damaged()),
+    };
+    let (count, mut rest) = codec::decode_prefix::<u32>(rest)?;
+    // A count that is not true must not cost memory; records may take no bytes at all.
+    free.reserve((count as usize).min(frame.len()));
+    for _ in 0..count {
+        let mut timestamp = NO_TIMESTAMP;
+        if timed {
+            (timestamp, rest) = codec::decode_prefix::<Timestamp>(rest)?;
+        }
+        let (record, after) = codec::decode_prefix(rest)?;
+        free.push(record, timestamp);
+        rest = after;
+    }
+    if rest.is_empty() { Ok(Message::Batch(free)) } else { Err(damaged()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_core::CheckpointId;
+    use flott_core::element::Barrier;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn drained<T>(batch: &mut Batch<T>) -> Vec<(T, Timestamp)> {
+        let mut records = Vec::new();
+        batch
+            .try_drain(|record, timestamp| {
+                records.push((record, timestamp));
+                Ok(())
+            })
+            .unwrap();
+        records
+    }
+
+    proptest! {
+        #[test]
+        fn a_batch_arrives_as_it_was_sent(
+            records: Vec<(String, Option<u64>)>, timestamps: Option<Vec<i64>>,
+        ) {
+            let mut batch = Batch::default();
+            for (index, record) in records.iter().enumerate() {
+                let timestamp = timestamps.as_ref().and_then(|all| all.get(index));
+                batch.push(record.clone(), timestamp.map_or(NO_TIMESTAMP, |t| Timestamp(*t)));
+            }
+            let expected = drained(&mut batch.clone());
+            let frame = encode_batch(&mut batch).unwrap();
+            prop_assert!(batch.is_empty() && !is_control(&frame));
+            let Message::Batch(mut arrived) = decode(&frame, Batch::default()).unwrap() else {
+                return Err(TestCaseError::fail("it is a batch"));
+            };
+            prop_assert_eq!(drained(&mut arrived), expected);
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_an_error_at_most(bytes: Vec<u8>) {
+            let _ = decode::<(String, u8)>(&bytes, Batch::default());
+        }
+    }
+
+    #[test]
+    fn a_control_element_arrives_as_it_was_sent() {
+        let barrier = Barrier { checkpoint: CheckpointId(7), triggered_at: Timestamp(9) };
+        let frame = encode_control(Control::Barrier(barrier)).unwrap();
+        assert!(is_control(&frame));
+        let arrived = decode::<u8>(&frame, Batch::default()).unwrap();
+        assert!(matches!(arrived, Message::Control(Control::Barrier(b)) if b == barrier));
+    }
+}
