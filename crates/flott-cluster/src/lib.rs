@@ -11,6 +11,7 @@
 mod clock;
 mod driver;
 pub mod embedded;
+mod exchange;
 pub mod extract;
 mod io;
 mod job;

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 
 use flott_core::{AttemptNumber, TaskId, WallTime};
+use serde::{Deserialize, Serialize};
 
 /// How many other failures of the same restart an entry keeps: enough to see a pattern, not a copy
 /// for each of thousands of tasks that lost the same machine.
 const CONCURRENT_MAX: usize = 64;
 
 /// A failure as a task, or the shell, reports it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The full chain of causes (`flott_core::Error::report`).
     pub message: String,

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use flott_checkpoint::snapshot::{SubtaskCheckpointMetrics, TaskSnapshot};
 use flott_checkpoint::{CompletedCheckpoint, DeclineReason, Effect, TerminalStatus};
 use flott_core::{AttemptNumber, CheckpointId, TaskId};
+use serde::{Deserialize, Serialize};
 
 use super::status::JobStatus;
 use crate::exception::Failure;
 
 /// What happened. Those that answer a checkpoint effect are explained at
 /// [`flott_checkpoint::Input`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobInput {
     /// Begin.
     Start,

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flott_core::CheckpointId;
 use flott_core::element::Barrier;
+use serde::{Deserialize, Serialize};
 
 use crate::operator::Wake;
 
 /// What a task is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Take a checkpoint and send its barrier. For sources, and tasks whose inputs have ended.
     TriggerCheckpoint(Barrier),
