@@ -1,14 +1,17 @@
 //! Asks the REST API of whoever runs jobs.
 
 use std::fmt;
+use std::io::Read;
 use std::thread::sleep;
 use std::time::Duration;
 
+use flott_core::hash::hash128;
 use flott_core::{Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::Agent;
-use ureq::http::{Method, Request};
+use ureq::http::{Method, Request, Response};
+use ureq::{Body, SendBody};
 
 /// How long one answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -58,6 +61,46 @@ impl Client {
         self.call(Method::PATCH, path, "{}")
     }
 
+    pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, request: &Value) -> Result<T> {
+        self.call(Method::POST, path, &request.to_string())
+    }
+
+    /// Sends a job binary of `size` bytes, as a form.
+    pub(crate) fn upload(&self, name: &str, size: u64, binary: impl Read) -> Result<Value> {
+        // No binary has this line by chance.
+        let boundary = format!("flott-{:032x}", hash128(name.as_bytes()) ^ u128::from(size));
+        let name = name.replace(['"', '\r', '\n'], "_");
+        let head = format!(
+            "--{boundary}\r\ncontent-disposition: form-data; name=\"jarfile\"; \
+             filename=\"{name}\"\r\ncontent-type: application/octet-stream\r\n\r\n"
+        );
+        let tail = format!("\r\n--{boundary}--\r\n");
+        let length = head.len() as u64 + size + tail.len() as u64;
+        let mut body = head.as_bytes().chain(binary).chain(tail.as_bytes());
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}/v1/jars/upload", self.address))
+            .header("content-type", format!("multipart/form-data; boundary={boundary}"))
+            .header("content-length", length)
+            .body(SendBody::from_reader(&mut body))
+            .map_err(|error| Error::invalid(format!("{} is no address: {error}", self.address)))?;
+        let sent = self.agent.configure_request(request).timeout_global(None).build();
+        self.answer(self.agent.run(sent))
+    }
+
+    /// Waits for the end of a job; returns its result.
+    pub(crate) fn wait_for_job(&self, job: &str) -> Result<Value> {
+        let mut wait = POLL_MIN;
+        loop {
+            let mut answer: Value = self.get(&format!("/jobs/{job}/execution-result"))?;
+            if let Some(result) = answer.get_mut("job-execution-result").map(Value::take) {
+                return Ok(result);
+            }
+            pause(wait);
+            wait = (wait * 2).min(POLL_MAX);
+        }
+    }
+
     /// Triggers an operation and waits for its end. How long that takes is not for a clock to say:
     /// it ends when the server says so, or is gone.
     pub(crate) fn operate(&self, path: &str, request: &Value) -> Result<Value> {
@@ -84,23 +127,30 @@ impl Client {
     }
 
     fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: &str) -> Result<T> {
-        let failed = |error: &dyn fmt::Display| {
-            Error::new(
-                ErrorKind::Io,
-                format!(
-                    "cannot reach {}: {error}; is a job with a dashboard running there? \
-                     (-m HOST:PORT says where)",
-                    self.address
-                ),
-            )
-        };
         let request = Request::builder()
             .method(method)
             .uri(format!("{}/v1{path}", self.address))
             .header("content-type", "application/json; charset=UTF-8")
             .body(body.to_owned())
             .map_err(|error| Error::invalid(format!("{} is no address: {error}", self.address)))?;
-        let mut response = self.agent.run(request).map_err(|error| failed(&error))?;
+        self.answer(self.agent.run(request))
+    }
+
+    fn answer<T: DeserializeOwned>(
+        &self,
+        answered: std::result::Result<Response<Body>, ureq::Error>,
+    ) -> Result<T> {
+        let failed = |error: &dyn fmt::Display| {
+            Error::new(
+                ErrorKind::Io,
+                format!(
+                    "cannot reach {}: {error}; is a cluster, or a job with a dashboard, running \
+                     there? (-m HOST:PORT says where)",
+                    self.address
+                ),
+            )
+        };
+        let mut response = answered.map_err(|error| failed(&error))?;
         let status = response.status();
         let text = response.body_mut().read_to_string().map_err(|error| failed(&error))?;
         if !status.is_success() {
@@ -115,6 +165,6 @@ impl Client {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a command line waits between two looks")]
-fn pause(wait: Duration) {
+pub(crate) fn pause(wait: Duration) {
     sleep(wait);
 }

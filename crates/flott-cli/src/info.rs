@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use flott_cluster::extract::{JobBinary, JobPlan, Outcome, describe};
+use flott_cluster::extract::{JobPlan, Outcome, Settings, choose, describe};
 use flott_core::{Error, ErrorKind, Result};
 use flott_plan::{JobVertex, explain, fingerprint};
 use serde_json::{Value, json};
@@ -46,9 +46,11 @@ impl InfoArgs {
 
 /// Prints the plan of a job.
 pub(crate) fn info(args: &InfoArgs) -> Result<()> {
-    let named = describe(&args.binary, &[], PLAN_LIMIT)?;
-    let job = choose(&named, args)?;
-    match describe(&args.binary, &args.command_line(&job), PLAN_LIMIT)?.outcome {
+    let none = Settings::new();
+    let named = describe(&args.binary, &[], &none, PLAN_LIMIT)?;
+    let names: Vec<&str> = named.jobs.iter().map(|job| job.name.as_str()).collect();
+    let job = choose(&names, args.class.as_deref(), &args.binary.display().to_string())?;
+    match describe(&args.binary, &args.command_line(job), &none, PLAN_LIMIT)?.outcome {
         Outcome::Plan(plan) => {
             print(&plan, args.json);
             Ok(())
@@ -60,25 +62,7 @@ pub(crate) fn info(args: &InfoArgs) -> Result<()> {
     }
 }
 
-fn choose(binary: &JobBinary, args: &InfoArgs) -> Result<String> {
-    let names: Vec<&str> = binary.jobs.iter().map(|job| job.name.as_str()).collect();
-    match (&args.class, names.as_slice()) {
-        (Some(class), _) if names.contains(&class.as_str()) => Ok(class.clone()),
-        (None, [only]) => Ok((*only).to_owned()),
-        (Some(class), _) => Err(Error::invalid(format!(
-            "\"{}\" has no job \"{class}\"; its jobs are {}",
-            args.binary.display(),
-            names.join(", ")
-        ))),
-        (None, _) => Err(Error::invalid(format!(
-            "\"{}\" has several jobs, name one with -c: {}",
-            args.binary.display(),
-            names.join(", ")
-        ))),
-    }
-}
-
-fn print(JobPlan { name, graph }: &JobPlan, as_json: bool) {
+fn print(JobPlan { name, graph, .. }: &JobPlan, as_json: bool) {
     if as_json {
         let vertices: Vec<Value> = graph.vertices.iter().map(vertex).collect();
         println!(

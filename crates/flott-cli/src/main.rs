@@ -1,29 +1,35 @@
 //! The `flott` command: what runs, and what is to be done with it.
 //!
 //! Verbs, flags, texts and exit codes are those of Flink's command line where it has them: 0 if it
-//! was done, 1 for everything else. It speaks Flink's REST API, and may depend on `flott-cluster`, for what concerns
-//! processes and binaries on this machine.
+//! was done, 1 for everything else. It speaks Flink's REST API, is the JobManager and the TaskManager
+//! of a cluster, and starts and stops them.
+//!
+//! It may depend on `flott-cluster` and `flott-rest`, which do all that; it must not know how.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
 mod client;
+mod cluster;
+mod config;
+mod daemon;
 mod info;
+mod jobs;
 mod list;
+mod run;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use flott_core::{Error, JobId, Result};
-use serde_json::{Value, json};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::client::Client;
 
-/// Lists, cancels and checkpoints the jobs that run.
+/// Runs clusters, and jobs on them.
 #[derive(Parser)]
 #[command(name = "flott", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     action: Action,
-    /// Where the jobs run: the address that --dashboard was given.
+    /// Where the jobs run: the REST address of a JobManager, or what --dashboard was given.
     #[arg(
         short = 'm',
         long,
@@ -36,62 +42,29 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
+    /// Submits a job, and waits for its end.
+    Run(run::RunArgs),
     /// Lists the jobs that run or wait.
     List(list::ListArgs),
     /// Shows the plan of a job, without running it.
     Info(info::InfoArgs),
     /// Cancels a job. Its last checkpoint stays, unless its options say otherwise.
-    Cancel(JobArgs),
+    Cancel(jobs::JobArgs),
     /// Takes a checkpoint of a job now, and waits for it.
-    Checkpoint(JobArgs),
+    Checkpoint(jobs::JobArgs),
     /// Takes a savepoint of a job now, and waits for it. The job goes on.
-    Savepoint(SavepointArgs),
-}
-
-#[derive(Args)]
-struct SavepointArgs {
-    /// The job: 32 hexadecimal digits.
-    #[arg(required_unless_present = "dispose")]
-    job: Option<String>,
-    /// Where to put it, as the job's process sees it; else where the job's options say.
-    directory: Option<String>,
-    /// How its state is written. There is one format here: both are the same.
-    #[arg(long = "type", value_parser = ["canonical", "native"], default_value = "canonical")]
-    format: String,
-    /// Deletes the savepoint in this place instead.
-    #[arg(short, long, value_name = "PATH", conflicts_with_all = ["job", "directory"])]
-    dispose: Option<String>,
-    /// Prints the result as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-struct JobArgs {
-    /// The job: 32 hexadecimal digits.
-    job: String,
-    /// Prints the result as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-impl JobArgs {
-    fn id(&self) -> Result<JobId> {
-        self.job.parse().map_err(|_| {
-            Error::invalid(format!(
-                "Cannot parse JobID from \"{}\". The expected format is [0-9a-fA-F]{{32}}, e.g. \
-                 fd72014d4c864993a2e5a9287b4a9c5d.",
-                self.job
-            ))
-        })
-    }
-
-    /// Says what happens or has happened, to people.
-    fn say(&self, text: &str) {
-        if !self.json {
-            println!("{text}");
-        }
-    }
+    Savepoint(jobs::SavepointArgs),
+    /// Starts, stops or shows a cluster on this machine.
+    Cluster(cluster::ClusterArgs),
+    /// Runs a JobManager: REST API, dashboard, and the masters of jobs.
+    Jobmanager(daemon::DaemonArgs),
+    /// Runs a TaskManager: slots, and the workers in them.
+    Taskmanager(daemon::DaemonArgs),
+    /// Prints what makes a shell complete this command.
+    Completions {
+        /// For which shell.
+        shell: Shell,
+    },
 }
 
 fn main() -> ExitCode {
@@ -106,9 +79,18 @@ fn main() -> ExitCode {
     let result = match &cli.action {
         Action::List(args) => list::list(&client, args),
         Action::Info(args) => info::info(args),
-        Action::Cancel(args) => cancel(&client, args),
-        Action::Checkpoint(args) => checkpoint(&client, args),
-        Action::Savepoint(args) => savepoint(&client, args),
+        Action::Run(args) => run::run(&client, args),
+        Action::Cancel(args) => jobs::cancel(&client, args),
+        Action::Checkpoint(args) => jobs::checkpoint(&client, args),
+        Action::Savepoint(args) => jobs::savepoint(&client, args),
+        Action::Cluster(args) => cluster::cluster(args, &client),
+        Action::Jobmanager(args) => daemon::jobmanager(args),
+        Action::Taskmanager(args) => daemon::taskmanager(args),
+        Action::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(*shell, &mut command, "flott", &mut std::io::stdout());
+            Ok(())
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -117,72 +99,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn cancel(client: &Client, args: &JobArgs) -> Result<()> {
-    let job = args.id()?;
-    args.say(&format!("Cancelling job {job}."));
-    let _: Value = client.patch(&format!("/jobs/{job}?mode=cancel"))?;
-    args.say(&format!("Cancelled job {job}."));
-    if args.json {
-        println!("{}", json!({ "jid": job.to_string() }));
-    }
-    Ok(())
-}
-
-fn checkpoint(client: &Client, args: &JobArgs) -> Result<()> {
-    let job = args.id()?;
-    args.say(&format!("Triggering checkpoint for job {job}."));
-    args.say("Waiting for response...");
-    let request = json!({ "checkpointType": "CONFIGURED", "triggerId": null });
-    let done = client.operate(&format!("/jobs/{job}/checkpoints"), &request)?;
-    let number = done.get("checkpointId").unwrap_or(&Value::Null);
-    args.say(&format!(
-        "Checkpoint {number} for job {job} completed.\nYou can resume your program from this \
-         checkpoint with the run command."
-    ));
-    if args.json {
-        println!("{}", json!({ "jid": job.to_string(), "checkpointId": number }));
-    }
-    Ok(())
-}
-
-fn savepoint(client: &Client, args: &SavepointArgs) -> Result<()> {
-    let SavepointArgs { job, directory, format, dispose, json } = args;
-    if let Some(place) = dispose {
-        return dispose_savepoint(client, place, *json);
-    }
-    let args = JobArgs { job: job.clone().unwrap_or_default(), json: *json };
-    let job = args.id()?;
-    args.say(&format!("Triggering savepoint for job {job}."));
-    args.say("Waiting for response...");
-    let request = json!({
-        "target-directory": directory,
-        "cancel-job": false,
-        "formatType": format.to_uppercase(),
-        "triggerId": null,
-    });
-    let done = client.operate(&format!("/jobs/{job}/savepoints"), &request)?;
-    let location = done.get("location").and_then(Value::as_str).unwrap_or_default();
-    args.say(&format!(
-        "Savepoint completed. Path: {location}\nYou can resume your program from this savepoint \
-         with the run command."
-    ));
-    if args.json {
-        println!("{}", json!({ "jid": job.to_string(), "location": location }));
-    }
-    Ok(())
-}
-
-fn dispose_savepoint(client: &Client, place: &str, as_json: bool) -> Result<()> {
-    if !as_json {
-        println!("Disposing savepoint '{place}'.\nWaiting for response...");
-    }
-    client.operate("/savepoint-disposal", &json!({ "savepoint-path": place }))?;
-    if as_json {
-        println!("{}", json!({ "savepoint-path": place }));
-    } else {
-        println!("Savepoint '{place}' disposed.");
-    }
-    Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use flott::cluster::extract::{Outcome, describe};
+use flott::cluster::extract::{Settings, Outcome, describe};
 
 /// The example `jobs` of this package; `cargo test` builds it.
 fn jobs() -> PathBuf {
@@ -72,13 +72,13 @@ fn what_is_wrong_with_a_job_is_said() {
 #[test]
 fn a_job_function_that_hangs_is_killed() {
     let limit = Duration::from_millis(200);
-    let error = describe(&jobs(), &["hangs".into()], limit).unwrap_err().report();
+    let error = describe(&jobs(), &["hangs".into()], &Settings::new(), limit).unwrap_err().report();
     assert!(error.contains("did not give the plan of its job within 200ms"), "{error}");
 }
 
 #[test]
 fn a_binary_says_which_jobs_it_has() {
-    let binary = describe(&jobs(), &[], Duration::from_secs(60)).unwrap();
+    let binary = describe(&jobs(), &[], &Settings::new(), Duration::from_secs(60)).unwrap();
     assert!(matches!(binary.outcome, Outcome::Nothing));
     let jobs: Vec<_> = binary.jobs.iter().map(|job| (&*job.name, job.about.as_deref())).collect();
     assert_eq!(jobs[0], ("count", Some("Counts up")));
@@ -94,10 +94,10 @@ fn what_is_no_job_binary_is_not_started() {
     for (file, reason) in
         [(&text, "it is no Linux executable"), (&copy.path().join("x"), "cannot read")]
     {
-        let error = describe(file, &[], Duration::from_secs(60)).unwrap_err().report();
+        let error = describe(file, &[], &Settings::new(), Duration::from_secs(60)).unwrap_err().report();
         assert!(error.contains(reason), "{error}");
     }
     // It has the marker in it, since it knows it, but does not describe itself.
-    let error = describe(&own, &["--list".into()], Duration::from_secs(60)).unwrap_err().report();
+    let error = describe(&own, &["--list".into()], &Settings::new(), Duration::from_secs(60)).unwrap_err().report();
     assert!(error.contains("did not describe itself, but ended: exit status: 0"), "{error}");
 }

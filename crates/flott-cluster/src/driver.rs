@@ -13,8 +13,19 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use flott_core::config::{Configuration, options};
 use flott_core::{AttemptNumber, Error, Result, TaskId, WallTime};
 use flott_runtime::{Clock, Progress, Task, TaskEvent, Wake};
+
+/// How many threads step tasks: as many as the option says, or one per core.
+///
+/// # Errors
+/// If the option is wrong.
+pub(crate) fn driver_threads(config: &Configuration) -> Result<usize> {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let threads = config.get(&options::DRIVER_THREADS)?;
+    Ok(threads.map_or(cores, |threads| threads.0 as usize))
+}
 
 /// How long all threads may be held by single steps before another thread helps out.
 const STALL: Duration = Duration::from_millis(50);

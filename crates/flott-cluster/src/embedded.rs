@@ -1,22 +1,27 @@
 //! The embedded cluster: a job in this process, with everything that a cluster has.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, StorageConfig, metadata};
+use flott_checkpoint::CompletedCheckpoint;
 use flott_control::JobInput;
 use flott_core::config::{Configuration, options};
-use flott_core::hash::mix;
-use flott_core::{JobId, Result};
+use flott_core::metrics::TaskMetrics;
+use flott_core::{AttemptNumber, CheckpointId, Result, TaskId};
 use flott_datastream::{Executor, JobExecutionResult};
-use flott_runtime::{Clock, Program};
+use flott_runtime::{Command, Program};
 
 use crate::clock::SystemClock;
-use crate::job::JobRunner;
+use crate::driver::{DriverPool, driver_threads};
+use crate::io::IoPool;
+use crate::job::{IO_THREADS, Input, Inputs, JobRunner, Surroundings, Workplace};
 use crate::jobs::Jobs;
-use crate::plan::{PlannedJob, job_name};
-use crate::storage::{self, Search};
+use crate::prepare::{self, new_job_id};
+use crate::storage::savepoint::Savepoints;
+use crate::tasks::{DeployedTasks, Report, Site};
 use crate::view::Views;
 
 /// Runs jobs in this process, one after the other, each on the thread that executes it.
@@ -37,7 +42,7 @@ pub struct CancelHandle {
 #[derive(Default)]
 struct CancelState {
     cancelled: AtomicBool,
-    job: Mutex<Option<Sender<JobInput>>>,
+    job: Mutex<Option<Report>>,
 }
 
 impl CancelHandle {
@@ -48,7 +53,7 @@ impl CancelHandle {
     }
 
     /// Where to send the wish to, from now on; a wish from before is sent at once.
-    fn watch(&self, job: Option<Sender<JobInput>>) {
+    fn watch(&self, job: Option<Report>) {
         *self.shared.job.lock().unwrap_or_else(PoisonError::into_inner) = job;
         self.notify();
     }
@@ -57,8 +62,7 @@ impl CancelHandle {
         if self.shared.cancelled.load(Ordering::SeqCst)
             && let Some(job) = &*self.shared.job.lock().unwrap_or_else(PoisonError::into_inner)
         {
-            // A job that has just ended needs no cancelling.
-            let _ = job.send(JobInput::Cancel);
+            job(JobInput::Cancel);
         }
     }
 }
@@ -89,27 +93,34 @@ impl EmbeddedCluster {
 impl Executor for EmbeddedCluster {
     fn execute(&self, program: Arc<Program>, config: &Configuration) -> Result<JobExecutionResult> {
         let clock = Arc::new(SystemClock::new());
-        let job = new_job_id(&*clock);
-        let checkpointing = CheckpointConfig::from_configuration(config)?;
-        let storage = storage::for_job(&checkpointing.storage, job)?;
-        let restored = restored(config, &checkpointing.storage)?;
-        if checkpointing.interval.is_some() {
-            storage::check_unused(&checkpointing.storage, restored.as_ref())?;
-        }
-        let planned = PlannedJob::new(job, program, config, restored, storage)?;
-        if planned.settings.checkpointing {
-            planned.storage.prepare().map_err(|error| {
-                error.into_error().context("checkpoints cannot be written; the job is not started")
-            })?;
-        }
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        let threads = config.get(&options::DRIVER_THREADS)?;
-        let threads = threads.map_or(cores, |threads| threads.0 as usize);
-        let (runner, inputs) =
-            JobRunner::start(planned, threads, clock, self.jobs.clone(), self.views.get())?;
+        let planned = prepare::prepare(new_job_id(&*clock), &program.graph, config)?;
+        let job = planned.spec.job;
+        let inputs = Inputs::new();
+        let sender = inputs.sender.clone();
+        // After the end of the job nobody listens any more.
+        let report: Report = Arc::new(move |input| drop(sender.send(Input::Job(input))));
+        let surroundings = Surroundings {
+            clock: clock.clone(),
+            jobs: self.jobs.clone(),
+            views: self.views.get().cloned(),
+            io: Arc::new(IoPool::start(IO_THREADS)?),
+            savepoints: Savepoints::default(),
+        };
+        let site = Site {
+            plan: planned.plan.clone(),
+            program,
+            drivers: DriverPool::start(driver_threads(config)?, clock.clone())?,
+            io: surroundings.io.clone(),
+            clock,
+            savepoints: surroundings.savepoints.clone(),
+            report: report.clone(),
+        };
         let savepoint_directory = config.get(&options::SAVEPOINT_DIR)?;
-        self.jobs.started(job, inputs.clone(), runner.savepoints(), savepoint_directory);
-        self.cancel.watch(Some(inputs));
+        let savepoints = surroundings.savepoints.clone();
+        let workplace = ThisProcess { site, deployed: DeployedTasks::default() };
+        let runner = JobRunner::new(planned, workplace, inputs, surroundings);
+        self.jobs.started(job, report.clone(), savepoints, savepoint_directory);
+        self.cancel.watch(Some(report));
         let result = runner.run();
         self.cancel.watch(None);
         self.jobs.ended(job);
@@ -117,40 +128,37 @@ impl Executor for EmbeddedCluster {
     }
 }
 
-/// The record of the checkpoint that the job is to start from.
-fn restored(
-    config: &Configuration,
-    storage: &StorageConfig,
-) -> Result<Option<CompletedCheckpoint>> {
-    let Some(place) = config.get(&options::SAVEPOINT_PATH)? else { return Ok(None) };
-    let dir = match storage {
-        StorageConfig::FileSystem { dir, .. } => Some(dir.as_str()),
-        StorageConfig::JobManager => None,
-    };
-    let job_name = job_name(config)?;
-    let checkpoint = storage::open_checkpoint(&place, &Search { dir, job_name: &job_name })?;
-    let record = metadata::decode(&checkpoint.metadata, &checkpoint.file.display().to_string());
-    let record = record.and_then(|record| {
-        storage::check_files(&record, &checkpoint.folder)?;
-        Ok(record)
-    });
-    let record = record.map_err(|error| match storage::offer(&checkpoint.file) {
-        None => error,
-        Some(other) => error.context(format!(
-            "cannot start from \"{place}\"; the newest other intact checkpoint beside it is \"{}\"",
-            other.display()
-        )),
-    })?;
-    // The files stay where they are: they belong to the job that wrote them.
-    let base = std::path::absolute(&checkpoint.folder).unwrap_or(checkpoint.folder);
-    Ok(Some(record.rebased(&base.display().to_string())))
+/// All tasks are here.
+struct ThisProcess {
+    deployed: DeployedTasks,
+    site: Site,
 }
 
-/// An id that no other job has: time and process, mixed.
-fn new_job_id(clock: &dyn Clock) -> JobId {
-    let now = clock.now();
-    let process = u64::from(std::process::id());
-    let high = mix(now.wall.0.unsigned_abs() ^ process.rotate_left(40));
-    let low = mix(high ^ now.mono.0 ^ std::ptr::from_ref(&now).addr() as u64);
-    JobId::from_u128(u128::from(high) << 64 | u128::from(low))
+impl Workplace for ThisProcess {
+    type Event = Infallible;
+
+    fn deploy(&mut self, attempt: AttemptNumber, restore: Option<Arc<CompletedCheckpoint>>) {
+        self.deployed = DeployedTasks::deploy(&self.site, attempt, restore.as_deref(), None);
+    }
+
+    fn cancel(&mut self, attempt: AttemptNumber) {
+        self.deployed.cancel(attempt, &self.site.report);
+    }
+
+    fn tell(&mut self, attempt: AttemptNumber, tasks: &[TaskId], command: Command) {
+        self.deployed.tell(attempt, tasks, command);
+    }
+
+    /// The runner and the tasks share what they know of savepoints.
+    fn savepoint(&mut self, _: CheckpointId, _: &Path) {}
+
+    fn handle(&mut self, event: Infallible) {
+        match event {}
+    }
+
+    fn metrics(&self) -> &BTreeMap<TaskId, TaskMetrics> {
+        self.deployed.metrics()
+    }
+
+    fn end(&mut self) {}
 }

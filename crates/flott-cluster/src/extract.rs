@@ -6,26 +6,34 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind as IoErrorKind, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use flott_core::{Error, ErrorKind, Result};
-use flott_plan::JobGraph;
+use flott_plan::{JobGraph, StreamGraph};
 use serde::{Deserialize, Serialize};
+
+pub use crate::rpc::messages::Settings;
 
 /// The environment variable that turns a job binary's run into a description of itself.
 pub const VARIABLE: &str = "FLOTT_DESCRIBE_TO";
 
+/// The environment variable with the settings of the cluster that wants the description.
+const SETTINGS_VARIABLE: &str = "FLOTT_SETTINGS";
+
 /// Stands in every job binary: others are not even started.
-pub const MARKER: &[u8] = b"flott job binary: it describes itself, protocol 1\0";
+pub const MARKER: &[u8] = b"flott job binary: it describes itself, protocol 2\0";
 
 /// Changes when an older reader would not understand a [`JobBinary`].
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 
 /// How much of what a child says to its standard error is repeated in an error.
 const COMPLAINT_MAX: usize = 4096;
+
+/// How often it is tried to start a file that is busy.
+const BUSY_TRIES: usize = 500;
 
 /// How often the child is looked at.
 const LOOK: Duration = Duration::from_millis(2);
@@ -43,7 +51,7 @@ pub struct JobBinary {
 }
 
 /// A job of a binary.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobEntry {
     /// Its name.
     pub name: String,
@@ -67,8 +75,24 @@ pub enum Outcome {
 pub struct JobPlan {
     /// The job's name.
     pub name: String,
+    /// The program as the user wrote it.
+    pub program: StreamGraph,
     /// Boxes and arrows.
     pub graph: JobGraph,
+    /// The configuration: the cluster's, the program's and the command line's.
+    pub settings: Settings,
+}
+
+/// The settings of the cluster that started this process, if one did.
+///
+/// # Errors
+/// If the environment variable is damaged.
+pub fn cluster_settings() -> Result<Settings> {
+    let Ok(text) = std::env::var(SETTINGS_VARIABLE) else { return Ok(Settings::new()) };
+    serde_json::from_str(&text).map_err(|e| {
+        let what = format!("the environment variable {SETTINGS_VARIABLE} is damaged");
+        Error::with_source(ErrorKind::InvalidInput, what, e)
+    })
 }
 
 impl JobBinary {
@@ -91,13 +115,38 @@ impl JobBinary {
     }
 }
 
+/// The job with this name, of all `names`; without a name, the only one. `binary` is what the binary is
+/// called in errors.
+///
+/// # Errors
+/// If there is none, or there are several: the error lists those that there are.
+pub fn choose<'a>(names: &[&'a str], job: Option<&str>, binary: &str) -> Result<&'a str> {
+    let found = match (job, names) {
+        (Some(job), _) => names.iter().find(|name| **name == job).copied(),
+        (None, [only]) => Some(*only),
+        (None, _) => None,
+    };
+    found.ok_or_else(|| {
+        let names = names.join(", ");
+        Error::invalid(match job {
+            Some(job) => format!("\"{binary}\" has no job \"{job}\"; its jobs are {names}"),
+            None => format!("\"{binary}\" has several jobs, name one with -c: {names}"),
+        })
+    })
+}
+
 /// Asks a job binary about itself. `arguments` are those of its command line; without any, it names
-/// its jobs only.
+/// its jobs only. `settings` are the cluster's.
 ///
 /// # Errors
 /// If it is no job binary for this machine, speaks another protocol, fails, or takes longer than
 /// `limit`. What is wrong with the job itself is an [`Outcome`].
-pub fn describe(binary: &Path, arguments: &[OsString], limit: Duration) -> Result<JobBinary> {
+pub fn describe(
+    binary: &Path,
+    arguments: &[OsString],
+    settings: &Settings,
+    limit: Duration,
+) -> Result<JobBinary> {
     check(binary)?;
     let name = binary.display();
     let io = |what: &'static str| {
@@ -108,16 +157,17 @@ pub fn describe(binary: &Path, arguments: &[OsString], limit: Duration) -> Resul
     let stderr = File::create(&complaint).map_err(io("no temporary file"))?;
     // A path without a folder is a file here, not a command.
     let program = std::path::absolute(binary).map_err(io("no absolute path"))?;
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .env(VARIABLE, &answer)
+        .env(SETTINGS_VARIABLE, serde_json::to_string(settings)?)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(stderr)
-        .spawn()
-        .map_err(|e| {
-            Error::with_source(ErrorKind::InvalidInput, format!("cannot start \"{name}\""), e)
-        })?;
+        .stderr(stderr);
+    let child = spawn(&mut command).map_err(|e| {
+        Error::with_source(ErrorKind::InvalidInput, format!("cannot start \"{name}\""), e)
+    })?;
     let status = wait(child, limit).map_err(io("it cannot be waited for"))?;
     let said = tail(&complaint);
     let Some(status) = status else {
@@ -130,6 +180,23 @@ pub fn describe(binary: &Path, arguments: &[OsString], limit: Duration) -> Resul
         Error::invalid(format!("\"{name}\" did not describe itself, but ended: {status}{said}"))
     })?;
     parse(&text).map_err(|error| error.context(format!("\"{name}\" is of no use here")))
+}
+
+/// Starts a process whose file may just have been written: as long as some other process that is being
+/// started has not let go of that file, it is busy.
+pub(crate) fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    for _ in 0..BUSY_TRIES {
+        match command.spawn() {
+            Err(e) if e.kind() == IoErrorKind::ExecutableFileBusy => pause(LOOK),
+            other => return other,
+        }
+    }
+    command.spawn()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a shell waits for another process")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 fn parse(text: &[u8]) -> Result<JobBinary> {
@@ -205,7 +272,7 @@ fn wait(mut child: Child, limit: Duration) -> std::io::Result<Option<ExitStatus>
             child.wait()?;
             return Ok(None);
         }
-        std::thread::sleep(LOOK);
+        pause(LOOK);
     }
 }
 
@@ -234,7 +301,7 @@ mod tests {
         assert_eq!(elf_machine(&std::fs::read(&own).unwrap()), own_machine());
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("job");
-        let describe = || describe(&file, &[], Duration::from_secs(10)).unwrap_err().report();
+        let describe = || describe(&file, &[], &Settings::new(), Duration::from_secs(10)).unwrap_err().report();
         assert!(describe().contains("cannot read"));
         std::fs::write(&file, "#!/bin/sh\n").unwrap();
         assert!(describe().contains("it is no Linux executable"));

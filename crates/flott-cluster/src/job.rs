@@ -1,83 +1,133 @@
-//! One job in this process: the loop that feeds its job master and performs what that decides.
+//! One job: the loop that feeds its job master and performs what that decides.
 
-mod deploy;
+mod checkpoint;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
 
-use flott_checkpoint::coordinator::{CheckpointStats, CheckpointStatus};
-use flott_checkpoint::storage::{CheckpointStorage, StoreError};
-use flott_checkpoint::{Effect, TerminalStatus, metadata};
-use flott_control::{JobEffect, JobInput, JobMaster};
+use flott_checkpoint::coordinator::CheckpointStatus;
+use flott_checkpoint::{CompletedCheckpoint, TerminalStatus};
+use flott_control::{JobEffect, JobInput, JobMaster, JobStatus};
+use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, CheckpointId, Error, ErrorKind, Now, Result, TaskId};
 use flott_datastream::{CheckpointSummary, JobExecutionResult};
 use flott_runtime::{Clock, Command};
 use tracing::{info, warn};
 
-use crate::driver::DriverPool;
 use crate::io::IoPool;
 use crate::jobs::Jobs;
 use crate::plan::PlannedJob;
-use crate::storage::savepoint::{self, Savepoints};
+use crate::storage::savepoint::Savepoints;
 use crate::view::{Publisher, Views};
-use deploy::DeployedTasks;
+use checkpoint::{location, summary};
 
 /// Threads that write checkpoints: one can be busy with a large state while others go on.
-const IO_THREADS: usize = 2;
+pub(crate) const IO_THREADS: usize = 2;
+
+/// Where the tasks of a job are, and how to reach them.
+pub(crate) trait Workplace {
+    /// What can happen there, beside what tasks report.
+    type Event: Send + 'static;
+
+    /// Deploys all tasks, with the state of `restore`.
+    fn deploy(&mut self, attempt: AttemptNumber, restore: Option<Arc<CompletedCheckpoint>>);
+
+    /// Cancels the tasks of an attempt.
+    fn cancel(&mut self, attempt: AttemptNumber);
+
+    /// Tells tasks of an attempt.
+    fn tell(&mut self, attempt: AttemptNumber, tasks: &[TaskId], command: Command);
+
+    /// A checkpoint that is about to be triggered is a savepoint, in this folder.
+    fn savepoint(&mut self, checkpoint: CheckpointId, folder: &Path);
+
+    /// Takes in what happened.
+    fn handle(&mut self, event: Self::Event);
+
+    /// What the tasks count.
+    fn metrics(&self) -> &BTreeMap<TaskId, TaskMetrics>;
+
+    /// The job is over.
+    fn end(&mut self);
+}
+
+/// What a runner waits for.
+pub(crate) enum Input<E> {
+    /// For the job's master.
+    Job(JobInput),
+    /// For the workplace.
+    Workplace(E),
+}
 
 /// Runs one job from its start to its end, on the thread that calls [`JobRunner::run`].
-pub(crate) struct JobRunner {
-    planned: Arc<PlannedJob>,
+pub(crate) struct JobRunner<W: Workplace> {
+    planned: PlannedJob,
     master: JobMaster,
     clock: Arc<dyn Clock>,
-    inputs: Receiver<JobInput>,
-    sender: Sender<JobInput>,
-    deployed: DeployedTasks,
+    inputs: Receiver<Input<W::Event>>,
+    sender: Sender<Input<W::Event>>,
+    workplace: W,
     jobs: Jobs,
     savepoints: Savepoints,
     publisher: Option<Publisher>,
-    drivers: DriverPool,
-    /// Dropped after the drivers: it finishes what they have handed over.
     io: Arc<IoPool>,
 }
 
-impl JobRunner {
-    /// Starts the job's threads. The job itself starts with [`JobRunner::run`]; what is sent to the
-    /// returned end reaches its master. Checkpoints that `jobs` was asked for are reported to it;
-    /// what the job looks like is published to `views`.
-    ///
-    /// # Errors
-    /// If a thread cannot be started.
-    pub(crate) fn start(
+/// What a runner shares with the rest of its process.
+pub(crate) struct Surroundings {
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Those who asked for checkpoints are answered by it.
+    pub(crate) jobs: Jobs,
+    /// What the job looks like is published here.
+    pub(crate) views: Option<Views>,
+    pub(crate) io: Arc<IoPool>,
+    /// Where its savepoints are.
+    pub(crate) savepoints: Savepoints,
+}
+
+/// The way into a runner that is yet to be made.
+pub(crate) struct Inputs<E> {
+    pub(crate) sender: Sender<Input<E>>,
+    receiver: Receiver<Input<E>>,
+}
+
+impl<E> Inputs<E> {
+    pub(crate) fn new() -> Self {
+        let (sender, receiver) = channel();
+        Self { sender, receiver }
+    }
+}
+
+impl<W: Workplace> JobRunner<W> {
+    /// A runner of a job whose tasks will be at `workplace`. It starts with [`JobRunner::run`].
+    pub(crate) fn new(
         planned: PlannedJob,
-        driver_threads: usize,
-        clock: Arc<dyn Clock>,
-        jobs: Jobs,
-        views: Option<&Views>,
-    ) -> Result<(Self, Sender<JobInput>)> {
-        let (sender, inputs) = channel();
+        workplace: W,
+        inputs: Inputs<W::Event>,
+        surroundings: Surroundings,
+    ) -> Self {
+        let Surroundings { clock, jobs, views, io, savepoints } = surroundings;
         let now = clock.now();
         let seed = planned.spec.job.as_u128() as u64;
-        let runner = Self {
+        Self {
             master: JobMaster::new(now, planned.spec.clone(), seed),
-            drivers: DriverPool::start(driver_threads, clock.clone())?,
-            io: Arc::new(IoPool::start(IO_THREADS)?),
+            publisher: views.map(|views| Publisher::new(views, &planned)),
+            planned,
+            workplace,
             jobs,
-            savepoints: Savepoints::default(),
-            publisher: views.map(|views| Publisher::new(views.clone(), &planned)),
-            planned: Arc::new(planned),
+            savepoints,
+            io,
             clock,
-            inputs,
-            sender: sender.clone(),
-            deployed: DeployedTasks::default(),
-        };
-        Ok((runner, sender))
+            inputs: inputs.receiver,
+            sender: inputs.sender,
+        }
     }
 
-    /// Where its savepoints are.
-    pub(crate) fn savepoints(&self) -> Savepoints {
-        self.savepoints.clone()
+    /// Shows the job before it runs: whoever has been told of it finds it.
+    pub(crate) fn publish_first(&mut self) {
+        self.publish();
     }
 
     /// Runs the job to its end.
@@ -95,10 +145,12 @@ impl JobRunner {
             let input = self.wait();
             let now = self.clock.now();
             match input {
-                Some(input) => self.master.handle(now, input),
+                Some(Input::Job(input)) => self.master.handle(now, input),
+                Some(Input::Workplace(event)) => self.workplace.handle(event),
                 None => self.master.handle_timeout(now),
             }
         };
+        self.workplace.end();
         self.publish();
         match status {
             TerminalStatus::Finished | TerminalStatus::Canceled => Ok(JobExecutionResult {
@@ -123,12 +175,12 @@ impl JobRunner {
             let (planned, savepoints) = (&self.planned, &self.savepoints);
             let location = |checkpoint| location(planned, savepoints, checkpoint);
             let now = self.clock.now().mono;
-            publisher.publish(now, &self.master, self.deployed.metrics(), location);
+            publisher.publish(now, &self.master, self.workplace.metrics(), location);
         }
     }
 
     /// The next input; nothing if a time-out of the master comes first, or the time to publish.
-    fn wait(&self) -> Option<JobInput> {
+    fn wait(&self) -> Option<Input<W::Event>> {
         let publication = self.publisher.as_ref().and_then(Publisher::due);
         let timeout = self.master.poll_timeout().map(|(deadline, _)| deadline);
         let Some(deadline) = timeout.into_iter().chain(publication).min() else {
@@ -144,15 +196,8 @@ impl JobRunner {
         let mut end = None;
         while let Some(effect) = self.master.poll_effect() {
             match effect {
-                JobEffect::Deploy { attempt, restore } => {
-                    self.deployed = DeployedTasks::deploy(
-                        &self.planned,
-                        attempt,
-                        restore.as_deref(),
-                        (&self.drivers, &self.io, &self.clock, &self.sender, &self.savepoints),
-                    );
-                }
-                JobEffect::CancelTasks { attempt } => self.deployed.cancel(attempt, &self.sender),
+                JobEffect::Deploy { attempt, restore } => self.workplace.deploy(attempt, restore),
+                JobEffect::CancelTasks { attempt } => self.workplace.cancel(attempt),
                 JobEffect::Checkpoint(effect) => self.perform_checkpoint(effect),
                 JobEffect::StatusChanged { from, to } => {
                     let spec = &self.planned.spec;
@@ -165,145 +210,12 @@ impl JobRunner {
         end
     }
 
-    fn log_newest_failure(&self, to: flott_control::JobStatus) {
-        use flott_control::JobStatus;
+    fn log_newest_failure(&self, to: JobStatus) {
         if matches!(to, JobStatus::Restarting | JobStatus::Failing)
             && let Some(entry) = self.master.exceptions().entries().next()
         {
             let task = entry.task_name.as_deref().unwrap_or("the job");
             warn!("{task} failed: {}", entry.failure.message);
-        }
-    }
-
-    fn perform_checkpoint(&self, effect: Effect) {
-        let spec = &self.planned.spec;
-        match effect {
-            Effect::PrepareLocation { checkpoint } => self.with_storage(move |storage| {
-                Some(location_prepared(checkpoint, storage.prepare_checkpoint(checkpoint)))
-            }),
-            Effect::PrepareSavepoint { checkpoint, request } => {
-                if let Some(place) = self.savepoints.begin(request, checkpoint) {
-                    self.with_storage(move |_| {
-                        Some(location_prepared(checkpoint, place.prepare_checkpoint(checkpoint)))
-                    });
-                }
-            }
-            Effect::DiscardSavepoint { checkpoint } => {
-                if let Some(place) = self.savepoints.of(checkpoint) {
-                    self.with_storage(move |_| {
-                        if let Err(error) = savepoint::discard(&place) {
-                            let folder = place.folder().display();
-                            warn!("A failed savepoint stays behind in {folder}: {error}");
-                        }
-                        None
-                    });
-                }
-            }
-            Effect::TriggerSources { attempt, barrier, tasks } => {
-                self.tell(attempt, &tasks, Command::TriggerCheckpoint(barrier));
-            }
-            Effect::PersistMetadata { checkpoint, record } => {
-                let savepoint = self.savepoints.of(checkpoint);
-                self.with_storage(move |storage| {
-                    let written = match savepoint {
-                        Some(place) => savepoint::complete(&record, storage, &place),
-                        None => metadata::encode(&record)
-                            .map_err(StoreError::Failed)
-                            .and_then(|bytes| storage.create_metadata(checkpoint, &bytes)),
-                    };
-                    Some(metadata_written(checkpoint, written))
-                });
-            }
-            Effect::NotifyComplete { attempt, checkpoint, tasks } => {
-                self.tell(attempt, &tasks, Command::NotifyComplete(checkpoint));
-            }
-            Effect::NotifyAborted { attempt, checkpoint, tasks } => {
-                self.tell(attempt, &tasks, Command::NotifyAborted(checkpoint));
-            }
-            Effect::Discard { paths } => self.with_storage(move |storage| {
-                for path in paths {
-                    if let Err(error) = storage.delete(&path) {
-                        warn!("A file stays behind: {:#}", error.into_error());
-                    }
-                }
-                None
-            }),
-            Effect::FailJob { message } => warn!("{message}"),
-            Effect::Answer { request, result } => {
-                self.savepoints.forget(request);
-                self.jobs.answer(spec.job, request, result);
-            }
-            Effect::Completed { checkpoint, stats } => {
-                let CheckpointSummary { duration, state_bytes, longest_pause, .. } =
-                    summary(&stats);
-                info!(
-                    "Completed checkpoint {checkpoint} for job {} ({state_bytes} bytes, {} ms, \
-                     longest pause {} us) at {}",
-                    spec.job,
-                    duration.as_millis(),
-                    longest_pause.as_micros(),
-                    location(&self.planned, &self.savepoints, checkpoint),
-                );
-            }
-            Effect::Failed { checkpoint, reason, message, culprit } => {
-                let culprit = culprit.map(|task| format!(" Task {task}:")).unwrap_or_default();
-                warn!("Checkpoint {checkpoint} failed. {reason}{culprit} {message}");
-            }
-        }
-    }
-
-    fn tell(&self, attempt: AttemptNumber, tasks: &[TaskId], command: Command) {
-        self.deployed.tell(attempt, tasks, command);
-    }
-
-    /// Runs something that waits for storage elsewhere, and feeds what it says to the master.
-    fn with_storage(
-        &self,
-        work: impl FnOnce(&dyn CheckpointStorage) -> Option<JobInput> + Send + 'static,
-    ) {
-        let (storage, sender) = (self.planned.storage.clone(), self.sender.clone());
-        self.io.submit(move || {
-            if let Some(input) = work(&*storage) {
-                // After the end of the job nobody listens any more.
-                let _ = sender.send(input);
-            }
-        });
-    }
-}
-
-fn summary(stats: &CheckpointStats) -> CheckpointSummary {
-    let pauses = stats.tasks.values().flatten().map(|task| task.metrics.sync_nanos);
-    CheckpointSummary {
-        checkpoint: stats.checkpoint,
-        duration: stats.duration,
-        state_bytes: stats.state_bytes,
-        longest_pause: Duration::from_nanos(pauses.max().unwrap_or(0)),
-    }
-}
-
-/// What people call the place of a checkpoint or savepoint.
-fn location(planned: &PlannedJob, savepoints: &Savepoints, checkpoint: CheckpointId) -> String {
-    match savepoints.of(checkpoint) {
-        Some(place) => place.location(checkpoint),
-        None => planned.storage.location(checkpoint),
-    }
-}
-
-fn location_prepared(checkpoint: CheckpointId, prepared: Result<(), StoreError>) -> JobInput {
-    match prepared {
-        Ok(()) => JobInput::LocationPrepared { checkpoint },
-        Err(error) => JobInput::LocationFailed { checkpoint, message: error.into_error().report() },
-    }
-}
-
-fn metadata_written(checkpoint: CheckpointId, written: Result<(), StoreError>) -> JobInput {
-    match written {
-        Ok(()) => JobInput::MetadataPersisted { checkpoint },
-        Err(StoreError::Failed(error)) => {
-            JobInput::MetadataFailed { checkpoint, message: error.report() }
-        }
-        Err(StoreError::Unknown(error)) => {
-            JobInput::MetadataUnknown { checkpoint, message: error.report() }
         }
     }
 }

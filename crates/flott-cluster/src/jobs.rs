@@ -1,16 +1,15 @@
 //! The jobs that run here, for those who want something of them.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flott_control::JobInput;
+use flott_control::actions::{Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer};
 use flott_core::{CheckpointId, Error, JobId};
 
+use crate::storage::dispose_savepoint;
 use crate::storage::savepoint::{self, Savepoints};
-
-/// Whom to tell how a checkpoint went that somebody asked for.
-type Answer = Box<dyn FnOnce(Result<CheckpointId, String>) + Send>;
+use crate::tasks::Report;
 
 /// The jobs that run in this process. Clones reach the same.
 #[derive(Clone, Default)]
@@ -19,28 +18,21 @@ pub struct Jobs {
 }
 
 struct Running {
-    inputs: Sender<JobInput>,
+    report: Report,
     savepoints: Savepoints,
     /// Where savepoints go that name no directory.
     savepoint_directory: Option<String>,
     /// By the number of the request.
-    answers: BTreeMap<u64, Answer>,
+    answers: BTreeMap<u64, CheckpointAnswer>,
     next_request: u64,
 }
 
-impl Jobs {
-    /// Cancels a job. False if it does not run.
-    pub fn cancel(&self, job: JobId) -> bool {
-        self.lock().get(&job).is_some_and(|job| job.inputs.send(JobInput::Cancel).is_ok())
+impl Actions for Jobs {
+    fn cancel(&self, job: JobId) -> bool {
+        self.lock().get(&job).map(|job| (job.report)(JobInput::Cancel)).is_some()
     }
 
-    /// Takes a checkpoint of a job now. `answer` is called with its number once it is complete, or
-    /// with the reason why there is none; also if the job ends before.
-    pub fn checkpoint(
-        &self,
-        job: JobId,
-        answer: impl FnOnce(Result<CheckpointId, String>) + Send + 'static,
-    ) {
+    fn checkpoint(&self, job: JobId, answer: CheckpointAnswer) {
         let mut running = self.lock();
         let Some(found) = running.get_mut(&job) else {
             drop(running);
@@ -48,23 +40,16 @@ impl Jobs {
         };
         let request = found.next_request;
         found.next_request += 1;
-        found.answers.insert(request, Box::new(answer));
+        found.answers.insert(request, answer);
         // If the job is ending, its end answers.
-        let _ = found.inputs.send(JobInput::CheckpointRequested { request });
+        (found.report)(JobInput::CheckpointRequested { request });
     }
 
-    /// Takes a savepoint of a job now, in a new folder in `directory`, or in that of the option
-    /// `execution.checkpointing.savepoint-dir`. `answer` is called with the place of the savepoint
-    /// once it is complete, or with the reason why there is none.
-    ///
-    /// # Errors
-    /// If there is no directory, or it is none of this machine. A job that does not run is an
-    /// answer.
-    pub fn savepoint(
+    fn savepoint(
         &self,
         job: JobId,
         directory: Option<&str>,
-        answer: impl FnOnce(Result<String, String>) + Send + 'static,
+        answer: SavepointAnswer,
     ) -> flott_core::Result<()> {
         let mut running = self.lock();
         let Some(found) = running.get_mut(&job) else {
@@ -85,19 +70,25 @@ impl Jobs {
         let answer = move |result: Result<CheckpointId, String>| answer(result.map(|_| location));
         found.answers.insert(request, Box::new(answer));
         // If the job is ending, its end answers.
-        let _ = found.inputs.send(JobInput::SavepointRequested { request });
+        (found.report)(JobInput::SavepointRequested { request });
         Ok(())
     }
 
+    fn dispose(&self, place: &str, answer: DisposalAnswer) {
+        answer(dispose_savepoint(place).map_err(|error| error.report()));
+    }
+}
+
+impl Jobs {
     pub(crate) fn started(
         &self,
         job: JobId,
-        inputs: Sender<JobInput>,
+        report: Report,
         savepoints: Savepoints,
         savepoint_directory: Option<String>,
     ) {
         let (answers, next_request) = (BTreeMap::new(), 0);
-        let running = Running { inputs, savepoints, savepoint_directory, answers, next_request };
+        let running = Running { report, savepoints, savepoint_directory, answers, next_request };
         self.lock().insert(job, running);
     }
 

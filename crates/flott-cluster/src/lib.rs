@@ -8,6 +8,7 @@
 //! It may depend on everything below the user's API. It must not decide anything that a machine
 //! could decide.
 
+mod address;
 mod clock;
 mod driver;
 pub mod embedded;
@@ -15,12 +16,20 @@ mod exchange;
 pub mod extract;
 mod io;
 mod job;
+pub mod jobmanager;
 mod jobs;
 pub mod plan;
+mod prepare;
+mod rpc;
+mod signals;
 pub mod storage;
+pub mod taskmanager;
+mod tasks;
 mod view;
+pub mod worker;
 
 pub use embedded::{CancelHandle, EmbeddedCluster};
 pub use jobs::Jobs;
-pub use storage::dispose_savepoint;
+pub use prepare::{configuration, settings};
+pub use signals::wait_for_signal;
 pub use view::Views;

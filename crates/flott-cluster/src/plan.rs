@@ -10,18 +10,25 @@ use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, TaskInfo};
 use flott_control::{JobSpec, RestartStrategyConfig, TaskSpec};
 use flott_core::config::{Configuration, MemorySize, options};
 use flott_core::{Error, JobId, Result, TaskId};
-use flott_plan::{JobGraph, JobType, JobVertex, execution_graph};
+use flott_plan::{JobGraph, JobType, JobVertex, StreamGraph, execution_graph};
 use flott_runtime::batch::BATCH_RECORDS;
 use flott_runtime::restore::program_operators;
-use flott_runtime::{Program, TaskSettings};
+use flott_runtime::TaskSettings;
 
 /// A job, ready to start.
 pub struct PlannedJob {
     /// What the job master is told.
     pub spec: JobSpec,
-    /// The code.
-    pub program: Arc<Program>,
-    /// The plan.
+    /// What running its tasks takes, beside the code.
+    pub plan: Arc<TaskPlan>,
+}
+
+/// What running the tasks of a job takes, beside the code: the same in every process.
+#[derive(Clone)]
+pub struct TaskPlan {
+    /// The job.
+    pub job: JobId,
+    /// Boxes and arrows.
     pub graph: JobGraph,
     /// What every task is told.
     pub settings: TaskSettings,
@@ -38,41 +45,28 @@ impl PlannedJob {
     /// If the program or an option is wrong, or the checkpoint does not fit the program.
     pub fn new(
         job: JobId,
-        program: Arc<Program>,
+        program: &StreamGraph,
         config: &Configuration,
         restored: Option<CompletedCheckpoint>,
         storage: Arc<dyn CheckpointStorage>,
     ) -> Result<Self> {
         let name = job_name(config)?;
-        let allow_non_restored_state = config.get(&options::IGNORE_UNCLAIMED_STATE)?;
-        let graph = JobGraph::build(&program.graph, config)?;
+        let graph = JobGraph::build(program, config)?;
         let graph = match &restored {
-            Some(record) => adopt(&program, graph, record, config, allow_non_restored_state)?,
+            Some(record) => {
+                let allow_non_restored_state = config.get(&options::IGNORE_UNCLAIMED_STATE)?;
+                adopt(program, graph, record, config, allow_non_restored_state)?
+            }
             None => graph,
         };
-        let mut checkpointing = CheckpointConfig::from_configuration(config)?;
-        let batch = graph.job_type == JobType::Batch;
-        if batch {
-            // All of the input is read again after a failure.
-            checkpointing.interval = None;
-        }
-        if batch && restored.is_some() {
+        if graph.job_type == JobType::Batch && restored.is_some() {
             return Err(Error::invalid(
                 "a job in batch mode does not start from a checkpoint: leave out -s, or set \
                  execution.runtime-mode to STREAMING",
             ));
         }
+        let checkpointing = checkpointing(&graph, config)?;
         let periodic = checkpointing.interval.is_some();
-        let settings = TaskSettings {
-            batch,
-            checkpointing: periodic,
-            mode: checkpointing.mode,
-            await_final_checkpoint: periodic && checkpointing.after_tasks_finish,
-            allow_non_restored_state,
-            channel_bytes: size(config.get(&options::CHANNEL_BYTES)?),
-            batch_records: BATCH_RECORDS,
-            buffer_timeout: config.get(&options::BUFFER_TIMEOUT)?,
-        };
         let spec = JobSpec {
             job,
             name,
@@ -83,9 +77,47 @@ impl PlannedJob {
             restored: restored.map(Arc::new),
             exception_history_size: config.get(&options::EXCEPTION_HISTORY_SIZE)?.0 as usize,
         };
-        let inline_threshold = size(config.get(&options::DATA_INLINE_THRESHOLD)?);
-        Ok(Self { spec, program, graph, settings, storage, inline_threshold })
+        let plan = Arc::new(TaskPlan::new(job, graph, config, storage)?);
+        Ok(Self { spec, plan })
     }
+}
+
+impl TaskPlan {
+    /// For the tasks of this graph.
+    ///
+    /// # Errors
+    /// If an option is wrong.
+    pub fn new(
+        job: JobId,
+        graph: JobGraph,
+        config: &Configuration,
+        storage: Arc<dyn CheckpointStorage>,
+    ) -> Result<Self> {
+        let checkpointing = checkpointing(&graph, config)?;
+        let periodic = checkpointing.interval.is_some();
+        let settings = TaskSettings {
+            batch: graph.job_type == JobType::Batch,
+            checkpointing: periodic,
+            mode: checkpointing.mode,
+            await_final_checkpoint: periodic && checkpointing.after_tasks_finish,
+            allow_non_restored_state: config.get(&options::IGNORE_UNCLAIMED_STATE)?,
+            channel_bytes: size(config.get(&options::CHANNEL_BYTES)?),
+            batch_records: BATCH_RECORDS,
+            buffer_timeout: config.get(&options::BUFFER_TIMEOUT)?,
+        };
+        let inline_threshold = size(config.get(&options::DATA_INLINE_THRESHOLD)?);
+        Ok(Self { job, graph, settings, storage, inline_threshold })
+    }
+}
+
+/// How a job takes checkpoints.
+fn checkpointing(graph: &JobGraph, config: &Configuration) -> Result<CheckpointConfig> {
+    let mut checkpointing = CheckpointConfig::from_configuration(config)?;
+    if graph.job_type == JobType::Batch {
+        // All of the input is read again after a failure.
+        checkpointing.interval = None;
+    }
+    Ok(checkpointing)
 }
 
 /// What the job is called.
@@ -111,14 +143,14 @@ pub fn assign_record(
 
 /// Plans again with the numbers of key groups that the state has: those that nobody set follow it.
 fn adopt(
-    program: &Program,
+    program: &StreamGraph,
     graph: JobGraph,
     record: &CompletedCheckpoint,
     config: &Configuration,
     allow_non_restored: bool,
 ) -> Result<JobGraph> {
     let assignment = assign_record(record, &graph, allow_non_restored)?;
-    let mut stream_graph = program.graph.clone();
+    let mut stream_graph = program.clone();
     for operator in graph.vertices.iter().flat_map(|vertex| &vertex.operators) {
         if let Some(stored) = assignment.max_parallelism.get(&operator.id) {
             stream_graph.node_mut(operator.node).max_parallelism = Some(stored.get());

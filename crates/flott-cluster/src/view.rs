@@ -17,10 +17,10 @@ use crate::plan::PlannedJob;
 /// with many tasks has many inputs. (Counters are handles; they do not wait for this.)
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How many jobs are remembered: a program may run several, one after the other.
-const JOBS_MAX: usize = 16;
+/// How many jobs are remembered, if not more of them run.
+const JOBS_MAX: usize = 100;
 
-/// What the jobs of an embedded cluster look like. Clones see the same.
+/// What the jobs of a cluster look like. Clones see the same.
 #[derive(Clone)]
 pub struct Views {
     shared: Arc<Shared>,
@@ -41,7 +41,7 @@ impl Views {
     /// What the cluster looks like now.
     pub fn latest(&self) -> ClusterView {
         let jobs = self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        ClusterView { now: self.shared.clock.now().wall, jobs }
+        ClusterView { now: self.shared.clock.now().wall, jobs, task_managers: None }
     }
 
     fn publish(&self, view: JobView) {
@@ -51,7 +51,11 @@ impl Views {
             Some(place) => *place = Arc::new(view),
             None => {
                 jobs.insert(0, Arc::new(view));
-                jobs.truncate(JOBS_MAX);
+                // The oldest go that are over.
+                let over = jobs.iter().rposition(|job| job.status.is_terminal());
+                if let Some(oldest) = over.filter(|_| jobs.len() > JOBS_MAX) {
+                    jobs.remove(oldest);
+                }
             }
         }
     }
@@ -73,7 +77,7 @@ impl Publisher {
         let description = JobDescription {
             job: spec.job,
             name: spec.name.clone(),
-            graph: planned.graph.clone(),
+            graph: planned.plan.graph.clone(),
             checkpointing: spec.checkpointing.clone(),
             restart: spec.restart.clone(),
             restored_from: spec.restored.as_ref().map(|record| record.checkpoint),

@@ -10,7 +10,7 @@ use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, OperatorRecord};
 use flott_core::codec::Data;
 use flott_core::config::Configuration;
 use flott_core::config::options::CheckpointingMode;
-use flott_core::element::Barrier;
+use flott_core::element::{Barrier, CheckpointKind};
 use flott_core::{
     AttemptNumber, CheckpointId, Error, JobId, MaxParallelism, MonoTime, Now, OperatorId, Result,
     TaskId, Timestamp,
@@ -94,7 +94,7 @@ impl<T: Data + Ord> Harness<T> {
         let graph = JobGraph::build(&program.graph, &config).unwrap();
         let restored = checkpoint.map_or_else(BTreeMap::new, |checkpoint| {
             let assigned = assign(checkpoint, &program_operators(&graph), false).unwrap();
-            load_tasks(&graph, &assigned, &MemoryStorage::new()).unwrap()
+            load_tasks(&graph, &assigned, &MemoryStorage::new(), |_| true).unwrap()
         });
         let clock = Arc::new(TestClock(Mutex::new(at(0))));
         let bell = Arc::new(Bell::default());
@@ -188,7 +188,7 @@ impl<T: Data + Ord> Harness<T> {
     pub(crate) fn checkpoint(&mut self) -> CompletedCheckpoint {
         self.checkpoints += 1;
         let checkpoint = CheckpointId(self.checkpoints);
-        let barrier = Barrier { checkpoint, triggered_at: Timestamp(0) };
+        let barrier = Barrier { kind: CheckpointKind::Checkpoint, checkpoint, triggered_at: Timestamp(0) };
         for task in &self.tasks {
             task.mailbox().send(Command::TriggerCheckpoint(barrier));
         }

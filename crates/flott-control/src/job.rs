@@ -118,7 +118,13 @@ impl JobMaster {
         match input {
             JobInput::Start => self.start(now),
             JobInput::Cancel => self.cancel(now),
-            JobInput::GlobalFailure { failure } => self.failed(now, failure, None),
+            JobInput::DeploymentFailed { attempt, failure } => {
+                if self.is_current(attempt) {
+                    self.failed(now, failure, None);
+                } else {
+                    self.stale_messages += 1;
+                }
+            }
             JobInput::TaskRunning { attempt, task } => {
                 self.task_changed(now, attempt, task, ExecutionState::Running);
             }

@@ -4,11 +4,12 @@
 //! coordinator, and on a failure asks the [`restart::RestartStrategy`] whether to begin again from
 //! the latest completed checkpoint. [`exception`] keeps what went wrong, for people, and [`view`] is
 //! what they see of a run. In a cluster, [`placement`] is between the master and the workers, and
-//! [`slots`] between the jobs.
+//! [`slots`] between the jobs. [`actions`] is what people can do.
 //!
 //! This crate performs nothing: machines go in by inputs and come out by effects. It does not know
 //! processes, sockets or threads, nor what a task computes. Start with [`job::JobMaster`].
 
+pub mod actions;
 pub mod exception;
 pub mod job;
 pub mod placement;
@@ -22,4 +23,4 @@ pub use job::{
 };
 pub use placement::{Placement, PlacementEffect, PlacementInput, WorkerId};
 pub use restart::{Decision, RestartStrategy, RestartStrategyConfig};
-pub use slots::{SlotConfig, SlotEffect, Slots, TaskManagerId};
+pub use slots::{SlotConfig, SlotCount, SlotEffect, Slots, TaskManagerId};

@@ -270,8 +270,9 @@ impl Placement {
 
     /// What is wanted cannot be had.
     fn give_up(&mut self, failure: Failure) {
-        if self.wanted.take().is_some() {
-            self.effects.push_back(PlacementEffect::Job(JobInput::GlobalFailure { failure }));
+        if let Some(Wanted { attempt, .. }) = self.wanted.take() {
+            let input = JobInput::DeploymentFailed { attempt, failure };
+            self.effects.push_back(PlacementEffect::Job(input));
         }
     }
 

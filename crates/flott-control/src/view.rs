@@ -21,6 +21,25 @@ pub struct ClusterView {
     pub now: WallTime,
     /// Its jobs, newest first.
     pub jobs: Vec<Arc<JobView>>,
+    /// Its TaskManagers; nothing if one process is everything.
+    pub task_managers: Option<Vec<TaskManagerView>>,
+}
+
+/// A TaskManager at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskManagerView {
+    /// What people call it.
+    pub name: String,
+    /// How many slots it offers.
+    pub slots: u32,
+    /// How many of them no job has.
+    pub free_slots: u32,
+    /// Its processors.
+    pub cpus: u32,
+    /// The memory of its machine, in bytes.
+    pub memory: u64,
+    /// When it was last heard of.
+    pub last_heartbeat: WallTime,
 }
 
 /// What stays as it is as long as a job runs.

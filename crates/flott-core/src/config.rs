@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 pub use value::{MemorySize, OptionValue, format_duration, parse_duration};
@@ -96,7 +98,7 @@ impl<T: OptionValue> ConfigOption<T> {
 }
 
 /// Where a value came from; later ones win.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Origin {
     /// The option's default.
     Default,

@@ -12,6 +12,17 @@ pub struct Barrier {
     pub checkpoint: CheckpointId,
     /// When the coordinator triggered it.
     pub triggered_at: WallTime,
+    /// What the checkpoint is for.
+    pub kind: CheckpointKind,
+}
+
+/// What a checkpoint is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckpointKind {
+    /// For the job itself, to restart from.
+    Checkpoint,
+    /// For its user, in a place of its own.
+    Savepoint,
 }
 
 /// A control element. It keeps its place among the records of its channel.

@@ -24,7 +24,7 @@ impl fmt::Display for NodeId {
 }
 
 /// What a node does with the outside world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NodeKind {
     /// Brings records in; has no inputs.
     Source,
@@ -35,7 +35,7 @@ pub enum NodeKind {
 }
 
 /// Whether an operator runs in the task of its input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChainingStrategy {
     /// Chained to its input where that is possible.
     #[default]
@@ -47,7 +47,7 @@ pub enum ChainingStrategy {
 }
 
 /// An operator before planning. What is `None` is decided by [`crate::JobGraph::build`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamNode {
     /// The name that people see, without the prefix of its kind.
     pub name: String,
@@ -108,7 +108,7 @@ impl StreamNode {
 }
 
 /// A stream from one node to a later one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamEdge {
     /// The node that sends.
     pub source: NodeId,
@@ -130,7 +130,7 @@ impl StreamEdge {
 
 /// The program as the user wrote it. Nodes and edges keep the order in which they were added; that
 /// order is part of the plan, because a worker that runs the program again must get the same ids.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamGraph {
     nodes: Vec<StreamNode>,
     edges: Vec<StreamEdge>,
@@ -189,6 +189,25 @@ impl StreamGraph {
     /// The edges out of a node, in the order in which they were added.
     pub fn outputs_of(&self, id: NodeId) -> impl Iterator<Item = &StreamEdge> {
         self.edges.iter().filter(move |edge| edge.source == id)
+    }
+
+    /// The first node that is not the same in another graph, as people call it; or what else differs.
+    /// Nothing if the graphs are equal.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let pairs = self.nodes.iter().zip(&other.nodes);
+        if let Some((own, other)) = pairs.clone().find(|(own, other)| own != other) {
+            let (own, other) = (own.display_name(), other.display_name());
+            return Some(format!("the operator \"{own}\" (there: \"{other}\")"));
+        }
+        let longer = if self.nodes.len() > other.nodes.len() { self } else { other };
+        if let Some(node) = longer.nodes.get(pairs.count()) {
+            return Some(format!("the operator \"{}\", which is not in both", node.display_name()));
+        }
+        let pairs = self.edges.iter().zip(&other.edges);
+        let edge = pairs.clone().find(|(own, other)| own != other).map(|(own, _)| own);
+        let longer = if self.edges.len() > other.edges.len() { self } else { other };
+        let edge = edge.or_else(|| longer.edges.get(pairs.count()))?;
+        Some(format!("the stream from node {} to node {}", edge.source, edge.target))
     }
 
     /// Checks the shape: there is a sink, edges go to later nodes, and exactly the sources have no
@@ -276,6 +295,24 @@ mod tests {
         let text =
             complaint(&[NodeKind::Source, NodeKind::Source, NodeKind::Sink], &[(0, 1), (1, 2)]);
         assert_eq!(text, "node #1 (\"n1\") is wired wrongly: a source has no input");
+    }
+
+    #[test]
+    fn graphs_that_differ_say_where() {
+        let kinds = [NodeKind::Source, NodeKind::Operator, NodeKind::Sink];
+        let own = graph(&kinds, &[(0, 1), (1, 2)]);
+        assert_eq!(own.difference(&own.clone()), None);
+        let differs = |other: &StreamGraph| own.difference(other).unwrap();
+        let mut renamed = own.clone();
+        renamed.node_mut(NodeId(1)).name = "other".into();
+        assert_eq!(differs(&renamed), "the operator \"n1\" (there: \"other\")");
+        let longer = graph(&[&kinds[..], &[NodeKind::Sink]].concat(), &[(0, 1), (1, 2), (1, 3)]);
+        assert_eq!(differs(&longer), "the operator \"Sink: n3\", which is not in both");
+        assert_eq!(longer.difference(&own), own.difference(&longer));
+        let rewired = graph(&kinds, &[(0, 1), (0, 2)]);
+        assert_eq!(differs(&rewired), "the stream from node #1 to node #2");
+        let more = graph(&kinds, &[(0, 1), (1, 2), (0, 2)]);
+        assert_eq!(differs(&more), "the stream from node #0 to node #2");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //!
 //! What is not measured is zero, never null: Flink's clients read primitives.
 
+pub(crate) mod binaries;
 pub(crate) mod checkpoints;
 pub(crate) mod cluster;
 pub(crate) mod exceptions;
@@ -11,6 +12,7 @@ pub(crate) mod operation;
 pub(crate) mod overview;
 pub(crate) mod plan;
 mod summary;
+pub(crate) mod task_managers;
 
 #[cfg(test)]
 mod tests;

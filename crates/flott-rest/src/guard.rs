@@ -49,15 +49,19 @@ fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<(StatusCod
     }
     let changes = match *method {
         Method::GET | Method::HEAD => false,
-        Method::POST | Method::PATCH => true,
+        Method::POST | Method::PATCH | Method::DELETE => true,
         _ => {
-            let why = "This server takes GET, HEAD, POST and PATCH.";
+            let why = "This server takes GET, HEAD, POST, PATCH and DELETE.";
             return Some((StatusCode::METHOD_NOT_ALLOWED, why));
         }
     };
     if changes && is_navigation(headers) {
         // A form of another site could send that.
         return Some((StatusCode::FORBIDDEN, "A link or a form changes nothing here."));
+    }
+    if uri.path().ends_with("/jars/upload") {
+        // Whoever takes it in says when it is too much.
+        return None;
     }
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let length = length.and_then(|length| length.parse::<u64>().ok()).unwrap_or(0);

@@ -1,10 +1,11 @@
-//! Lets people look: a small HTTP server that shows a run, and lets it be cancelled, checkpointed
-//! and savepointed.
+//! Lets people look: a small HTTP server that shows jobs, and lets them be cancelled, checkpointed,
+//! savepointed, and, in a cluster, submitted.
 //!
 //! [`serve`] answers a part of Flink's REST API (only what it can answer; everything else is
 //! Flink's 404) and a page for people. What it shows is a
 //! [`ClusterView`](flott_control::view::ClusterView), asked for anew with each request; what it can
-//! do is [`Actions`].
+//! do is [`Actions`](flott_control::actions::Actions) and, if there is a cluster,
+//! [`Submissions`](flott_control::actions::Submissions).
 //!
 //! It listens on loopback only: anything further needs TLS and tokens, which are not here yet. And
 //! because a browser on this machine can be led here by any web site, requests must name a loopback
@@ -12,15 +13,14 @@
 //!
 //! Flink's JSON names are in `dto` and nowhere else. This crate does not know who runs the job.
 
-mod actions;
 mod address;
 mod dto;
 mod guard;
+mod operations;
 mod page;
 mod routes;
 mod server;
 #[cfg(test)]
 mod testing;
 
-pub use actions::{Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer};
 pub use server::{Server, serve};

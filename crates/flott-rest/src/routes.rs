@@ -1,6 +1,7 @@
 //! Which path answers what.
 
 mod act;
+mod submit;
 
 use std::sync::Arc;
 
@@ -13,18 +14,19 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
+use flott_control::actions::{Actions, Submissions};
 use flott_control::view::{ClusterView, JobView};
 use flott_core::{JobId, WallTime};
 use serde::Serialize;
 
-use crate::actions::Actions;
 use crate::dto::Errors;
 use crate::dto::checkpoints::{Checkpoint, CheckpointConfigInfo, CheckpointingStatistics};
 use crate::dto::cluster::{ClusterOverview, DashboardConfiguration};
 use crate::dto::exceptions::{ENTRIES_DEFAULT, JobExceptionsInfo};
-use crate::dto::job::{JobConfig, JobDetailsInfo, JobStatusInfo};
+use crate::dto::job::{JobConfig, JobDetailsInfo, JobExecutionResultInfo, JobStatusInfo};
 use crate::dto::overview::{JobIdsWithStatus, MultipleJobsDetails};
 use crate::dto::plan::JobPlanInfo;
+use crate::dto::task_managers::{TaskManagerInfo, TaskManagersInfo};
 use crate::{guard, page};
 
 /// What is shown, asked for anew with each request.
@@ -32,16 +34,30 @@ pub(crate) type View = Arc<dyn Fn() -> ClusterView + Send + Sync>;
 
 /// Every route. Flink's are there twice: its command line asks for `/v1/…`, its dashboard for the
 /// same without.
-pub(crate) fn router(view: View, actions: Arc<dyn Actions>) -> Router {
+pub(crate) fn router(
+    view: View,
+    actions: Arc<dyn Actions>,
+    submissions: Option<Arc<dyn Submissions>>,
+) -> Router {
+    let submits = submissions.is_some();
     let mut router = page::routes();
     for v in ["", "/v1"] {
         router = router
-            .route(&format!("{v}/config"), get(async || json(&DashboardConfiguration::new())))
+            .route(
+                &format!("{v}/config"),
+                get(async move || json(&DashboardConfiguration::new(submits))),
+            )
             .route(&format!("{v}/overview"), cluster(ClusterOverview::of))
             .route(&format!("{v}/jobs"), cluster(JobIdsWithStatus::of))
             .route(&format!("{v}/jobs/overview"), cluster(MultipleJobsDetails::of))
             .route(&format!("{v}/jobs/{{jobid}}"), job(JobDetailsInfo::of))
             .route(&format!("{v}/jobs/{{jobid}}/status"), job(JobStatusInfo::of))
+            .route(&format!("{v}/taskmanagers"), cluster(TaskManagersInfo::of))
+            .route(&format!("{v}/taskmanagers/{{taskmanagerid}}"), get(task_manager))
+            .route(
+                &format!("{v}/jobs/{{jobid}}/execution-result"),
+                job(JobExecutionResultInfo::of),
+            )
             .route(&format!("{v}/jobs/{{jobid}}/plan"), job(JobPlanInfo::of))
             .route(&format!("{v}/jobs/{{jobid}}/config"), job(JobConfig::of))
             .route(&format!("{v}/jobs/{{jobid}}/exceptions"), get(exceptions))
@@ -50,7 +66,10 @@ pub(crate) fn router(view: View, actions: Arc<dyn Actions>) -> Router {
             .route(&format!("{v}/jobs/{{jobid}}/checkpoints/details/{{id}}"), get(details));
     }
     let reading = router.with_state(view.clone());
-    let all = reading.merge(act::routes(view, actions));
+    let mut all = reading.merge(act::routes(view, actions));
+    if let Some(submissions) = submissions {
+        all = all.merge(submit::routes(submissions));
+    }
     all.fallback(unknown).method_not_allowed_fallback(wrong_method).layer(from_fn(guard::guard))
 }
 
@@ -106,6 +125,20 @@ async fn details(
             ),
         ),
         Err(refusal) => *refusal,
+    }
+}
+
+async fn task_manager(
+    State(view): State<View>,
+    id: Result<Path<String>, PathRejection>,
+) -> Response {
+    let (view, id) = (view(), id.map(|Path(id)| id).unwrap_or_default());
+    match view.task_managers.iter().flatten().find(|other| other.name == id) {
+        Some(found) => json(&TaskManagerInfo::of(found)),
+        None => {
+            let text = format!("{NOT_FOUND_EXCEPTION}: Could not find TaskExecutor with id {id}");
+            error(StatusCode::NOT_FOUND, text)
+        }
     }
 }
 

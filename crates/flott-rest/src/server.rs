@@ -6,6 +6,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use axum::Router;
+use flott_control::actions::{Actions, Submissions};
 use flott_control::view::ClusterView;
 use flott_core::{Error, ErrorKind, Result};
 use hyper::server::conn::http1;
@@ -14,7 +15,6 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::actions::Actions;
 use crate::{address, routes};
 
 /// How many connections are served at once; more have to wait. A browser opens six.
@@ -40,8 +40,8 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Shows what `view` returns, on a thread of its own, and does what `actions` can. `address` is a port (0 is any that is free),
-/// or a loopback host with a port.
+/// Shows what `view` returns, on a thread of its own, and does what `actions` and `submissions` can.
+/// `address` is a port (0 is any that is free), or a loopback host with a port.
 ///
 /// # Errors
 /// If the address is none, is not on loopback or is in use, or the thread cannot be started.
@@ -49,6 +49,7 @@ pub fn serve(
     address: &str,
     view: impl Fn() -> ClusterView + Send + Sync + 'static,
     actions: impl Actions + 'static,
+    submissions: Option<Arc<dyn Submissions>>,
 ) -> Result<Server> {
     let listener = address::bind(address::parse(address)?)?;
     let io = |what| move |error| Error::with_source(ErrorKind::Io, what, error);
@@ -62,7 +63,7 @@ pub fn serve(
         let _entered = runtime.enter();
         TcpListener::from_std(listener).map_err(io("the dashboard cannot listen"))?
     };
-    let router = routes::router(Arc::new(view), Arc::new(actions));
+    let router = routes::router(Arc::new(view), Arc::new(actions), submissions);
     let (stop, stopped) = oneshot::channel::<()>();
     let body = move || {
         runtime.spawn(accept(listener, router));

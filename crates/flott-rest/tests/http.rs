@@ -8,8 +8,9 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use flott_core::{CheckpointId, JobId};
-use flott_rest::{Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer, Server, serve};
+use flott_core::{Error, CheckpointId, JobId};
+use flott_control::actions::{Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer};
+use flott_rest::{Server, serve};
 use serde_json::Value;
 use testing::JOB;
 
@@ -53,8 +54,9 @@ impl Actions for Recorded {
         job: JobId,
         directory: Option<&str>,
         answer: SavepointAnswer,
-    ) -> Result<(), String> {
-        let directory = directory.ok_or("Property [target-directory] must be provided.")?;
+    ) -> flott_core::Result<()> {
+        let missing = || Error::invalid("Property [target-directory] must be provided.");
+        let directory = directory.ok_or_else(missing)?;
         self.note("savepoint", job);
         answer(Ok(format!("file:{directory}/savepoint-06bab6-e107c19390cb")));
         Ok(())
@@ -66,7 +68,7 @@ impl Actions for Recorded {
 }
 
 fn server() -> Server {
-    serve("0", testing::view, Recorded::default()).unwrap()
+    serve("0", testing::view, Recorded::default(), None).unwrap()
 }
 
 /// Sends these lines and reads until the server closes the connection.
@@ -173,7 +175,7 @@ fn send(server: &Server, line: &str, body: &str) -> Answer {
 #[test]
 fn a_job_is_cancelled_with_flinks_request() {
     let recorded = Recorded::default();
-    let server = serve("0", testing::view, recorded.clone()).unwrap();
+    let server = serve("0", testing::view, recorded.clone(), None).unwrap();
     let answer = send(&server, &format!("PATCH /v1/jobs/{JOB}?mode=cancel"), "{}");
     assert_eq!((answer.status, answer.body.as_str()), (202, "{}"));
     assert_eq!(*recorded.0.lock().unwrap(), [format!("cancel {JOB}")]);
@@ -186,7 +188,7 @@ fn a_job_is_cancelled_with_flinks_request() {
 #[test]
 fn a_checkpoint_is_triggered_once_per_trigger_id_and_asked_for() {
     let recorded = Recorded::default();
-    let server = serve("0", testing::view, recorded.clone()).unwrap();
+    let server = serve("0", testing::view, recorded.clone(), None).unwrap();
     let path = format!("/v1/jobs/{JOB}/checkpoints");
     let body = r#"{"checkpointType":"CONFIGURED","triggerId":null}"#;
     let triggered = send(&server, &format!("POST {path}"), body);
@@ -277,7 +279,7 @@ fn a_trigger_that_is_wrong_or_unknown_is_refused() {
 #[test]
 fn other_sites_and_their_forms_change_nothing() {
     let recorded = Recorded::default();
-    let server = serve("0", testing::view, recorded.clone()).unwrap();
+    let server = serve("0", testing::view, recorded.clone(), None).unwrap();
     let line = format!("POST /jobs/{JOB}/checkpoints HTTP/1.1");
     for from in [
         &["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"][..],
@@ -366,7 +368,7 @@ fn the_page_gets_everything_in_one_document() {
 #[test]
 fn only_loopback_can_be_listened_on() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8081", "example.com:8081"] {
-        let error = serve(address, testing::view, Recorded::default()).unwrap_err().to_string();
+        let error = serve(address, testing::view, Recorded::default(), None).unwrap_err().to_string();
         assert!(error.contains("loopback only"), "{error}");
     }
 }
@@ -375,7 +377,7 @@ fn only_loopback_can_be_listened_on() {
 fn a_port_in_use_is_named_with_the_way_out() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = other.local_addr().unwrap().port().to_string();
-    let error = serve(&port, testing::view, Recorded::default()).unwrap_err().to_string();
+    let error = serve(&port, testing::view, Recorded::default(), None).unwrap_err().to_string();
     assert!(error.contains(&port) && error.contains("in use"), "{error}");
 }
 
@@ -386,5 +388,5 @@ fn dropping_the_server_frees_its_port_even_with_a_reader_on_the_line() {
     let mut idle = TcpStream::connect(address).unwrap();
     idle.write_all(b"GET /jobs").unwrap();
     drop(server);
-    drop(serve(&address.to_string(), testing::view, Recorded::default()).unwrap());
+    drop(serve(&address.to_string(), testing::view, Recorded::default(), None).unwrap());
 }

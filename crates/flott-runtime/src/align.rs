@@ -144,10 +144,12 @@ impl Aligner {
 mod tests {
     use flott_core::Timestamp;
 
+    use flott_core::element::CheckpointKind;
+
     use super::*;
 
     fn barrier(id: u64) -> Barrier {
-        Barrier { checkpoint: CheckpointId(id), triggered_at: Timestamp(0) }
+        Barrier { kind: CheckpointKind::Checkpoint, checkpoint: CheckpointId(id), triggered_at: Timestamp(0) }
     }
 
     fn aligned(id: u64) -> AlignEvent {

@@ -53,22 +53,24 @@ pub struct Deployment<'a> {
 /// The tasks that other processes run.
 #[derive(Clone, Copy)]
 pub struct Elsewhere<'a> {
-    /// The link to the worker of a task; nothing if that is this process.
-    pub link: &'a dyn Fn(TaskId) -> Option<Arc<dyn Link>>,
+    /// Whether this process runs a task.
+    pub is_here: &'a dyn Fn(TaskId) -> bool,
+    /// The link to the worker that runs a task.
+    pub link: &'a dyn Fn(TaskId) -> Result<Arc<dyn Link>>,
     /// What has the ends of the channels to them; it has begun with this attempt.
     pub exchange: &'a Exchange,
 }
 
 impl Deployment<'_> {
-    fn link(&self, task: TaskId) -> Option<Arc<dyn Link>> {
-        self.elsewhere.and_then(|elsewhere| (elsewhere.link)(task))
+    fn is_here(&self, task: TaskId) -> bool {
+        self.elsewhere.is_none_or(|elsewhere| (elsewhere.is_here)(task))
     }
 }
 
 /// Builds every task of a job that this process runs, each with its channels to the others.
 ///
 /// # Errors
-/// [`flott_core::ErrorKind::Internal`] if plan and program do not fit each other;
+/// That of a link; [`flott_core::ErrorKind::Internal`] if plan and program do not fit each other;
 /// [`flott_core::ErrorKind::User`] if making an operator panics.
 pub fn build_tasks(
     deployment: &Deployment<'_>,
@@ -79,7 +81,7 @@ pub fn build_tasks(
     for vertex in &deployment.graph.vertices {
         for subtask in 0..vertex.parallelism {
             let id = TaskId { vertex: vertex.id, subtask };
-            if deployment.link(id).is_some() {
+            if !deployment.is_here(id) {
                 continue;
             }
             let restored = restored.remove(&id).unwrap_or_default();
@@ -109,7 +111,7 @@ impl Channels {
                 let target = TaskId { vertex: edge.target_vertex, subtask: consumer };
                 let source = TaskId { vertex: edge.source_vertex, subtask: producer };
                 let id = ChannelId { edge: edge.id, producer, consumer };
-                let (sender, receiver) = create_channel(deployment, carried, id, source, target);
+                let (sender, receiver) = create_channel(deployment, carried, id, source, target)?;
                 channels.senders.entry((edge.id.0, producer)).or_default().extend(sender);
                 channels.receivers.entry(target).or_default().extend(receiver);
             }
@@ -125,24 +127,24 @@ fn create_channel(
     id: ChannelId,
     source: TaskId,
     target: TaskId,
-) -> (Option<Part>, Option<Part>) {
+) -> Result<(Option<Part>, Option<Part>)> {
     let Deployment { settings, wakers, elsewhere, .. } = deployment;
-    match (deployment.link(source), deployment.link(target), elsewhere) {
-        (Some(_), None, Some(Elsewhere { exchange, .. })) => {
-            let receiver = exchange.receiver(id, settings.channel_bytes, wakers(target));
+    let bytes = settings.channel_bytes;
+    Ok(match (deployment.is_here(source), deployment.is_here(target), elsewhere) {
+        (false, true, Some(Elsewhere { exchange, .. })) => {
+            let receiver = exchange.receiver(id, bytes, wakers(target));
             (None, Some(carried.remote_receiver(receiver)))
         }
-        (None, Some(link), Some(Elsewhere { exchange, .. })) => {
-            (Some(carried.remote_sender(exchange.sender(id, link, wakers(source)))), None)
+        (true, false, Some(Elsewhere { exchange, link, .. })) => {
+            let sender = exchange.sender(id, link(target)?, wakers(source));
+            (Some(carried.remote_sender(sender)), None)
         }
-        (Some(_), Some(_), _) => (None, None),
+        (false, false, _) => (None, None),
         (..) => {
-            let (bytes, producer, consumer) =
-                (settings.channel_bytes, wakers(source), wakers(target));
-            let (sender, receiver) = carried.channel(bytes, producer, consumer);
+            let (sender, receiver) = carried.channel(bytes, wakers(source), wakers(target));
             (Some(sender), Some(receiver))
         }
-    }
+    })
 }
 
 fn build_task(

@@ -15,7 +15,7 @@ use flott_state::{RestoredChunk, RestoredKeyedState, RestoredOperatorState};
 use crate::build::RestoredTask;
 use crate::operator::RestoredOperator;
 
-/// Reads what every task of the graph needs. Blocks on storage.
+/// Reads what every task of the graph needs that is `wanted`. Blocks on storage.
 ///
 /// # Errors
 /// If a file is missing or shorter than the record says; the error names it and the operator.
@@ -23,10 +23,15 @@ pub fn load_tasks(
     graph: &JobGraph,
     assignment: &Assignment,
     storage: &dyn CheckpointStorage,
+    wanted: impl Fn(TaskId) -> bool,
 ) -> Result<BTreeMap<TaskId, RestoredTask>> {
     let mut tasks = BTreeMap::new();
     for vertex in &graph.vertices {
         for subtask in 0..vertex.parallelism {
+            let id = TaskId { vertex: vertex.id, subtask };
+            if !wanted(id) {
+                continue;
+            }
             let operators = vertex.operators.iter().map(|operator| operator.id);
             let end_of_data = end_of_data(assignment, operators, subtask);
             let mut task = RestoredTask { end_of_data, ..RestoredTask::default() };
@@ -38,7 +43,7 @@ pub fn load_tasks(
                 })?;
                 task.operators.insert(operator.id, restored);
             }
-            tasks.insert(TaskId { vertex: vertex.id, subtask }, task);
+            tasks.insert(id, task);
         }
     }
     Ok(tasks)

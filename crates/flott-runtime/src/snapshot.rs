@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flott_checkpoint::snapshot::{OperatorSnapshot, SubtaskCheckpointMetrics, TaskSnapshot};
 use flott_checkpoint::storage::{CheckpointStorage, checkpoint_folder};
+use flott_core::element::CheckpointKind;
 use flott_core::mutant::Mutant;
 use flott_core::{AttemptNumber, CheckpointId, OperatorId, Result, TaskId};
 use flott_state::{KeyedSnapshot, OperatorStateSnapshot, SnapshotWriter, TimerSnapshot};
@@ -51,6 +52,8 @@ impl OperatorParts {
 pub struct PendingSnapshot {
     /// The checkpoint.
     pub checkpoint: CheckpointId,
+    /// What it is for.
+    pub kind: CheckpointKind,
     /// The task.
     pub task: TaskId,
     /// The task's attempt.

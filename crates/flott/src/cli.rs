@@ -12,6 +12,7 @@ use std::sync::Arc;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use flott_cluster::EmbeddedCluster;
 use flott_cluster::extract::{MARKER, VARIABLE};
+use flott_cluster::worker;
 use flott_core::config::{Configuration, Origin, options};
 use flott_core::{Error, Result};
 use flott_datastream::StreamExecutionEnvironment;
@@ -62,15 +63,15 @@ pub fn main(jobs: &[Job]) -> ExitCode {
     std::hint::black_box(MARKER);
     start_logging();
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let done = match std::env::var_os(VARIABLE) {
-        Some(file) => describe(jobs, &arguments, Path::new(&file)),
-        None => run(jobs, arguments),
+    let (done, what) = match (std::env::var_os(VARIABLE), std::env::var(worker::VARIABLE)) {
+        (Some(file), _) => (describe(jobs, &arguments, Path::new(&file)), "There is no plan"),
+        (None, Ok(spec)) => (work(jobs, &arguments, &spec), "The worker ends"),
+        (None, Err(_)) => (run(jobs, arguments), "The job failed"),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let report = error.report();
-            let _ = writeln!(io::stderr(), "\nThe job failed: {report}");
+            let _ = writeln!(io::stderr(), "\n{what}: {}", error.report());
             ExitCode::FAILURE
         }
     }
@@ -88,19 +89,23 @@ pub fn run(jobs: &[Job], arguments: impl IntoIterator<Item = OsString>) -> Resul
     let cancel = cluster.cancel_handle();
     // Only one handler can be set in a process; a second job in it is cancelled by the first's.
     let _ = ctrlc::set_handler(move || cancel.cancel());
-    let config = chosen.configuration()?;
+    let config = chosen.configure(Configuration::new())?;
     #[cfg(feature = "dashboard")]
     let _dashboard = chosen
         .engine
         .get_one::<String>("dashboard")
         .map(|address| crate::dashboard::serve(address, &cluster))
         .transpose()?;
-    let env = StreamExecutionEnvironment::new(config, Arc::new(cluster));
-    chosen.build(&env)?;
-    if env.has_program() {
-        env.execute(chosen.name())?;
-    }
-    Ok(())
+    chosen.execute(&StreamExecutionEnvironment::new(config, Arc::new(cluster)))
+}
+
+/// Runs a share of the job that `arguments` name, for the cluster that started this process.
+fn work(jobs: &[Job], arguments: &[OsString], spec: &str) -> Result<()> {
+    flott_cluster::worker::work(spec, |config, executor| {
+        let chosen = parse(jobs, arguments);
+        let chosen = chosen.map_err(|error| Error::invalid(error.render().to_string()))?;
+        chosen.execute(&StreamExecutionEnvironment::new(chosen.configure(config)?, executor))
+    })
 }
 
 /// What a command line asks for.
@@ -115,13 +120,20 @@ impl Chosen<'_> {
         self.job.name
     }
 
-    pub(crate) fn configuration(&self) -> Result<Configuration> {
-        configuration(&self.engine)
+    /// What the command line says, over what is set already.
+    pub(crate) fn configure(&self, config: Configuration) -> Result<Configuration> {
+        configure(config, &self.engine)
     }
 
-    pub(crate) fn build(&self, env: &StreamExecutionEnvironment) -> Result<()> {
-        (self.job.build)(env, &self.arguments)
+    /// Builds the program of the job, and executes it unless the job function has.
+    pub(crate) fn execute(&self, env: &StreamExecutionEnvironment) -> Result<()> {
+        (self.job.build)(env, &self.arguments)?;
+        if env.has_program() {
+            env.execute(self.name())?;
+        }
+        Ok(())
     }
+
 }
 
 /// Reads a command line; the first argument is the program's name.
@@ -184,8 +196,7 @@ fn command(jobs: &[Job]) -> Command {
         .fold(command, |command, job| command.subcommand((job.command)(Command::new(job.name))))
 }
 
-fn configuration(matches: &ArgMatches) -> Result<Configuration> {
-    let mut config = Configuration::new();
+fn configure(mut config: Configuration, matches: &ArgMatches) -> Result<Configuration> {
     let mut set = |key: &str, value: &str| config.set_text(key, value, Origin::CommandLine);
     for property in matches.get_many::<String>("property").into_iter().flatten() {
         let (key, value) = property

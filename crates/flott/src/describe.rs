@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flott_cluster::extract::{JobBinary, JobEntry, JobPlan, Outcome};
+use flott_cluster::extract::{JobBinary, JobEntry, JobPlan, Outcome, cluster_settings};
+use flott_cluster::{configuration, settings};
 use flott_core::config::{Configuration, options};
 use flott_core::{Error, ErrorKind, Result};
 use flott_datastream::{Executor, JobExecutionResult, StreamExecutionEnvironment};
@@ -39,11 +40,10 @@ pub(crate) fn describe(jobs: &[Job], arguments: &[OsString], file: &Path) -> Res
 fn plan(jobs: &[Job], arguments: &[OsString]) -> Result<JobPlan> {
     let parsed = cli::parse(jobs, arguments);
     let chosen = parsed.map_err(|error| Error::invalid(error.render().to_string()))?;
+    let config = chosen.configure(configuration(&cluster_settings()?)?)?;
     let planner = Arc::new(Planner::default());
-    let env = StreamExecutionEnvironment::new(chosen.configuration()?, planner.clone());
-    let executed = chosen.build(&env).and_then(|()| {
-        if env.has_program() { env.execute(chosen.name()).map(drop) } else { Ok(()) }
-    });
+    let env = StreamExecutionEnvironment::new(config, planner.clone());
+    let executed = chosen.execute(&env);
     let planned = planner.planned.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (planned, executed) {
         (Some(planned), _) => planned,
@@ -61,8 +61,12 @@ struct Planner {
 impl Executor for Planner {
     fn execute(&self, program: Arc<Program>, config: &Configuration) -> Result<JobExecutionResult> {
         let plan = || {
-            let name = config.get(&options::JOB_NAME)?.unwrap_or_default();
-            Ok(JobPlan { name, graph: JobGraph::build(&program.graph, config)? })
+            Ok(JobPlan {
+                name: config.get(&options::JOB_NAME)?.unwrap_or_default(),
+                program: program.graph.clone(),
+                graph: JobGraph::build(&program.graph, config)?,
+                settings: settings(config),
+            })
         };
         self.planned.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(plan);
         Err(Error::new(ErrorKind::Cancelled, "only the plan was wanted"))

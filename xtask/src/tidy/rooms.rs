@@ -154,8 +154,9 @@ pub(super) const ROOMS: &[Room] = &[
     Room {
         name: "flott-cli",
         quiet: false,
-        may_use: Only(&["flott-core", "flott-plan", "flott-cluster"]),
-        reason: "it speaks the REST API, as the command lines of others do, and starts processes",
+        may_use: Only(&["flott-core", "flott-plan", "flott-cluster", "flott-rest"]),
+        reason: "it speaks the REST API, as the command lines of others do, and is every process of a \
+                 cluster but the workers",
     },
     Room { name: "flott-testkit", quiet: false, may_use: Anything, reason: "it tests all of them" },
     Room {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flott_core::element::Barrier;
+use flott_core::element::{Barrier, CheckpointKind};
 use flott_core::{AttemptNumber, CheckpointId, MonoTime, OperatorId, TaskId, WallTime};
 
 use crate::record::{CompletedCheckpoint, files_of};
@@ -98,7 +98,9 @@ impl Part {
 
 impl Pending {
     pub(super) fn barrier(&self) -> Barrier {
-        Barrier { checkpoint: self.checkpoint, triggered_at: self.triggered_at }
+        let kind =
+            if self.is_savepoint { CheckpointKind::Savepoint } else { CheckpointKind::Checkpoint };
+        Barrier { checkpoint: self.checkpoint, triggered_at: self.triggered_at, kind }
     }
 
     pub(super) fn is_preparing(&self) -> bool {

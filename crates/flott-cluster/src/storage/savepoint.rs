@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use flott_checkpoint::storage::{CheckpointStorage, StoreError, checkpoint_folder};
 use flott_checkpoint::{CompletedCheckpoint, metadata};
@@ -14,7 +14,7 @@ use super::{FileStorage, local_path};
 /// The savepoints of one job. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Savepoints {
-    shared: Arc<Mutex<Places>>,
+    shared: Arc<(Mutex<Places>, Condvar)>,
 }
 
 #[derive(Default)]
@@ -34,10 +34,28 @@ impl Savepoints {
 
     /// The request gets its checkpoint.
     pub(crate) fn begin(&self, request: u64, checkpoint: CheckpointId) -> Option<Arc<FileStorage>> {
+        let folder = self.lock().wanted.remove(&request)?;
+        Some(self.place(checkpoint, folder))
+    }
+
+    /// A checkpoint is a savepoint, in this folder.
+    pub(crate) fn place(&self, checkpoint: CheckpointId, folder: PathBuf) -> Arc<FileStorage> {
+        let storage = Arc::new(FileStorage::for_savepoint(folder));
+        self.lock().places.insert(checkpoint, storage.clone());
+        self.shared.1.notify_all();
+        storage
+    }
+
+    /// Where a savepoint is. A worker's task may see the barrier before the worker is told the place:
+    /// this waits for that.
+    pub(crate) fn wait(&self, checkpoint: CheckpointId) -> Arc<FileStorage> {
         let mut places = self.lock();
-        let storage = Arc::new(FileStorage::for_savepoint(places.wanted.remove(&request)?));
-        places.places.insert(checkpoint, storage.clone());
-        Some(storage)
+        loop {
+            if let Some(place) = places.places.get(&checkpoint) {
+                return place.clone();
+            }
+            places = self.shared.1.wait(places).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// The request has its answer; if it was refused, it never got a checkpoint.
@@ -51,7 +69,7 @@ impl Savepoints {
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

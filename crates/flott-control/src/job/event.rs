@@ -18,9 +18,11 @@ pub enum JobInput {
     Start,
     /// The user wants the job to end now.
     Cancel,
-    /// Something failed that is no task's fault: a deployment, say.
-    GlobalFailure {
-        /// What.
+    /// An attempt could not be deployed, by no task's fault.
+    DeploymentFailed {
+        /// The attempt.
+        attempt: AttemptNumber,
+        /// Why.
         failure: Failure,
     },
     /// A task runs: it has restored its state and can be triggered.

@@ -32,7 +32,7 @@ impl JobMaster {
             // The job's own business.
             JobInput::Start
             | JobInput::Cancel
-            | JobInput::GlobalFailure { .. }
+            | JobInput::DeploymentFailed { .. }
             | JobInput::TaskRunning { .. }
             | JobInput::TaskFinished { .. }
             | JobInput::TaskFailed { .. }

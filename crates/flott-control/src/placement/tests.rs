@@ -39,7 +39,7 @@ fn effects(placement: &mut Placement) -> Vec<String> {
             format!("failed {attempt} {}", failure.message)
         }
         PlacementEffect::Job(JobInput::TaskCanceled { attempt, .. }) => format!("canceled {attempt}"),
-        PlacementEffect::Job(JobInput::GlobalFailure { failure }) => failure.message,
+        PlacementEffect::Job(JobInput::DeploymentFailed { failure, .. }) => failure.message,
         PlacementEffect::Job(other) => format!("{other:?}"),
         PlacementEffect::ReleaseSlots => "release".into(),
     };

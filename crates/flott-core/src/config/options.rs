@@ -88,6 +88,16 @@ pub enum StateBackendKind {
 }
 choice!(StateBackendKind { HashMap = "hashmap" });
 
+/// How the slots of a job are spread over TaskManagers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadBalanceMode {
+    /// One TaskManager is filled after the other.
+    None,
+    /// All TaskManagers get their share.
+    Slots,
+}
+choice!(LoadBalanceMode { None = "NONE", Slots = "SLOTS" });
+
 /// An interval between checkpoints: at least 10 ms, or zero for never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval(pub Duration);
@@ -231,6 +241,38 @@ options! {
     CHANNEL_BYTES: MemorySize = "taskmanager.network.memory.max-bytes-per-channel", "256 kb";
     /// How many threads step tasks; nothing means one per core.
     DRIVER_THREADS: Option<Positive> = "taskmanager.driver-threads", "";
+    /// Where the JobManager is: the host that TaskManagers and workers call.
+    JOBMANAGER_ADDRESS: String = "jobmanager.rpc.address", "localhost";
+    /// The port on which the JobManager is called; 0 is any that is free.
+    JOBMANAGER_PORT: u16 = "jobmanager.rpc.port", "6123";
+    /// How long a job binary may take to say what the plan of a job is.
+    PLAN_TIMEOUT: Duration = "jobmanager.job-plan.timeout", "10 s";
+    /// The port of the REST API and the dashboard; 0 is any that is free.
+    REST_PORT: u16 = "rest.port", "8081", old "rest.bind-port";
+    /// The host on which the REST API is offered, or is to be found.
+    REST_ADDRESS: String = "rest.address", "localhost", old "rest.bind-address";
+    /// How large an uploaded job binary may be. (Flink's limit of a request is 100 MB.)
+    UPLOAD_MAX: MemorySize = "rest.server.max-content-length", "1 gb";
+    /// Where uploaded job binaries are kept; nothing means a temporary directory, which ends with the JobManager.
+    UPLOAD_DIR: Option<String> = "web.upload.dir", "";
+    /// How many bytes of job binaries the JobManager keeps, and each TaskManager.
+    BLOB_STORAGE_MAX: MemorySize = "blob.storage.max-size", "10 gb";
+    /// The host under which a TaskManager's workers are reached by others; it listens there, too.
+    TASKMANAGER_HOST: String = "taskmanager.host", "localhost", old "taskmanager.bind-host";
+    /// How many slots a TaskManager offers.
+    TASK_SLOTS: Positive = "taskmanager.numberOfTaskSlots", "1";
+    /// How long a TaskManager tries to reach the JobManager.
+    REGISTRATION_TIMEOUT: Duration = "taskmanager.registration.timeout", "5 min";
+    /// Whether the slots of a job are spread over all TaskManagers.
+    LOAD_BALANCE_MODE: LoadBalanceMode = "taskmanager.load-balance.mode", "NONE";
+    /// How long a job waits for slots.
+    SLOT_REQUEST_TIMEOUT: Duration = "slot.request.timeout", "5 min";
+    /// How often processes of a cluster say that they are there.
+    HEARTBEAT_INTERVAL: Duration = "heartbeat.interval", "10 s";
+    /// How long a process may say nothing before it is taken for lost. A connection that is closed is seen at once.
+    HEARTBEAT_TIMEOUT: Duration = "heartbeat.timeout", "50 s";
+    /// A directory for temporary files; nothing means the system's.
+    TMP_DIR: Option<String> = "io.tmp.dirs", "";
     /// How many failures the exception history keeps.
     EXCEPTION_HISTORY_SIZE: Positive = "web.exception-history-size", "16";
 }

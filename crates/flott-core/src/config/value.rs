@@ -38,6 +38,7 @@ macro_rules! numbers {
 }
 
 numbers!(
+    u16 = "a whole number from 0 to 65535",
     u32 = "a whole number from 0 to 4294967295",
     u64 = "a whole number, 0 or more",
     i64 = "a whole number",

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use flott_checkpoint::MemoryStorage;
 use flott_checkpoint::snapshot::DataRef;
+use flott_core::element::CheckpointKind;
 use flott_core::{AttemptNumber, JobId, MaxParallelism, MonoTime, OperatorId};
 use flott_runtime::NO_TIMESTAMP;
 use flott_state::{RestoredChunk, RestoredOperatorState, SnapshotWriter};
@@ -122,7 +123,7 @@ fn write(operator: &mut Tested, records: &str) {
 /// Takes a checkpoint, and gives what it has.
 fn checkpoint(operator: &mut Tested, checkpoint: u64) -> Vec<RestoredOperatorState> {
     let checkpoint = CheckpointId(checkpoint);
-    let barrier = Barrier { checkpoint, triggered_at: Timestamp(0) };
+    let barrier = Barrier { kind: CheckpointKind::Checkpoint, checkpoint, triggered_at: Timestamp(0) };
     operator.prepare_barrier(barrier, &mut Collector::detached()).unwrap();
     let id = OperatorId::from_u128(2);
     let mut writer = SnapshotWriter::new(Arc::new(MemoryStorage::new()), "file", usize::MAX);

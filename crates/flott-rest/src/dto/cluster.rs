@@ -35,8 +35,8 @@ struct Features {
 }
 
 impl DashboardConfiguration {
-    /// What this server is: it only shows.
-    pub(crate) fn new() -> Self {
+    /// What this server can do: job binaries are taken in if it is that of a cluster.
+    pub(crate) fn new(submits: bool) -> Self {
         Self {
             refresh_interval: REFRESH_INTERVAL_MS,
             timezone_name: "Coordinated Universal Time",
@@ -44,7 +44,7 @@ impl DashboardConfiguration {
             flink_version: env!("CARGO_PKG_VERSION"),
             flink_revision: format!("{UNKNOWN} @ {UNKNOWN}"),
             features: Features {
-                web_submit: false,
+                web_submit: submits,
                 web_cancel: false,
                 web_rescale: false,
                 web_history: false,
@@ -69,16 +69,26 @@ pub(crate) struct ClusterOverview {
 }
 
 impl ClusterOverview {
-    /// The process is its own and only TaskManager, and has as many slots as its jobs have needed.
+    /// A process that is everything is its own and only TaskManager, and has as many slots as its jobs
+    /// have needed.
     pub(crate) fn of(view: &ClusterView) -> Self {
         let count = |is: fn(JobStatus) -> bool| view.jobs.iter().filter(|j| is(j.status)).count();
         let running = view.jobs.iter().filter(|job| !job.status.is_terminal());
         let slots_used = running.map(|job| slots(job)).sum();
-        let slots_total = view.jobs.iter().map(|job| slots(job)).max().unwrap_or(0).max(slots_used);
+        let slots_used: u32 = slots_used;
+        let most = view.jobs.iter().map(|job| slots(job)).max().unwrap_or(0);
+        let (taskmanagers, slots_total, slots_available) = match &view.task_managers {
+            None => (1, most.max(slots_used), most.saturating_sub(slots_used)),
+            Some(all) => (
+                all.len(),
+                all.iter().map(|task_manager| task_manager.slots).sum(),
+                all.iter().map(|task_manager| task_manager.free_slots).sum(),
+            ),
+        };
         Self {
-            taskmanagers: 1,
+            taskmanagers,
             slots_total,
-            slots_available: slots_total - slots_used,
+            slots_available,
             jobs_running: count(|status| !status.is_terminal()),
             jobs_finished: count(|status| status == JobStatus::Finished),
             jobs_cancelled: count(|status| status == JobStatus::Canceled),

@@ -56,6 +56,74 @@ impl JobStatusInfo {
     }
 }
 
+/// `/jobs/:jobid/execution-result`: without a result as long as the job runs.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct JobExecutionResultInfo {
+    status: QueueStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_execution_result: Option<JobResult>,
+}
+
+#[derive(Serialize)]
+struct QueueStatus {
+    id: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct JobResult {
+    id: String,
+    name: String,
+    application_status: &'static str,
+    accumulator_results: BTreeMap<String, String>,
+    net_runtime: i64,
+    application_id: String,
+    start_time: i64,
+    end_time: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure_cause: Option<FailureCause>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct FailureCause {
+    class: &'static str,
+    stack_trace: String,
+}
+
+impl JobExecutionResultInfo {
+    pub(crate) fn of(now: WallTime, job: &JobView) -> Self {
+        let status = match job.status {
+            JobStatus::Finished => "SUCCEEDED",
+            JobStatus::Canceled => "CANCELED",
+            JobStatus::Failed => "FAILED",
+            _ => {
+                let status = QueueStatus { id: "IN_PROGRESS" };
+                return Self { status, job_execution_result: None };
+            }
+        };
+        let times = Times::of(now, job);
+        let newest = job.exceptions.entries().next();
+        let failure = newest.filter(|_| job.status == JobStatus::Failed);
+        let result = JobResult {
+            id: job.description.job.to_string(),
+            name: job.description.name.clone(),
+            application_status: status,
+            accumulator_results: BTreeMap::new(),
+            net_runtime: times.duration,
+            application_id: job.description.job.to_string(),
+            start_time: times.start,
+            end_time: times.end,
+            failure_cause: failure.map(|entry| FailureCause {
+                class: "org.apache.flink.runtime.JobException",
+                stack_trace: entry.failure.message.clone(),
+            }),
+        };
+        Self { status: QueueStatus { id: "COMPLETED" }, job_execution_result: Some(result) }
+    }
+}
+
 /// `/jobs/:jobid`.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::actions::{Done, Outcome};
+use crate::operations::{Done, Outcome};
 
 /// What triggers a checkpoint. Clients leave out what they have no wish about.
 #[derive(Default, Deserialize)]

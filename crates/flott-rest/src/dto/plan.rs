@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flott_control::view::JobView;
 use flott_core::WallTime;
-use flott_plan::{JobVertex, NodeId};
+use flott_plan::{JobGraph, JobVertex, NodeId};
 use serde::Serialize;
 
 /// `/jobs/:jobid/plan`.
@@ -16,6 +16,11 @@ pub(crate) struct JobPlanInfo {
 impl JobPlanInfo {
     pub(crate) fn of(_now: WallTime, job: &JobView) -> Self {
         Self { plan: Plan::of(job) }
+    }
+
+    /// Of a job that does not run.
+    pub(crate) fn of_graph(name: &str, graph: &JobGraph) -> Self {
+        Self { plan: Plan::of_graph(String::new(), name, graph) }
     }
 }
 
@@ -51,7 +56,11 @@ struct Input {
 
 impl Plan {
     pub(super) fn of(job: &JobView) -> Self {
-        let graph = &job.description.graph;
+        let description = &job.description;
+        Self::of_graph(description.job.to_string(), &description.name, &description.graph)
+    }
+
+    fn of_graph(jid: String, name: &str, graph: &JobGraph) -> Self {
         let node = |vertex: &JobVertex| Node {
             id: vertex.id.to_string(),
             operator: "",
@@ -71,8 +80,8 @@ impl Plan {
                 .collect(),
         };
         Self {
-            jid: job.description.job.to_string(),
-            name: job.description.name.clone(),
+            jid,
+            name: name.to_owned(),
             kind: graph.job_type.to_string(),
             nodes: graph.vertices.iter().rev().map(node).collect(),
         }

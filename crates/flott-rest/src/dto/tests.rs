@@ -75,7 +75,7 @@ fn kind(value: &Value) -> &'static str {
 #[test]
 fn the_cluster_has_flinks_shape() {
     let view = testing::view();
-    assert_shape(DashboardConfiguration::new(), recorded::CONFIG);
+    assert_shape(DashboardConfiguration::new(true), recorded::CONFIG);
     let overview = assert_shape(ClusterOverview::of(&view), recorded::OVERVIEW);
     assert_eq!(overview["jobs-running"], 1);
     assert_eq!((&overview["slots-total"], &overview["slots-available"]), (&2.into(), &0.into()));

@@ -10,11 +10,12 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{get, patch, post};
 use flott_control::JobStatus;
+use flott_control::actions::Actions;
 use flott_core::JobId;
 use serde::de::DeserializeOwned;
 
 use super::{HANDLER_EXCEPTION, View, accepted, error, find, job_id, json, unresolved};
-use crate::actions::{Actions, Done, Key, Operations, new_trigger};
+use crate::operations::{Done, Key, Operations, new_trigger};
 use crate::dto::operation::{
     CheckpointTriggerRequest, OperationStatus, SavepointDisposalRequest, SavepointTriggerRequest,
     TriggerResponse, trigger_text,
@@ -115,7 +116,8 @@ async fn trigger_savepoint(
         begin(&operations.clone(), Some(job), trigger_id, move |key| {
             let answer =
                 move |result: Result<_, _>| operations.finish(key, result.map(Done::Savepoint));
-            actions.savepoint(job, target_directory.as_deref(), Box::new(answer))
+            let begun = actions.savepoint(job, target_directory.as_deref(), Box::new(answer));
+            begun.map_err(|error| error.report())
         })
     });
     triggered.unwrap_or_else(|refusal| *refusal)
@@ -131,7 +133,7 @@ fn parse<T: Default + DeserializeOwned>(
     Ok((job, parse_body(body, name)?))
 }
 
-fn parse_body<T: Default + DeserializeOwned>(
+pub(super) fn parse_body<T: Default + DeserializeOwned>(
     body: Result<Bytes, BytesRejection>,
     name: &str,
 ) -> Result<T, Box<Response>> {

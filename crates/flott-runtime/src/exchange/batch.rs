@@ -82,7 +82,7 @@ pub(crate) fn decode<T: Data>(frame: &[u8], mut free: Batch<T>) -> Result<Messag
 #[cfg(test)]
 mod tests {
     use flott_core::CheckpointId;
-    use flott_core::element::Barrier;
+    use flott_core::element::{Barrier, CheckpointKind};
     use proptest::prelude::*;
 
     use super::*;
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_control_element_arrives_as_it_was_sent() {
-        let barrier = Barrier { checkpoint: CheckpointId(7), triggered_at: Timestamp(9) };
+        let barrier = Barrier { kind: CheckpointKind::Checkpoint, checkpoint: CheckpointId(7), triggered_at: Timestamp(9) };
         let frame = encode_control(Control::Barrier(barrier)).unwrap();
         assert!(is_control(&frame));
         let arrived = decode::<u8>(&frame, Batch::default()).unwrap();

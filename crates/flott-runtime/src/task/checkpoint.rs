@@ -67,6 +67,7 @@ impl Task {
         };
         self.events.push(TaskEvent::Snapshot(PendingSnapshot {
             checkpoint: barrier.checkpoint,
+            kind: barrier.kind,
             task: self.id,
             attempt: self.attempt,
             metrics,

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use flott_checkpoint::CompletedCheckpoint;
 use flott_cluster::plan::{PlannedJob, assign_record};
-use flott_core::element::Barrier;
+use flott_core::element::{Barrier, CheckpointKind};
 use flott_core::{AttemptNumber, CheckpointId, Error, Result, TaskId, Timestamp, WallTime};
 use flott_runtime::build::{Deployment as Plan, build_tasks};
 use flott_runtime::restore::load_tasks;
-use flott_runtime::{Clock, Command, PendingSnapshot, Progress, Task, TaskEvent, Wake};
+use flott_runtime::{Clock, Command, PendingSnapshot, Program, Progress, Task, TaskEvent, Wake};
 
 use super::clock::HandClock;
 
@@ -59,17 +59,17 @@ pub(super) struct Deployment {
 impl Deployment {
     /// Builds all tasks, with their state if there is a checkpoint to start from.
     pub(super) fn start(
-        planned: PlannedJob,
+        (program, planned): (&Program, PlannedJob),
         restored: Option<&CompletedCheckpoint>,
         attempt: AttemptNumber,
         clock: Arc<HandClock>,
         downstream_first: bool,
     ) -> Result<Self> {
-        let allow_non_restored = planned.settings.allow_non_restored_state;
+        let allow_non_restored = planned.plan.settings.allow_non_restored_state;
         let restored = match restored {
             Some(record) => {
-                let assignment = assign_record(record, &planned.graph, allow_non_restored)?;
-                load_tasks(&planned.graph, &assignment, &*planned.storage)?
+                let assignment = assign_record(record, &planned.plan.graph, allow_non_restored)?;
+                load_tasks(&planned.plan.graph, &assignment, &*planned.plan.storage, |_| true)?
             }
             None => BTreeMap::new(),
         };
@@ -80,9 +80,9 @@ impl Deployment {
             &Plan {
                 job: planned.spec.job,
                 attempt,
-                graph: &planned.graph,
-                program: &planned.program,
-                settings: &planned.settings,
+                graph: &planned.plan.graph,
+                program,
+                settings: &planned.plan.settings,
                 clock: clock.clone(),
                 wakers: &|id| flags[&id].clone() as Arc<dyn Wake>,
                 elsewhere: None,
@@ -147,7 +147,7 @@ impl Deployment {
 
     /// Takes a checkpoint of everything that has been released.
     pub(super) fn checkpoint(&mut self, checkpoint: CheckpointId) -> Result<Vec<PendingSnapshot>> {
-        let barrier = Barrier { checkpoint, triggered_at: self.clock.now().wall };
+        let barrier = Barrier { kind: CheckpointKind::Checkpoint, checkpoint, triggered_at: self.clock.now().wall };
         let sources = self.planned.spec.tasks.iter().filter(|task| task.info.is_source);
         let sources: Vec<TaskId> = sources.map(|task| task.info.id).collect();
         for running in &self.tasks {

@@ -179,7 +179,7 @@ impl<'a, T> Run<'a, T> {
         let Some((checkpoint, snapshots)) = self.pending.take() else { return Ok(()) };
         let planned = self.deployment.planned();
         let inline_threshold = match self.setup.variation.failures {
-            Failures::AfterSnapshot => planned.inline_threshold,
+            Failures::AfterSnapshot => planned.plan.inline_threshold,
             Failures::None | Failures::BeforeSnapshot => 0,
         };
         let record = complete(planned, &self.storage, checkpoint, snapshots, inline_threshold)?;
@@ -249,12 +249,14 @@ fn deploy(
         config.set(&options::IGNORE_UNCLAIMED_STATE, true)?;
     }
     let job = JobId::from_u128(1);
-    let mut planned = PlannedJob::new(job, program, &config, completed.cloned(), storage.clone())?;
-    let settings = &mut planned.settings;
+    let (graph, restored) = (&program.graph, completed.cloned());
+    let mut planned = PlannedJob::new(job, graph, &config, restored, storage.clone())?;
+    let settings = &mut Arc::make_mut(&mut planned.plan).settings;
     settings.checkpointing = setup.checkpointing;
     settings.await_final_checkpoint = setup.checkpointing;
     settings.batch_records = variation.batch_records;
     settings.channel_bytes = variation.channel_bytes.unwrap_or(settings.channel_bytes);
     let attempt = AttemptNumber(attempt);
-    Deployment::start(planned, completed, attempt, clock.clone(), variation.downstream_first)
+    let job = (&*program, planned);
+    Deployment::start(job, completed, attempt, clock.clone(), variation.downstream_first)
 }

@@ -54,7 +54,7 @@ pub(super) fn complete(
     for pending in snapshots {
         let task = pending.task;
         let snapshot = pending.write(&files, inline_threshold)?;
-        let chain = planned.graph.vertex(task.vertex).into_iter();
+        let chain = planned.plan.graph.vertex(task.vertex).into_iter();
         let ids: Vec<_> = chain.flat_map(|vertex| &vertex.operators).map(|own| own.id).collect();
         for operator in operators.iter_mut().filter(|operator| ids.contains(&operator.info.id)) {
             let own = snapshot.operators.iter().find(|own| own.operator == operator.info.id);

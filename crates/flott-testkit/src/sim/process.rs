@@ -68,9 +68,9 @@ impl Process {
         restored: Option<CompletedCheckpoint>,
     ) -> Result<Self> {
         let folder = Arc::new(JobFolder::new(world.disk.clone(), format!("/{job}")));
-        let program = world.program.clone();
-        let mut planned = PlannedJob::new(job, program, &world.config, restored, folder.clone())?;
-        planned.settings.batch_records = world.scenario.batch_records;
+        let graph = &world.program.graph;
+        let mut planned = PlannedJob::new(job, graph, &world.config, restored, folder.clone())?;
+        Arc::make_mut(&mut planned.plan).settings.batch_records = world.scenario.batch_records;
         let mut master = JobMaster::new(world.now(), planned.spec.clone(), 0);
         master.handle(world.now(), JobInput::Start);
         Ok(Self {
@@ -193,7 +193,7 @@ impl Process {
         world.trace.line(format_args!("snapshot {checkpoint} of {task}: {outcome:?}"));
         self.folder.next_write(outcome);
         let storage: Arc<dyn CheckpointStorage> = self.folder.clone();
-        let input = match pending.write(&storage, self.planned.inline_threshold) {
+        let input = match pending.write(&storage, self.planned.plan.inline_threshold) {
             Ok(snapshot) => JobInput::Ack { attempt, checkpoint, task, snapshot, metrics },
             Err(error) => JobInput::Decline {
                 attempt,
@@ -346,7 +346,7 @@ impl Process {
             Ok(tasks) => self.tasks = tasks,
             Err(error) => {
                 let failure = Failure { suppresses_restarts: true, ..Failure::new(error.report()) };
-                world.send(Way::Storage, Event::ToMaster(JobInput::GlobalFailure { failure }));
+                world.send(Way::Storage, Event::ToMaster(JobInput::DeploymentFailed { attempt, failure }));
                 self.missing = self.planned.spec.tasks.iter().map(|task| task.info.id).collect();
             }
         }
@@ -361,8 +361,8 @@ impl Process {
         let planned = &self.planned;
         let restored = match restore {
             Some(record) => {
-                let assignment = assign_record(record, &planned.graph, false)?;
-                load_tasks(&planned.graph, &assignment, &*planned.storage)?
+                let assignment = assign_record(record, &planned.plan.graph, false)?;
+                load_tasks(&planned.plan.graph, &assignment, &*planned.plan.storage, |_| true)?
             }
             None => BTreeMap::new(),
         };
@@ -372,9 +372,9 @@ impl Process {
         let deployment = Deployment {
             job: planned.spec.job,
             attempt,
-            graph: &planned.graph,
-            program: &planned.program,
-            settings: &planned.settings,
+            graph: &planned.plan.graph,
+            program: &world.program,
+            settings: &planned.plan.settings,
             clock: world.clock.clone(),
             wakers: &|id| flags[&id].clone() as Arc<dyn Wake>,
             elsewhere: None,

@@ -61,7 +61,7 @@ fn a_restarting_job_is_canceled_without_another_deployment() {
 fn a_failing_job_can_be_canceled() {
     let mut f = Fixture::running(&[]);
     let failure = Failure { suppresses_restarts: true, ..Failure::new("broken") };
-    f.feed(JobInput::GlobalFailure { failure });
+    f.feed(JobInput::DeploymentFailed { attempt: AttemptNumber(0), failure });
     assert_eq!(f.feed(JobInput::Cancel), ["FAILING > CANCELLING"]);
     f.feed(canceled(0, "s0"));
     assert_eq!(f.feed(canceled(0, "k0")), ["CANCELLING > CANCELED", "ended Canceled"]);

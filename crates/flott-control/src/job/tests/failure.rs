@@ -113,7 +113,7 @@ fn a_failure_that_no_restart_can_cure_fails_the_job_at_once() {
     let mut f = Fixture::started(&[]);
     let failure = Failure { suppresses_restarts: true, ..Failure::new("the state does not fit") };
     assert_eq!(
-        f.feed(JobInput::GlobalFailure { failure }),
+        f.feed(JobInput::DeploymentFailed { attempt: AttemptNumber(0), failure }),
         ["RUNNING > FAILING", "cancel tasks @0"]
     );
     f.feed(canceled(0, "s0"));

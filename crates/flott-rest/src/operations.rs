@@ -1,4 +1,4 @@
-//! What can be done to the jobs that are shown, and what has become of it.
+//! What has become of operations that were triggered.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
@@ -6,40 +6,6 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flott_core::{CheckpointId, JobId};
-
-/// Whom to tell how a checkpoint went.
-pub type CheckpointAnswer = Box<dyn FnOnce(Result<CheckpointId, String>) + Send>;
-
-/// Whom to tell where a savepoint is, or why there is none.
-pub type SavepointAnswer = Box<dyn FnOnce(Result<String, String>) + Send>;
-
-/// Whom to tell how the deletion of a savepoint went.
-pub type DisposalAnswer = Box<dyn FnOnce(Result<(), String>) + Send>;
-
-/// What can be done to the jobs that are shown. Calls return at once.
-pub trait Actions: Send + Sync {
-    /// Cancels a job. False if it does not run.
-    fn cancel(&self, job: JobId) -> bool;
-
-    /// Takes a checkpoint of a job now, and calls `answer` with its number or with the reason why
-    /// there is none.
-    fn checkpoint(&self, job: JobId, answer: CheckpointAnswer);
-
-    /// Takes a savepoint of a job now, in a new folder in `directory` or in the one that the job's
-    /// options name, and calls `answer` with its place or with the reason why there is none.
-    ///
-    /// # Errors
-    /// If there is no such directory: then `answer` is not called.
-    fn savepoint(
-        &self,
-        job: JobId,
-        directory: Option<&str>,
-        answer: SavepointAnswer,
-    ) -> Result<(), String>;
-
-    /// Deletes the savepoint in `place`, and calls `answer` with what became of that.
-    fn dispose(&self, place: &str, answer: DisposalAnswer);
-}
 
 /// What an operation has led to.
 #[derive(Clone, Debug, PartialEq)]

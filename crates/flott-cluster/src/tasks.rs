@@ -1,32 +1,45 @@
-//! The tasks of one deployment: built, placed on the drivers, told what to do.
+//! Tasks of one deployment in this process: built, placed on the drivers, told what to do. In the
+//! embedded cluster these are all tasks of a job, in a worker its share.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 
 use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE};
 use flott_checkpoint::{CompletedCheckpoint, DeclineReason};
 use flott_control::{Failure, JobInput};
+use flott_core::element::CheckpointKind;
 use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, CheckpointId, Error, ErrorKind, JobId, Result, TaskId};
-use flott_runtime::build::{Deployment, build_tasks};
+use flott_plan::execution_graph;
+use flott_runtime::build::{Deployment, Elsewhere, build_tasks};
 use flott_runtime::restore::load_tasks;
-use flott_runtime::{Clock, Command, Mailbox, PendingSnapshot, TaskEvent, Wake};
+use flott_runtime::{Clock, Command, Mailbox, PendingSnapshot, Program, TaskEvent, Wake};
 
 use crate::driver::{DriverPool, EventSink, TaskCell};
 use crate::io::IoPool;
-use crate::plan::{PlannedJob, assign_record};
+use crate::plan::{TaskPlan, assign_record};
 use crate::storage::{self, savepoint::Savepoints};
 
-/// What a deployment runs on: drivers, storage threads, the clock, where events go, and where
-/// savepoints are.
-pub(super) type Shell<'a> =
-    (&'a DriverPool, &'a Arc<IoPool>, &'a Arc<dyn Clock>, &'a Sender<JobInput>, &'a Savepoints);
+/// Takes what is to reach the job's master.
+pub(crate) type Report = Arc<dyn Fn(JobInput) + Send + Sync>;
+
+/// What the tasks of a job run on in this process.
+pub(crate) struct Site {
+    pub(crate) plan: Arc<TaskPlan>,
+    pub(crate) program: Arc<Program>,
+    pub(crate) drivers: DriverPool,
+    /// Dropped after the drivers: it finishes what they have handed over.
+    pub(crate) io: Arc<IoPool>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where savepoints are.
+    pub(crate) savepoints: Savepoints,
+    pub(crate) report: Report,
+}
 
 /// The tasks of the newest deployment.
 #[derive(Default)]
-pub(super) struct DeployedTasks {
+pub(crate) struct DeployedTasks {
     attempt: AttemptNumber,
     mailboxes: BTreeMap<TaskId, Mailbox>,
     metrics: BTreeMap<TaskId, TaskMetrics>,
@@ -37,62 +50,64 @@ pub(super) struct DeployedTasks {
 }
 
 impl DeployedTasks {
-    /// Deploys every task of the job, with the state of `restore`. If that is not possible, the
-    /// failure is sent to the master.
-    pub(super) fn deploy(
-        planned: &Arc<PlannedJob>,
+    /// Deploys the tasks of the job that are not elsewhere, with the state of `restore`. If that is
+    /// not possible, the failure is reported.
+    pub(crate) fn deploy(
+        site: &Site,
         attempt: AttemptNumber,
         restore: Option<&CompletedCheckpoint>,
-        shell: Shell<'_>,
+        elsewhere: Option<Elsewhere<'_>>,
     ) -> Self {
-        let origin = restore.map(|record| Origin::of(planned, record));
-        Self::try_deploy(planned, attempt, restore, origin.clone(), shell).unwrap_or_else(|error| {
+        let mut own = execution_graph::tasks(&site.plan.graph);
+        own.retain(|task| elsewhere.is_none_or(|elsewhere| (elsewhere.is_here)(*task)));
+        let origin = restore.map(|record| Origin::of(&site.plan, record));
+        let deployed = Self::try_deploy(site, attempt, restore, origin.clone(), &own, elsewhere);
+        deployed.unwrap_or_else(|error| {
             let error = explained(error, origin.as_ref());
             let failure = Failure {
                 suppresses_restarts: !may_pass(error.kind()),
                 ..Failure::new(error.report())
             };
-            let (.., sender, _) = shell;
-            let _ = sender.send(JobInput::GlobalFailure { failure });
-            let missing = planned.spec.tasks.iter().map(|task| task.info.id).collect();
-            Self { attempt, missing, ..Self::default() }
+            (site.report)(JobInput::DeploymentFailed { attempt, failure });
+            Self { attempt, missing: own, ..Self::default() }
         })
     }
 
     fn try_deploy(
-        planned: &Arc<PlannedJob>,
+        site: &Site,
         attempt: AttemptNumber,
         restore: Option<&CompletedCheckpoint>,
         origin: Option<Origin>,
-        shell: Shell<'_>,
+        own: &[TaskId],
+        elsewhere: Option<Elsewhere<'_>>,
     ) -> Result<Self> {
-        let (drivers, _, clock, ..) = shell;
+        let Site { plan, program, drivers, clock, .. } = site;
         let restored = match restore {
             Some(record) => {
-                let allow = planned.settings.allow_non_restored_state;
-                let assignment = assign_record(record, &planned.graph, allow)?;
-                load_tasks(&planned.graph, &assignment, &*planned.storage)?
+                let allow = plan.settings.allow_non_restored_state;
+                let assignment = assign_record(record, &plan.graph, allow)?;
+                load_tasks(&plan.graph, &assignment, &*plan.storage, |task| own.contains(&task))?
             }
             None => BTreeMap::new(),
         };
-        let ids = planned.spec.tasks.iter().map(|task| task.info.id);
-        let cells: BTreeMap<TaskId, Arc<TaskCell>> = ids.map(|id| (id, drivers.cell())).collect();
+        let cells: BTreeMap<TaskId, Arc<TaskCell>> =
+            own.iter().map(|id| (*id, drivers.cell())).collect();
         let tasks = build_tasks(
             &Deployment {
-                job: planned.spec.job,
+                job: plan.job,
                 attempt,
-                graph: &planned.graph,
-                program: &planned.program,
-                settings: &planned.settings,
+                graph: &plan.graph,
+                program,
+                settings: &plan.settings,
                 clock: clock.clone(),
                 wakers: &|id| cells[&id].clone() as Arc<dyn Wake>,
-                elsewhere: None,
+                elsewhere,
             },
             restored,
         )?;
         let mailboxes = tasks.iter().map(|task| (task.id(), task.mailbox())).collect();
         let metrics = tasks.iter().map(|task| (task.id(), task.metrics())).collect();
-        let sink = event_sink(planned, origin, shell);
+        let sink = event_sink(site, origin);
         for task in tasks {
             drivers.run(&cells[&task.id()].clone(), task, attempt, sink.clone());
         }
@@ -100,13 +115,18 @@ impl DeployedTasks {
         Ok(Self { attempt, mailboxes, metrics, missing: Vec::new(), _cells: cells })
     }
 
+    /// Which deployment it is.
+    pub(crate) fn attempt(&self) -> AttemptNumber {
+        self.attempt
+    }
+
     /// What the tasks count.
-    pub(super) fn metrics(&self) -> &BTreeMap<TaskId, TaskMetrics> {
+    pub(crate) fn metrics(&self) -> &BTreeMap<TaskId, TaskMetrics> {
         &self.metrics
     }
 
     /// Tells tasks of this deployment; those of an older one are gone.
-    pub(super) fn tell(&self, attempt: AttemptNumber, tasks: &[TaskId], command: Command) {
+    pub(crate) fn tell(&self, attempt: AttemptNumber, tasks: &[TaskId], command: Command) {
         if attempt != self.attempt {
             return;
         }
@@ -117,11 +137,12 @@ impl DeployedTasks {
         }
     }
 
-    pub(super) fn cancel(&self, attempt: AttemptNumber, sender: &Sender<JobInput>) {
+    /// Cancels all tasks of the attempt.
+    pub(crate) fn cancel(&self, attempt: AttemptNumber, report: &Report) {
         let all: Vec<TaskId> = self.mailboxes.keys().copied().collect();
         self.tell(attempt, &all, Command::Cancel);
         for task in &self.missing {
-            let _ = sender.send(JobInput::TaskCanceled { attempt, task: *task });
+            report(JobInput::TaskCanceled { attempt, task: *task });
         }
     }
 }
@@ -136,10 +157,10 @@ struct Origin {
 }
 
 impl Origin {
-    fn of(planned: &PlannedJob, record: &CompletedCheckpoint) -> Self {
+    fn of(plan: &TaskPlan, record: &CompletedCheckpoint) -> Self {
         let (checkpoint, job) = (record.checkpoint, record.job);
-        let location = if job == planned.spec.job {
-            Some(planned.storage.location(checkpoint))
+        let location = if job == plan.job {
+            Some(plan.storage.location(checkpoint))
         } else {
             let file = record.files().into_iter().next();
             file.and_then(|file| Some(Path::new(file).parent()?.display().to_string()))
@@ -173,15 +194,14 @@ fn may_pass(kind: ErrorKind) -> bool {
 }
 
 /// Turns what tasks say into inputs of the master; snapshots are written first.
-fn event_sink(planned: &Arc<PlannedJob>, origin: Option<Origin>, shell: Shell<'_>) -> EventSink {
-    let (_, io, clock, sender, savepoints) = shell;
-    let (planned, clock, savepoints) = (planned.clone(), clock.clone(), savepoints.clone());
+fn event_sink(site: &Site, origin: Option<Origin>) -> EventSink {
+    let Site { plan, clock, savepoints, report, .. } = site;
+    let (plan, clock, savepoints, report) =
+        (plan.clone(), clock.clone(), savepoints.clone(), report.clone());
     // The pool outlives the drivers, but must not be kept alive by a task's event sink: its end is
     // the end of its threads.
-    let io = Arc::downgrade(io);
-    let sender = std::sync::Mutex::new(sender.clone());
+    let io = Arc::downgrade(&site.io);
     Arc::new(move |task, attempt, event| {
-        let Ok(sender) = sender.lock().map(|sender| sender.clone()) else { return };
         let input = match event {
             TaskEvent::Running => JobInput::TaskRunning { attempt, task },
             TaskEvent::EndOfData => JobInput::EndOfData { attempt, task },
@@ -203,34 +223,35 @@ fn event_sink(planned: &Arc<PlannedJob>, origin: Option<Origin>, shell: Shell<'_
                 message: "a newer barrier arrived first".into(),
             },
             TaskEvent::Snapshot(pending) => {
-                let (planned, clock) = (planned.clone(), clock.clone());
-                let storage = match savepoints.of(pending.checkpoint) {
-                    Some(place) => place,
-                    None => planned.storage.clone(),
-                };
+                let (plan, clock, report) = (plan.clone(), clock.clone(), report.clone());
+                let savepoints = savepoints.clone();
                 if let Some(io) = io.upgrade() {
                     io.submit(move || {
-                        let _ = sender.send(write_snapshot(&planned, &storage, &*clock, pending));
+                        let storage = match pending.kind {
+                            CheckpointKind::Checkpoint => plan.storage.clone(),
+                            CheckpointKind::Savepoint => savepoints.wait(pending.checkpoint),
+                        };
+                        let threshold = plan.inline_threshold;
+                        report(write_snapshot(&storage, threshold, &*clock, pending));
                     });
                 }
                 return;
             }
         };
-        // After the end of the job nobody listens any more.
-        let _ = sender.send(input);
+        report(input);
     })
 }
 
 /// The asynchronous part of a task's checkpoint.
 fn write_snapshot(
-    planned: &PlannedJob,
     storage: &Arc<dyn CheckpointStorage>,
+    inline_threshold: usize,
     clock: &dyn Clock,
     pending: PendingSnapshot,
 ) -> JobInput {
     let PendingSnapshot { checkpoint, task, attempt, mut metrics, .. } = pending;
     let started = clock.now().mono;
-    match pending.write(storage, planned.inline_threshold) {
+    match pending.write(storage, inline_threshold) {
         Ok(snapshot) => {
             let elapsed = clock.now().mono.since(started);
             metrics.async_nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);

@@ -1,0 +1,52 @@
+//! `flott jobmanager` and `flott taskmanager`: the processes of a cluster, in the foreground.
+
+use std::io::{IsTerminal, stderr};
+use std::sync::Arc;
+
+use clap::Args;
+use flott_cluster::jobmanager::JobManager;
+use flott_cluster::{taskmanager, wait_for_signal};
+use flott_core::Result;
+use flott_core::config::options;
+use tracing::{Level, info};
+
+use crate::config;
+
+#[derive(Args)]
+pub(crate) struct DaemonArgs {
+    /// Sets an option, over config.yaml.
+    #[arg(short = 'D', value_name = "KEY=VALUE")]
+    pub(crate) property: Vec<String>,
+}
+
+/// Runs a JobManager until it is told to end.
+pub(crate) fn jobmanager(args: &DaemonArgs) -> Result<()> {
+    start_logging();
+    let config = config::load(&args.property)?;
+    let rest = format!("{}:{}", config.get(&options::REST_ADDRESS)?, config.get(&options::REST_PORT)?);
+    let jobmanager = JobManager::start(&config)?;
+    let handle = jobmanager.handle();
+    let submissions = Arc::new(jobmanager.handle());
+    let server =
+        flott_rest::serve(&rest, move || handle.view(), jobmanager.jobs(), Some(submissions))?;
+    info!("The JobManager is called at {}.", jobmanager.address());
+    info!("REST API and dashboard at {}", server.url());
+    wait_for_signal()
+}
+
+/// Runs a TaskManager until it is told to end.
+pub(crate) fn taskmanager(args: &DaemonArgs) -> Result<()> {
+    start_logging();
+    taskmanager::run(&config::load(&args.property)?)
+}
+
+/// Logs to stderr; `FLOTT_LOG` is the level: error, warn, info (the default), debug or trace.
+fn start_logging() {
+    let level = std::env::var("FLOTT_LOG").ok().and_then(|level| level.parse().ok());
+    tracing_subscriber::fmt()
+        .with_writer(stderr)
+        .with_target(false)
+        .with_ansi(stderr().is_terminal())
+        .with_max_level(level.unwrap_or(Level::INFO))
+        .init();
+}

@@ -1,0 +1,147 @@
+//! What the checkpoint coordinator of a job wants done.
+
+use std::time::Duration;
+
+use flott_checkpoint::coordinator::CheckpointStats;
+use flott_checkpoint::storage::{CheckpointStorage, StoreError};
+use flott_checkpoint::{Effect, metadata};
+use flott_control::JobInput;
+use flott_core::CheckpointId;
+use flott_datastream::CheckpointSummary;
+use flott_runtime::Command;
+use tracing::{info, warn};
+
+use super::{Input, JobRunner, Workplace};
+use crate::plan::PlannedJob;
+use crate::storage::savepoint::{self, Savepoints};
+
+impl<W: Workplace> JobRunner<W> {
+    pub(super) fn perform_checkpoint(&mut self, effect: Effect) {
+        let spec = &self.planned.spec;
+        match effect {
+            Effect::PrepareLocation { checkpoint } => self.with_storage(move |storage| {
+                Some(location_prepared(checkpoint, storage.prepare_checkpoint(checkpoint)))
+            }),
+            Effect::PrepareSavepoint { checkpoint, request } => {
+                if let Some(place) = self.savepoints.begin(request, checkpoint) {
+                    self.workplace.savepoint(checkpoint, place.folder());
+                    self.with_storage(move |_| {
+                        Some(location_prepared(checkpoint, place.prepare_checkpoint(checkpoint)))
+                    });
+                }
+            }
+            Effect::DiscardSavepoint { checkpoint } => {
+                if let Some(place) = self.savepoints.of(checkpoint) {
+                    self.with_storage(move |_| {
+                        if let Err(error) = savepoint::discard(&place) {
+                            let folder = place.folder().display();
+                            warn!("A failed savepoint stays behind in {folder}: {error}");
+                        }
+                        None
+                    });
+                }
+            }
+            Effect::TriggerSources { attempt, barrier, tasks } => {
+                self.workplace.tell(attempt, &tasks, Command::TriggerCheckpoint(barrier));
+            }
+            Effect::PersistMetadata { checkpoint, record } => {
+                let savepoint = self.savepoints.of(checkpoint);
+                self.with_storage(move |storage| {
+                    let written = match savepoint {
+                        Some(place) => savepoint::complete(&record, storage, &place),
+                        None => metadata::encode(&record)
+                            .map_err(StoreError::Failed)
+                            .and_then(|bytes| storage.create_metadata(checkpoint, &bytes)),
+                    };
+                    Some(metadata_written(checkpoint, written))
+                });
+            }
+            Effect::NotifyComplete { attempt, checkpoint, tasks } => {
+                self.workplace.tell(attempt, &tasks, Command::NotifyComplete(checkpoint));
+            }
+            Effect::NotifyAborted { attempt, checkpoint, tasks } => {
+                self.workplace.tell(attempt, &tasks, Command::NotifyAborted(checkpoint));
+            }
+            Effect::Discard { paths } => self.with_storage(move |storage| {
+                for path in paths {
+                    if let Err(error) = storage.delete(&path) {
+                        warn!("A file stays behind: {:#}", error.into_error());
+                    }
+                }
+                None
+            }),
+            Effect::FailJob { message } => warn!("{message}"),
+            Effect::Answer { request, result } => {
+                self.savepoints.forget(request);
+                self.jobs.answer(spec.job, request, result);
+            }
+            Effect::Completed { checkpoint, stats } => {
+                let CheckpointSummary { duration, state_bytes, longest_pause, .. } =
+                    summary(&stats);
+                info!(
+                    "Completed checkpoint {checkpoint} for job {} ({state_bytes} bytes, {} ms, \
+                     longest pause {} us) at {}",
+                    spec.job,
+                    duration.as_millis(),
+                    longest_pause.as_micros(),
+                    location(&self.planned, &self.savepoints, checkpoint),
+                );
+            }
+            Effect::Failed { checkpoint, reason, message, culprit } => {
+                let culprit = culprit.map(|task| format!(" Task {task}:")).unwrap_or_default();
+                warn!("Checkpoint {checkpoint} failed. {reason}{culprit} {message}");
+            }
+        }
+    }
+
+    /// Runs something that waits for storage elsewhere, and feeds what it says to the master.
+    fn with_storage(
+        &self,
+        work: impl FnOnce(&dyn CheckpointStorage) -> Option<JobInput> + Send + 'static,
+    ) {
+        let (storage, sender) = (self.planned.plan.storage.clone(), self.sender.clone());
+        self.io.submit(move || {
+            if let Some(input) = work(&*storage) {
+                // After the end of the job nobody listens any more.
+                let _ = sender.send(Input::Job(input));
+            }
+        });
+    }
+}
+
+pub(super) fn summary(stats: &CheckpointStats) -> CheckpointSummary {
+    let pauses = stats.tasks.values().flatten().map(|task| task.metrics.sync_nanos);
+    CheckpointSummary {
+        checkpoint: stats.checkpoint,
+        duration: stats.duration,
+        state_bytes: stats.state_bytes,
+        longest_pause: Duration::from_nanos(pauses.max().unwrap_or(0)),
+    }
+}
+
+/// What people call the place of a checkpoint or savepoint.
+pub(super) fn location(planned: &PlannedJob, savepoints: &Savepoints, checkpoint: CheckpointId) -> String {
+    match savepoints.of(checkpoint) {
+        Some(place) => place.location(checkpoint),
+        None => planned.plan.storage.location(checkpoint),
+    }
+}
+
+fn location_prepared(checkpoint: CheckpointId, prepared: Result<(), StoreError>) -> JobInput {
+    match prepared {
+        Ok(()) => JobInput::LocationPrepared { checkpoint },
+        Err(error) => JobInput::LocationFailed { checkpoint, message: error.into_error().report() },
+    }
+}
+
+fn metadata_written(checkpoint: CheckpointId, written: Result<(), StoreError>) -> JobInput {
+    match written {
+        Ok(()) => JobInput::MetadataPersisted { checkpoint },
+        Err(StoreError::Failed(error)) => {
+            JobInput::MetadataFailed { checkpoint, message: error.report() }
+        }
+        Err(StoreError::Unknown(error)) => {
+            JobInput::MetadataUnknown { checkpoint, message: error.report() }
+        }
+    }
+}

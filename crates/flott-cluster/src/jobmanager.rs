@@ -1,0 +1,151 @@
+//! The JobManager: jobs, and the TaskManagers and workers that they run on.
+//!
+//! Each job has a thread with its job master ([`crate::job`]); who has which slots is decided by one
+//! machine for all ([`flott_control::Slots`]); TaskManagers and workers call in ([`crate::rpc`]). User
+//! code does not run here.
+
+mod binaries;
+mod host;
+mod state;
+mod submit;
+mod workers;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use flott_control::SlotConfig;
+use flott_core::config::options::LoadBalanceMode;
+use flott_core::config::{Configuration, options};
+use flott_core::{Error, ErrorKind, Result};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tracing::error;
+
+use crate::address;
+use crate::jobs::Jobs;
+pub(crate) use state::Shared;
+
+/// Threads that carry what processes say to each other: they decide nothing.
+const RPC_THREADS: usize = 2;
+
+/// A JobManager that runs. Dropping it ends it, and the workers of its jobs.
+pub struct JobManager {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What a JobManager needs to know.
+pub(crate) struct JobManagerConfig {
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) heartbeat_timeout: Duration,
+    pub(crate) plan_timeout: Duration,
+    pub(crate) slots: SlotConfig,
+    /// Where binaries are kept.
+    pub(crate) upload_dir: Option<PathBuf>,
+    pub(crate) upload_max: u64,
+    pub(crate) storage_max: u64,
+    /// Goes to every job.
+    pub(crate) settings: Configuration,
+}
+
+impl JobManagerConfig {
+    fn new(config: &Configuration) -> Result<Self> {
+        Ok(Self {
+            heartbeat_interval: config.get(&options::HEARTBEAT_INTERVAL)?,
+            heartbeat_timeout: config.get(&options::HEARTBEAT_TIMEOUT)?,
+            plan_timeout: config.get(&options::PLAN_TIMEOUT)?,
+            slots: SlotConfig {
+                request_timeout: config.get(&options::SLOT_REQUEST_TIMEOUT)?,
+                spread_out: config.get(&options::LOAD_BALANCE_MODE)? == LoadBalanceMode::Slots,
+            },
+            upload_dir: config.get(&options::UPLOAD_DIR)?.map(PathBuf::from),
+            upload_max: config.get(&options::UPLOAD_MAX)?.0,
+            storage_max: config.get(&options::BLOB_STORAGE_MAX)?.0,
+            settings: config.clone(),
+        })
+    }
+}
+
+impl JobManager {
+    /// Starts a JobManager that TaskManagers and workers can call at the address and port that
+    /// `config` names.
+    ///
+    /// # Errors
+    /// If an option is wrong, the port is in use, or a thread cannot be started.
+    pub fn start(config: &Configuration) -> Result<Self> {
+        let io = |what| move |e| Error::with_source(ErrorKind::Io, what, e);
+        let host = config.get(&options::JOBMANAGER_ADDRESS)?;
+        let port = config.get(&options::JOBMANAGER_PORT)?;
+        let listener = address::listen(&host, port, "jobmanager.rpc.port")?;
+        let address = listener.local_addr().map_err(io("the JobManager has no address"))?;
+        let shared = Arc::new(Shared::new(JobManagerConfig::new(config)?)?);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(RPC_THREADS)
+            .thread_name("rpc")
+            .enable_all()
+            .build()
+            .map_err(io("the JobManager's runtime cannot be started"))?;
+        let listener = {
+            let _entered = runtime.enter();
+            listener.set_nonblocking(true).map_err(io("the JobManager cannot listen"))?;
+            TcpListener::from_std(listener).map_err(io("the JobManager cannot listen"))?
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let host = shared.clone();
+        let body = move || {
+            runtime.spawn(host.clone().watch_slots());
+            let serve = crate::rpc::serve(listener, host);
+            runtime.block_on(async move {
+                tokio::select! {
+                    result = serve => {
+                        if let Err(message) = result {
+                            error!("{message}");
+                        }
+                    }
+                    _ = stopped => {}
+                }
+            });
+            runtime.shutdown_background();
+        };
+        let thread = Builder::new()
+            .name("jobmanager".into())
+            .spawn(body)
+            .map_err(io("cannot start the thread \"jobmanager\""))?;
+        Ok(Self { shared, address, stop: Some(stop), threads: vec![thread] })
+    }
+
+    /// Where TaskManagers and workers call.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its jobs, to be told what to do.
+    pub fn jobs(&self) -> Jobs {
+        self.shared.jobs.clone()
+    }
+
+    /// What else can be done with it, and seen of it. Clones reach the same.
+    pub fn handle(&self) -> JobManagerHandle {
+        JobManagerHandle { shared: self.shared.clone() }
+    }
+}
+
+/// A JobManager, for those who submit jobs and look at its TaskManagers.
+#[derive(Clone)]
+pub struct JobManagerHandle {
+    shared: Arc<Shared>,
+}
+
+impl Drop for JobManager {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}

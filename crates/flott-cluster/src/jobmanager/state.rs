@@ -1,0 +1,246 @@
+//! What the threads of a JobManager share.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flott_control::view::TaskManagerView;
+use flott_control::{PlacementInput, SlotCount, SlotEffect, Slots, TaskManagerId, WorkerId};
+use flott_core::{JobId, Result, WallTime};
+use flott_runtime::Clock;
+use tokio::sync::Notify;
+use tracing::info;
+
+use super::JobManagerConfig;
+use super::binaries::Binaries;
+use super::workers::WorkersEvent;
+use crate::clock::SystemClock;
+use crate::io::IoPool;
+use crate::job::{IO_THREADS, Input};
+use crate::jobs::Jobs;
+use crate::rpc::Outgoing;
+use crate::rpc::messages::{TaskManagerInfo, ToTaskManager, WorkerStart};
+use crate::view::Views;
+
+/// What the threads of a JobManager share.
+pub(crate) struct Shared {
+    pub(super) config: JobManagerConfig,
+    pub(super) clock: Arc<SystemClock>,
+    pub(super) jobs: Jobs,
+    pub(super) views: Views,
+    pub(super) binaries: Binaries,
+    /// Writes the records of all jobs.
+    pub(super) io: Arc<IoPool>,
+    state: Mutex<State>,
+    /// Something about slots has changed.
+    slots_changed: Notify,
+    random: AtomicU64,
+}
+
+struct State {
+    slots: Slots,
+    task_managers: BTreeMap<TaskManagerId, TaskManager>,
+    next_task_manager: u32,
+    running: BTreeMap<JobId, RunningJob>,
+}
+
+struct TaskManager {
+    info: TaskManagerInfo,
+    outgoing: Outgoing<ToTaskManager>,
+    last_heartbeat: WallTime,
+}
+
+#[derive(Clone)]
+struct RunningJob {
+    ticket: u128,
+    inputs: Sender<Input<WorkersEvent>>,
+}
+
+impl Shared {
+    pub(super) fn new(config: JobManagerConfig) -> Result<Self> {
+        let state = State {
+            slots: Slots::new(config.slots.clone()),
+            task_managers: BTreeMap::new(),
+            next_task_manager: 0,
+            running: BTreeMap::new(),
+        };
+        Ok(Self {
+            binaries: Binaries::open(&config)?,
+            config,
+            clock: Arc::new(SystemClock::new()),
+            jobs: Jobs::default(),
+            views: Views::new(),
+            io: Arc::new(IoPool::start(IO_THREADS)?),
+            state: Mutex::new(state),
+            slots_changed: Notify::new(),
+            random: AtomicU64::new(0),
+        })
+    }
+
+    /// What nobody can guess.
+    pub(super) fn new_ticket(&self) -> u128 {
+        let half = || {
+            let mut hasher = RandomState::new().build_hasher();
+            hasher.write_u64(self.random.fetch_add(1, Ordering::Relaxed));
+            u128::from(hasher.finish())
+        };
+        half() << 64 | half()
+    }
+
+    /// A TaskManager has come.
+    pub(super) fn joined(
+        &self,
+        info: TaskManagerInfo,
+        outgoing: Outgoing<ToTaskManager>,
+    ) -> TaskManagerId {
+        let mut state = self.lock();
+        let id = TaskManagerId(state.next_task_manager);
+        state.next_task_manager += 1;
+        info!("TaskManager {} has come, with {} slots.", info.name, info.slots);
+        let slots = info.slots;
+        let last_heartbeat = self.clock.now().wall;
+        state.task_managers.insert(id, TaskManager { info, outgoing, last_heartbeat });
+        state.slots.offer(id, slots);
+        self.perform(&mut state);
+        id
+    }
+
+    /// A TaskManager has said something.
+    pub(super) fn heard(&self, id: TaskManagerId) {
+        let now = self.clock.now().wall;
+        if let Some(task_manager) = self.lock().task_managers.get_mut(&id) {
+            task_manager.last_heartbeat = now;
+            let _ = task_manager.outgoing.send(ToTaskManager::Heartbeat);
+        }
+    }
+
+    /// A TaskManager is lost.
+    pub(super) fn left(&self, id: TaskManagerId, why: &str) {
+        let mut state = self.lock();
+        let Some(task_manager) = state.task_managers.remove(&id) else { return };
+        info!("TaskManager {} is lost: {why}.", task_manager.info.name);
+        state.slots.lost(id);
+        while let Some(effect) = state.slots.poll_effect() {
+            if let SlotEffect::Lost { job, task_manager: id } = effect {
+                let why = format!("{}: {why}", task_manager.info.name);
+                let input = PlacementInput::TaskManagerLost { task_manager: id, why };
+                state.tell(job, input);
+            }
+        }
+    }
+
+    /// A job begins; `inputs` is the way to its thread.
+    pub(super) fn began(&self, job: JobId, ticket: u128, inputs: Sender<Input<WorkersEvent>>) {
+        self.lock().running.insert(job, RunningJob { ticket, inputs });
+    }
+
+    /// A job is over.
+    pub(super) fn ended(&self, job: JobId) {
+        let mut state = self.lock();
+        state.running.remove(&job);
+        state.slots.release(job);
+        self.perform(&mut state);
+    }
+
+    /// The way to the thread of a job, for one of its workers.
+    pub(super) fn job_of(&self, job: JobId, ticket: u128) -> Option<Sender<Input<WorkersEvent>>> {
+        let state = self.lock();
+        let running = state.running.get(&job)?;
+        (running.ticket == ticket).then(|| running.inputs.clone())
+    }
+
+    /// Tells the thread of a job, if it has one.
+    pub(super) fn tell_job(&self, job: JobId, event: WorkersEvent) {
+        if let Some(running) = self.lock().running.get(&job) {
+            let _ = running.inputs.send(Input::Workplace(event));
+        }
+    }
+
+    pub(super) fn request_slots(&self, job: JobId, count: u32) {
+        let now = self.clock.now().mono;
+        let mut state = self.lock();
+        state.slots.request(now, job, count);
+        if let Some(missing) = state.slots.missing(job) {
+            info!("Job {job} waits for slots: {missing}.");
+        }
+        self.perform(&mut state);
+        drop(state);
+        self.slots_changed.notify_one();
+    }
+
+    pub(super) fn start_worker(&self, id: TaskManagerId, start: WorkerStart) {
+        if let Some(task_manager) = self.lock().task_managers.get(&id) {
+            let _ = task_manager.outgoing.send(ToTaskManager::StartWorker(start));
+        }
+    }
+
+    pub(super) fn stop_worker(&self, id: TaskManagerId, job: JobId, worker: WorkerId) {
+        if let Some(task_manager) = self.lock().task_managers.get(&id) {
+            let _ = task_manager.outgoing.send(ToTaskManager::StopWorker { job, worker });
+        }
+    }
+
+    /// Every TaskManager.
+    pub(super) fn task_managers(&self) -> Vec<TaskManagerView> {
+        let state = self.lock();
+        let view = |(id, count): (TaskManagerId, SlotCount)| {
+            let task_manager = state.task_managers.get(&id)?;
+            let TaskManagerInfo { name, slots, cpus, memory } = task_manager.info.clone();
+            let (free_slots, last_heartbeat) = (count.free, task_manager.last_heartbeat);
+            Some(TaskManagerView { name, slots, free_slots, cpus, memory, last_heartbeat })
+        };
+        state.slots.counts().filter_map(view).collect()
+    }
+
+    /// Tells jobs that have waited for slots too long, for ever.
+    pub(super) async fn watch_slots(self: Arc<Self>) {
+        loop {
+            let (due, now) = (self.lock().slots.poll_timeout(), self.clock.now().mono);
+            let wait = async {
+                match due {
+                    Some(due) => tokio::time::sleep(due.since(now)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = wait => {}
+                () = self.slots_changed.notified() => {}
+            }
+            let mut state = self.lock();
+            state.slots.handle_timeout(self.clock.now().mono);
+            self.perform(&mut state);
+        }
+    }
+
+    /// Tells jobs what has become of their slots.
+    fn perform(&self, state: &mut State) {
+        while let Some(effect) = state.slots.poll_effect() {
+            match effect {
+                SlotEffect::Granted { job, slots } => {
+                    state.tell(job, PlacementInput::SlotsGranted { slots });
+                }
+                SlotEffect::Refused { job, message } => {
+                    state.tell(job, PlacementInput::SlotsRefused { message });
+                }
+                SlotEffect::Lost { job, task_manager } => {
+                    let why = "it is gone".to_owned();
+                    state.tell(job, PlacementInput::TaskManagerLost { task_manager, why });
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn tell(&self, job: JobId, input: PlacementInput) {
+        if let Some(running) = self.running.get(&job) {
+            let _ = running.inputs.send(Input::Workplace(WorkersEvent::Placement(input)));
+        }
+    }
+}

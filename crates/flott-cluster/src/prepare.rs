@@ -1,0 +1,93 @@
+//! From a program to a planned job: its place for checkpoints, and the checkpoint that it is to start
+//! from, are looked at, so that what is wrong is said before anything runs.
+
+use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, StorageConfig, metadata};
+use flott_core::config::{Configuration, options};
+use flott_core::hash::mix;
+use flott_core::{JobId, Result};
+use flott_plan::StreamGraph;
+use flott_runtime::Clock;
+
+use crate::plan::{PlannedJob, job_name};
+use crate::rpc::messages::Settings;
+use crate::storage::{self, Search};
+
+/// Plans a job, and prepares its checkpoint storage.
+///
+/// # Errors
+/// If the program, an option or the checkpoint to start from is wrong, or checkpoints cannot be
+/// written.
+pub(crate) fn prepare(
+    job: JobId,
+    program: &StreamGraph,
+    config: &Configuration,
+) -> Result<PlannedJob> {
+    let checkpointing = CheckpointConfig::from_configuration(config)?;
+    let storage = storage::for_job(&checkpointing.storage, job)?;
+    let restored = restored(config, &checkpointing.storage)?;
+    if checkpointing.interval.is_some() {
+        storage::check_unused(&checkpointing.storage, restored.as_ref())?;
+    }
+    let planned = PlannedJob::new(job, program, config, restored, storage)?;
+    if planned.plan.settings.checkpointing {
+        planned.plan.storage.prepare().map_err(|error| {
+            error.into_error().context("checkpoints cannot be written; the job is not started")
+        })?;
+    }
+    Ok(planned)
+}
+
+/// The record of the checkpoint that the job is to start from.
+fn restored(
+    config: &Configuration,
+    storage: &StorageConfig,
+) -> Result<Option<CompletedCheckpoint>> {
+    let Some(place) = config.get(&options::SAVEPOINT_PATH)? else { return Ok(None) };
+    let dir = match storage {
+        StorageConfig::FileSystem { dir, .. } => Some(dir.as_str()),
+        StorageConfig::JobManager => None,
+    };
+    let job_name = job_name(config)?;
+    let checkpoint = storage::open_checkpoint(&place, &Search { dir, job_name: &job_name })?;
+    let record = metadata::decode(&checkpoint.metadata, &checkpoint.file.display().to_string());
+    let record = record.and_then(|record| {
+        storage::check_files(&record, &checkpoint.folder)?;
+        Ok(record)
+    });
+    let record = record.map_err(|error| match storage::offer(&checkpoint.file) {
+        None => error,
+        Some(other) => error.context(format!(
+            "cannot start from \"{place}\"; the newest other intact checkpoint beside it is \"{}\"",
+            other.display()
+        )),
+    })?;
+    // The files stay where they are: they belong to the job that wrote them.
+    let base = std::path::absolute(&checkpoint.folder).unwrap_or(checkpoint.folder);
+    Ok(Some(record.rebased(&base.display().to_string())))
+}
+
+/// An id that no other job has: time and process, mixed.
+pub(crate) fn new_job_id(clock: &dyn Clock) -> JobId {
+    let now = clock.now();
+    let process = u64::from(std::process::id());
+    let high = mix(now.wall.0.unsigned_abs() ^ process.rotate_left(40));
+    let low = mix(high ^ now.mono.0 ^ std::ptr::from_ref(&now).addr() as u64);
+    JobId::from_u128(u128::from(high) << 64 | u128::from(low))
+}
+
+/// Every value of a configuration that was set.
+pub fn settings(config: &Configuration) -> Settings {
+    config.iter().map(|(key, text, origin)| (key.to_owned(), text.to_owned(), origin)).collect()
+}
+
+/// The configuration with these values.
+///
+/// # Errors
+/// If one is not known, or wrong: they come from another version of Flott.
+pub fn configuration(settings: &Settings) -> Result<Configuration> {
+    let mut config = Configuration::new();
+    for (key, text, origin) in settings {
+        config.set_text(key, text, *origin)?;
+    }
+    Ok(config)
+}

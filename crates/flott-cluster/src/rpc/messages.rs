@@ -1,0 +1,136 @@
+//! What the processes of a cluster say to each other.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use flott_control::{JobInput, WorkerId};
+use flott_core::config::Origin;
+use flott_core::{AttemptNumber, CheckpointId, JobId, TaskId};
+use flott_plan::{JobGraph, StreamGraph};
+use flott_runtime::Command;
+use serde::{Deserialize, Serialize};
+
+/// A configuration's values: key, value, and where it came from.
+pub type Settings = Vec<(String, String, Origin)>;
+
+/// What a TaskManager says. The first is [`FromTaskManager::Register`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum FromTaskManager {
+    Register(TaskManagerInfo),
+    Heartbeat,
+    /// A worker has ended; nothing of it is left.
+    WorkerEnded {
+        job: JobId,
+        worker: WorkerId,
+        /// How.
+        status: String,
+    },
+}
+
+/// What a TaskManager says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TaskManagerInfo {
+    /// What people call it: `host:port-random`.
+    pub(crate) name: String,
+    /// How many slots it offers.
+    pub(crate) slots: u32,
+    /// Its processors.
+    pub(crate) cpus: u32,
+    /// The memory of its machine, in bytes.
+    pub(crate) memory: u64,
+}
+
+/// What a TaskManager is told.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToTaskManager {
+    Heartbeat,
+    StartWorker(WorkerStart),
+    /// End a worker, by force if it does not end by itself.
+    StopWorker { job: JobId, worker: WorkerId },
+}
+
+/// How a worker is started.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WorkerStart {
+    pub(crate) job: JobId,
+    pub(crate) worker: WorkerId,
+    /// What the workers of the job know, and nobody else.
+    pub(crate) ticket: u128,
+    /// The SHA-256 of the job binary.
+    pub(crate) binary: String,
+    /// The command line of the binary.
+    pub(crate) arguments: Vec<String>,
+    /// The cluster's configuration.
+    pub(crate) settings: Settings,
+}
+
+/// What a worker says. The first is [`FromWorker::Register`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum FromWorker {
+    Register {
+        job: JobId,
+        worker: WorkerId,
+        ticket: u128,
+        /// Where other workers reach it.
+        address: SocketAddr,
+    },
+    Heartbeat,
+    /// It has built the job's program, and can be told its tasks.
+    Ready,
+    /// It cannot work for the job.
+    Refused {
+        message: String,
+        /// Starting it again would not help.
+        is_final: bool,
+    },
+    /// What a task says.
+    Task(JobInput),
+    /// What the tasks of an attempt have counted since it began.
+    Counted { attempt: AttemptNumber, counts: Vec<(TaskId, TaskCounts)> },
+}
+
+/// The counters of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TaskCounts {
+    pub(crate) records_in: u64,
+    pub(crate) records_out: u64,
+    pub(crate) input_watermark: i64,
+}
+
+/// What a worker is told. The first is [`ToWorker::Start`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToWorker {
+    Start(Box<WorkerJob>),
+    Heartbeat,
+    Deploy(Box<DeployTasks>),
+    Cancel { attempt: AttemptNumber },
+    Tell { attempt: AttemptNumber, tasks: Vec<TaskId>, command: Command },
+    /// A checkpoint is a savepoint, in this folder.
+    Savepoint { checkpoint: CheckpointId, folder: PathBuf },
+    /// The job is over.
+    End,
+}
+
+/// The job of a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct WorkerJob {
+    /// The program that the job function must build here, too.
+    pub(crate) program: StreamGraph,
+    /// The plan.
+    pub(crate) graph: JobGraph,
+    /// The effective configuration.
+    pub(crate) settings: Settings,
+}
+
+/// A deployment, as its workers are told of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DeployTasks {
+    pub(crate) attempt: AttemptNumber,
+    /// The encoded record of the checkpoint that it starts from.
+    pub(crate) restore: Option<Vec<u8>>,
+    /// Who runs what.
+    pub(crate) workers: BTreeMap<TaskId, WorkerId>,
+    /// Where they are.
+    pub(crate) addresses: BTreeMap<WorkerId, SocketAddr>,
+}

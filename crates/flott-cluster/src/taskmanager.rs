@@ -1,0 +1,159 @@
+//! The TaskManager: offers slots, and starts and watches the workers that jobs have in them. Small:
+//! it runs no user code and knows no job.
+
+mod blobs;
+mod workers;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use flott_core::config::{Configuration, options};
+use flott_core::{Error, ErrorKind, Result};
+use flott_runtime::Clock;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tracing::{info, warn};
+
+use crate::address;
+use crate::clock::SystemClock;
+use crate::prepare::settings;
+use crate::rpc::messages::{FromTaskManager, Settings, TaskManagerInfo, ToTaskManager};
+use crate::rpc::{Client, Incoming, Outgoing};
+use blobs::Blobs;
+use workers::Workers;
+
+/// How often the JobManager is called that does not answer.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// What a TaskManager needs to know.
+#[derive(Clone)]
+pub(crate) struct TaskManagerConfig {
+    /// The JobManager's host and port.
+    pub(crate) jobmanager: String,
+    pub(crate) host: IpAddr,
+    pub(crate) slots: u32,
+    pub(crate) registration_timeout: Duration,
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) heartbeat_timeout: Duration,
+    pub(crate) tmp_dir: Option<String>,
+    pub(crate) storage_max: u64,
+    pub(crate) settings: Settings,
+}
+
+impl TaskManagerConfig {
+    fn new(config: &Configuration) -> Result<Self> {
+        let jobmanager = config.get(&options::JOBMANAGER_ADDRESS)?;
+        let port = config.get(&options::JOBMANAGER_PORT)?;
+        address::loopback(&jobmanager, "jobmanager.rpc.address")?;
+        Ok(Self {
+            jobmanager: format!("{jobmanager}:{port}"),
+            host: address::loopback(&config.get(&options::TASKMANAGER_HOST)?, "taskmanager.host")?,
+            slots: config.get(&options::TASK_SLOTS)?.0,
+            registration_timeout: config.get(&options::REGISTRATION_TIMEOUT)?,
+            heartbeat_interval: config.get(&options::HEARTBEAT_INTERVAL)?,
+            heartbeat_timeout: config.get(&options::HEARTBEAT_TIMEOUT)?,
+            tmp_dir: config.get(&options::TMP_DIR)?,
+            storage_max: config.get(&options::BLOB_STORAGE_MAX)?.0,
+            settings: settings(config),
+        })
+    }
+}
+
+/// Runs a TaskManager until the process is told to end (SIGTERM, SIGINT). Its workers end with it.
+///
+/// # Errors
+/// If an option is wrong, or the JobManager cannot be reached or refuses.
+pub fn run(config: &Configuration) -> Result<()> {
+    let config = TaskManagerConfig::new(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::with_source(ErrorKind::Io, "the TaskManager's runtime", e))?;
+    runtime.block_on(async {
+        tokio::select! {
+            result = offer(&config) => result,
+            result = crate::signals::terminated() => result,
+        }
+    })
+}
+
+/// Belongs to a JobManager, and to the next one when that is lost.
+async fn offer(config: &TaskManagerConfig) -> Result<()> {
+    let clock = SystemClock::new();
+    let blobs = Blobs::new(config)?;
+    let name = name(config.host);
+    let mut since = clock.now().mono;
+    loop {
+        match register(config, &name).await {
+            Ok((client, incoming, outgoing)) => {
+                info!("Registered at the JobManager at {}.", config.jobmanager);
+                let mut workers = Workers::new(config.clone(), client, blobs.clone(), outgoing.clone());
+                let why = serve(config, incoming, outgoing, &mut workers).await;
+                warn!("The JobManager at {} is lost: {why}.", config.jobmanager);
+                // Its jobs are lost with it.
+                workers.stop_all().await;
+                since = clock.now().mono;
+            }
+            Err(error) if error.kind() == ErrorKind::InvalidInput => return Err(error),
+            Err(error) => {
+                if clock.now().mono.since(since) >= config.registration_timeout {
+                    return Err(error.context("taskmanager.registration.timeout is over"));
+                }
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+async fn register(
+    config: &TaskManagerConfig,
+    name: &str,
+) -> Result<(Client, Incoming<ToTaskManager>, Outgoing<FromTaskManager>)> {
+    let info = TaskManagerInfo {
+        name: name.to_owned(),
+        slots: config.slots,
+        cpus: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
+        memory: rustix::system::sysinfo().totalram as u64,
+    };
+    let mut client = Client::connect(&config.jobmanager).await?;
+    let first = FromTaskManager::Register(info);
+    let (incoming, outgoing) = client.task_manager(config.heartbeat_timeout, first).await?;
+    Ok((client, incoming, outgoing))
+}
+
+/// Does what the JobManager says until it is lost; returns why.
+async fn serve(
+    config: &TaskManagerConfig,
+    mut incoming: Incoming<ToTaskManager>,
+    outgoing: Outgoing<FromTaskManager>,
+    workers: &mut Workers,
+) -> String {
+    let mut heartbeat = interval(config.heartbeat_interval);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let beat = async {
+        while outgoing.send(FromTaskManager::Heartbeat).is_ok() {
+            heartbeat.tick().await;
+        }
+        std::future::pending().await
+    };
+    let listen = async {
+        loop {
+            match incoming.next().await {
+                Ok(ToTaskManager::Heartbeat) => {}
+                Ok(ToTaskManager::StartWorker(start)) => workers.start(start),
+                Ok(ToTaskManager::StopWorker { job, worker }) => workers.stop(job, worker),
+                Err(why) => return why,
+            }
+        }
+    };
+    tokio::select! {
+        () = beat => "nobody listens".to_owned(),
+        why = listen => why,
+    }
+}
+
+/// What people call this TaskManager: its host, its process, and chance.
+fn name(host: IpAddr) -> String {
+    let random = RandomState::new().build_hasher().finish() & 0xff_ffff;
+    format!("{host}:{}-{random:06x}", std::process::id())
+}

@@ -1,0 +1,154 @@
+//! The workers that a TaskManager has started.
+
+use std::collections::BTreeMap;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use flott_control::WorkerId;
+use flott_core::{Error, ErrorKind, JobId, Result};
+use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::TaskManagerConfig;
+use super::blobs::Blobs;
+use crate::rpc::messages::{FromTaskManager, WorkerStart};
+use crate::rpc::{Client, Outgoing};
+use crate::worker::{VARIABLE, WorkerSpec};
+
+/// How long a worker has to end by itself that was told to.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What of its environment a TaskManager hands on: a job binary is somebody else's program.
+const ENVIRONMENT: [&str; 8] =
+    ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "FLOTT_LOG", "RUST_BACKTRACE"];
+
+/// How often it is tried to start a file that is busy, and how long to wait in between.
+const BUSY_TRIES: usize = 500;
+const BUSY_PAUSE: Duration = Duration::from_millis(2);
+
+/// The workers that were started for one JobManager.
+pub(super) struct Workers {
+    config: TaskManagerConfig,
+    client: Client,
+    blobs: Blobs,
+    outgoing: Outgoing<FromTaskManager>,
+    running: BTreeMap<(JobId, WorkerId), Running>,
+}
+
+struct Running {
+    /// Dropped or used to tell it to end.
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Workers {
+    pub(super) fn new(
+        config: TaskManagerConfig,
+        client: Client,
+        blobs: Blobs,
+        outgoing: Outgoing<FromTaskManager>,
+    ) -> Self {
+        Self { config, client, blobs, outgoing, running: BTreeMap::new() }
+    }
+
+    /// Starts a worker; how it ends is told to the JobManager.
+    pub(super) fn start(&mut self, start: WorkerStart) {
+        let key = (start.job, start.worker);
+        let (stop, stopped) = oneshot::channel();
+        let (config, mut client) = (self.config.clone(), self.client.clone());
+        let (blobs, outgoing) = (self.blobs.clone(), self.outgoing.clone());
+        let task = tokio::spawn(async move {
+            let (job, worker) = (start.job, start.worker);
+            let status = match spawn(&config, &blobs, &mut client, start).await {
+                Ok(child) => wait(child, stopped).await,
+                Err(error) => error.report(),
+            };
+            info!("Worker {} of job {job} has ended: {status}.", worker.0);
+            let _ = outgoing.send(FromTaskManager::WorkerEnded { job, worker, status });
+        });
+        self.running.retain(|_, running| !running.task.is_finished());
+        self.running.insert(key, Running { stop: Some(stop), task });
+    }
+
+    /// Has a worker end: it has been told, and has a moment to do so by itself.
+    pub(super) fn stop(&mut self, job: JobId, worker: WorkerId) {
+        if let Some(running) = self.running.get_mut(&(job, worker)) {
+            drop(running.stop.take());
+        }
+    }
+
+    /// Ends all of them, and waits for that.
+    pub(super) async fn stop_all(&mut self) {
+        for (_, mut running) in std::mem::take(&mut self.running) {
+            drop(running.stop.take());
+            // A task that panics is no worker any more.
+            let _ = running.task.await;
+        }
+    }
+}
+
+async fn spawn(
+    config: &TaskManagerConfig,
+    blobs: &Blobs,
+    client: &mut Client,
+    start: WorkerStart,
+) -> Result<Child> {
+    let WorkerStart { job, worker, ticket, binary, arguments, settings } = start;
+    let program = blobs.get(&binary, client).await?;
+    let spec = WorkerSpec {
+        jobmanager: config.jobmanager.clone(),
+        host: config.host,
+        job,
+        worker,
+        ticket,
+        parent: rustix::process::getpid().as_raw_nonzero().get(),
+        // What is said here about workers holds here.
+        settings: [settings, config.settings.clone()].concat(),
+        heartbeat_interval: config.heartbeat_interval,
+        heartbeat_timeout: config.heartbeat_timeout,
+    };
+    let environment = ENVIRONMENT.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(environment)
+        .env(VARIABLE, serde_json::to_string(&spec)?)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    for _ in 0..BUSY_TRIES {
+        match command.spawn() {
+            // Another process that is being started has not let go of it yet.
+            Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            Ok(child) => {
+                let pid = child.id().unwrap_or_default();
+                info!("Worker {} of job {job} is started, with pid {pid}.", worker.0);
+                return Ok(child);
+            }
+            Err(e) => return Err(Error::with_source(ErrorKind::Io, "it cannot be started", e)),
+        }
+    }
+    Err(Error::new(ErrorKind::Io, "it cannot be started: its file is busy"))
+}
+
+/// Waits for the end of a worker, and helps if it was told to end and does not. Says how it ended.
+async fn wait(mut child: Child, stopped: oneshot::Receiver<()>) -> String {
+    let ended = tokio::select! {
+        ended = child.wait() => ended,
+        _ = stopped => match timeout(GRACE, child.wait()).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                warn!("A worker that was told to end does not: it is killed.");
+                // It may have ended just now.
+                let _ = child.start_kill();
+                child.wait().await
+            }
+        },
+    };
+    ended.map_or_else(|e| e.to_string(), |status: ExitStatus| status.to_string())
+}

@@ -1,0 +1,136 @@
+//! A worker's share of a job, once its program is built.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flott_checkpoint::{CheckpointConfig, metadata};
+use flott_core::config::Configuration;
+use flott_core::{Error, Result, TaskId};
+use flott_runtime::Program;
+use flott_runtime::build::Elsewhere;
+
+use super::call::Call;
+use super::{COUNT_INTERVAL, WorkerSpec};
+use crate::clock::SystemClock;
+use crate::driver::{DriverPool, driver_threads};
+use crate::exchange::DataPlane;
+use crate::io::IoPool;
+use crate::job::IO_THREADS;
+use crate::plan::TaskPlan;
+use crate::prepare::configuration;
+use crate::rpc::messages::{DeployTasks, FromWorker, TaskCounts, ToWorker, WorkerJob};
+use crate::storage;
+use crate::storage::savepoint::Savepoints;
+use crate::tasks::{DeployedTasks, Site};
+
+/// A worker that has been given its job.
+pub(super) struct Work {
+    pub(super) spec: WorkerSpec,
+    pub(super) job: WorkerJob,
+    pub(super) plane: DataPlane,
+    pub(super) call: Call,
+}
+
+impl Work {
+    /// Runs tasks of the job, as the JobManager says, until it is over.
+    ///
+    /// # Errors
+    /// If the JobManager is lost, or this process cannot work for the job.
+    pub(super) fn run(self, program: Arc<Program>, config: &Configuration) -> Result<()> {
+        let site = match self.site(program, config) {
+            Ok(site) => site,
+            Err(error) => {
+                self.call.refuse(&error);
+                return Err(error);
+            }
+        };
+        let _ = self.call.outgoing().send(FromWorker::Ready);
+        let mut deployed = DeployedTasks::default();
+        let mut counted = BTreeMap::new();
+        loop {
+            match self.call.next_within(COUNT_INTERVAL)? {
+                Some(ToWorker::Deploy(deploy)) => {
+                    deployed = self.deploy(&site, &deploy)?;
+                    counted.clear();
+                }
+                Some(ToWorker::Cancel { attempt }) => deployed.cancel(attempt, &site.report),
+                Some(ToWorker::Tell { attempt, tasks, command }) => {
+                    deployed.tell(attempt, &tasks, command);
+                }
+                Some(ToWorker::Savepoint { checkpoint, folder }) => {
+                    site.savepoints.place(checkpoint, folder);
+                }
+                Some(ToWorker::End) => return Ok(()),
+                Some(ToWorker::Start(_) | ToWorker::Heartbeat) => {}
+                None => self.count(&deployed, &mut counted),
+            }
+        }
+    }
+
+    /// What tasks run on here; the program must be that of the job.
+    fn site(&self, program: Arc<Program>, config: &Configuration) -> Result<Site> {
+        let WorkerJob { program: wanted, graph, settings } = &self.job;
+        if let Some(difference) = program.graph.difference(wanted) {
+            return Err(Error::invalid(format!(
+                "the job function does not build the same program in every process: {difference} \
+                 differs. It must not depend on time, chance, the environment or the machine"
+            )));
+        }
+        let threads = driver_threads(config)?;
+        // The JobManager's word, which knows what the job was started with.
+        let config = configuration(settings)?;
+        let checkpointing = CheckpointConfig::from_configuration(&config)?;
+        let storage = storage::for_job(&checkpointing.storage, self.spec.job)?;
+        let plan = TaskPlan::new(self.spec.job, graph.clone(), &config, storage)?;
+        let outgoing = self.call.outgoing();
+        let clock = Arc::new(SystemClock::new());
+        Ok(Site {
+            plan: Arc::new(plan),
+            program,
+            drivers: DriverPool::start(threads, clock.clone())?,
+            io: Arc::new(IoPool::start(IO_THREADS)?),
+            clock,
+            savepoints: Savepoints::default(),
+            report: Arc::new(move |input| drop(outgoing.send(FromWorker::Task(input)))),
+        })
+    }
+
+    fn deploy(&self, site: &Site, deploy: &DeployTasks) -> Result<DeployedTasks> {
+        let DeployTasks { attempt, restore, workers, addresses } = deploy;
+        self.plane.exchange().begin(*attempt);
+        let link = |task: TaskId| {
+            let worker = workers.get(&task);
+            let found = worker.and_then(|worker| Some((*worker, *addresses.get(worker)?)));
+            let (worker, address) =
+                found.ok_or_else(|| Error::internal(format!("nobody runs the task {task}")))?;
+            self.plane.link(worker, address)
+        };
+        let elsewhere = Elsewhere {
+            is_here: &|task| workers.get(&task) == Some(&self.spec.worker),
+            link: &link,
+            exchange: self.plane.exchange(),
+        };
+        let decode = |bytes: &Vec<u8>| metadata::decode(bytes, "what the JobManager says");
+        let restore = restore.as_ref().map(decode).transpose()?;
+        Ok(DeployedTasks::deploy(site, *attempt, restore.as_ref(), Some(elsewhere)))
+    }
+
+    /// Says what has changed since the last time.
+    fn count(&self, deployed: &DeployedTasks, counted: &mut BTreeMap<TaskId, TaskCounts>) {
+        let counts = deployed.metrics().iter().map(|(task, metrics)| {
+            let counts = TaskCounts {
+                records_in: metrics.records_in.get(),
+                records_out: metrics.records_out.get(),
+                input_watermark: metrics.input_watermark.get(),
+            };
+            (*task, counts)
+        });
+        let new: Vec<(TaskId, TaskCounts)> =
+            counts.filter(|(task, counts)| counted.get(task) != Some(counts)).collect();
+        if !new.is_empty() {
+            counted.extend(new.iter().copied());
+            let attempt = deployed.attempt();
+            let _ = self.call.outgoing().send(FromWorker::Counted { attempt, counts: new });
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The routes for job binaries and what runs them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::multipart::{Field, MultipartRejection};
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Multipart, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+use flott_control::actions::{Binary, Submission, Submissions};
+use flott_core::{Error, ErrorKind, Result};
+
+use super::act::parse_body;
+use super::{HANDLER_EXCEPTION, error, json, unresolved};
+use crate::dto::binaries::{JarListInfo, JarRunRequest, JarRunResponse, JarUploadResponse};
+use crate::dto::plan::JobPlanInfo;
+use crate::guard::BODY_BYTES_MAX;
+
+/// The field of an upload that has the binary.
+const FIELD: &str = "jarfile";
+
+type Host = Arc<dyn Submissions>;
+type Parameters = std::result::Result<Query<Vec<(String, String)>>, QueryRejection>;
+
+pub(super) fn routes(host: Host) -> Router {
+    let mut router = Router::new();
+    for v in ["", "/v1"] {
+        router = router
+            .route(&format!("{v}/jars"), get(list))
+            .route(&format!("{v}/jars/{{jarid}}"), delete(forget))
+            .route(&format!("{v}/jars/{{jarid}}/plan"), get(plan).post(plan))
+            .route(&format!("{v}/jars/{{jarid}}/run"), post(run));
+    }
+    let mut router = router.layer(DefaultBodyLimit::max(BODY_BYTES_MAX as usize));
+    for v in ["", "/v1"] {
+        // The host says when it is too much.
+        let upload = post(upload).layer(DefaultBodyLimit::disable());
+        router = router.route(&format!("{v}/jars/upload"), upload);
+    }
+    router.with_state(host)
+}
+
+async fn list(State(host): State<Host>, headers: HeaderMap) -> Response {
+    let name = headers.get(header::HOST).and_then(|name| name.to_str().ok()).unwrap_or_default();
+    json(&JarListInfo::of(name, host.binaries()))
+}
+
+async fn upload(
+    State(host): State<Host>,
+    form: std::result::Result<Multipart, MultipartRejection>,
+) -> Response {
+    let Ok(mut form) = form else { return refused("exactly one file must be sent, as a form") };
+    loop {
+        match form.next_field().await {
+            Ok(Some(field)) if field.name() == Some(FIELD) => {
+                return match take_in(host, field).await {
+                    Ok(binary) => json(&JarUploadResponse::of(&binary)),
+                    Err(failure) => failed(&failure),
+                };
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => return refused("exactly one file must be sent, in the field \"jarfile\""),
+            Err(e) => return refused(&format!("the upload was cut: {e}")),
+        }
+    }
+}
+
+/// Takes in a binary. Writing to disk and asking the binary for its jobs keep others from nothing:
+/// that is done on another thread.
+async fn take_in(host: Host, mut field: Field<'_>) -> Result<Binary> {
+    let name = field.file_name().unwrap_or_default().to_owned();
+    let mut upload = elsewhere(move || host.upload(&name)).await?;
+    loop {
+        let piece = field.chunk().await.map_err(|e| {
+            Error::with_source(ErrorKind::InvalidInput, "the upload was cut", e)
+        })?;
+        let Some(piece) = piece else { break };
+        upload = elsewhere(move || {
+            upload.write(&piece)?;
+            Ok(upload)
+        })
+        .await?;
+    }
+    elsewhere(move || upload.finish()).await
+}
+
+async fn forget(
+    State(host): State<Host>,
+    id: std::result::Result<Path<String>, PathRejection>,
+) -> Response {
+    let id = id.map(|Path(id)| id).unwrap_or_default();
+    match elsewhere(move || host.delete(&id)).await {
+        Ok(()) => json(&serde_json::Map::new()),
+        Err(failure) => failed(&failure),
+    }
+}
+
+async fn plan(
+    State(host): State<Host>,
+    id: std::result::Result<Path<String>, PathRejection>,
+    query: Parameters,
+    body: std::result::Result<Bytes, BytesRejection>,
+) -> Response {
+    let submission = match submission(id, query, body) {
+        Ok(submission) => submission,
+        Err(refusal) => return *refusal,
+    };
+    match elsewhere(move || host.plan(&submission)).await {
+        Ok((name, graph)) => json(&JobPlanInfo::of_graph(&name, &graph)),
+        Err(failure) => failed(&failure),
+    }
+}
+
+async fn run(
+    State(host): State<Host>,
+    id: std::result::Result<Path<String>, PathRejection>,
+    query: Parameters,
+    body: std::result::Result<Bytes, BytesRejection>,
+) -> Response {
+    let submission = match submission(id, query, body) {
+        Ok(submission) => submission,
+        Err(refusal) => return *refusal,
+    };
+    match elsewhere(move || host.submit(&submission)).await {
+        Ok(job) => json(&JarRunResponse::of(job)),
+        Err(failure) => failed(&failure),
+    }
+}
+
+fn submission(
+    id: std::result::Result<Path<String>, PathRejection>,
+    query: Parameters,
+    body: std::result::Result<Bytes, BytesRejection>,
+) -> std::result::Result<Submission, Box<Response>> {
+    let id = id.map(|Path(id)| id).unwrap_or_default();
+    let query = query.map(|Query(query)| query).unwrap_or_default();
+    let request: JarRunRequest = parse_body(body, "JarRunRequestBody")?;
+    request.submission(&id, &query).map_err(|(name, value)| {
+        Box::new(unresolved(&format!("query parameter ({name})"), &value))
+    })
+}
+
+/// Does what blocks on a thread that may.
+async fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|e| {
+        Err(Error::with_source(ErrorKind::Internal, "the request was dropped", e))
+    })
+}
+
+fn refused(text: &str) -> Response {
+    error(StatusCode::BAD_REQUEST, format!("{HANDLER_EXCEPTION}: {text}"))
+}
+
+fn failed(failure: &Error) -> Response {
+    let status = match failure.kind() {
+        ErrorKind::InvalidInput | ErrorKind::User => StatusCode::BAD_REQUEST,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    error(status, failure.report())
+}
