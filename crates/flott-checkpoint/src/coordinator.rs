@@ -18,7 +18,8 @@
 //!
 //! A savepoint goes the same way, but belongs to the user: it has a folder of its own, is no point to
 //! restart from, and its completion is told to nobody but who asked for it, so that nothing is
-//! committed. It is the only one under way while it is.
+//! committed. It is the only one under way while it is. The savepoint that a job stops with is told
+//! to the tasks, which commit and end; if something fails before all have, the restart begins there.
 
 mod abort;
 mod ack;
@@ -36,6 +37,7 @@ mod trigger;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use flott_core::element::CheckpointKind;
 use flott_core::mutant::Mutant;
 use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now};
 
@@ -141,10 +143,16 @@ impl Coordinator {
                 self.metadata_unknown(now, checkpoint, message);
             }
             Input::CheckpointRequested { request } => {
-                self.requested(Request { id: request, is_savepoint: false });
+                let kind = CheckpointKind::Checkpoint;
+                self.requested(Request { id: request, kind, folder: None });
             }
             Input::SavepointRequested { request } => {
-                self.requested(Request { id: request, is_savepoint: true });
+                let kind = CheckpointKind::Savepoint;
+                self.requested(Request { id: request, kind, folder: None });
+            }
+            Input::StopRequested { request, drain, folder } => {
+                let kind = CheckpointKind::Stop { drain };
+                self.requested(Request { id: request, kind, folder: Some(folder) });
             }
             Input::Stop => self.stop(now),
             Input::Shutdown { status } => self.shut_down(now, status),

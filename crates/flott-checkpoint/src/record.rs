@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flott_core::{CheckpointId, JobId, OperatorId};
 use serde::{Deserialize, Serialize};
 
+use crate::storage::checkpoint_folder;
 use crate::snapshot::{
     CheckpointTimes, DataRef, KeyedStateHandle, OperatorInfo, OperatorSnapshot, OperatorStateHandle,
 };
@@ -64,6 +65,20 @@ impl CompletedCheckpoint {
     pub fn rebased(self, base: &str) -> Self {
         let base = base.trim_end_matches('/');
         self.with_paths(|path| is_relative(path).then(|| format!("{base}/{path}")))
+    }
+
+    /// The same record, with the files of its own folder named by absolute path, in the folder `base`.
+    #[must_use]
+    pub fn rebased_own(self, base: &str) -> Self {
+        let own = format!("{}/", checkpoint_folder(self.checkpoint));
+        self.with_paths(|path| path.starts_with(&own).then(|| format!("{base}/{path}")))
+    }
+
+    /// The same record, with the files in the folder `base` named from there.
+    #[must_use]
+    pub fn relative_to(self, base: &str) -> Self {
+        let base = format!("{}/", base.trim_end_matches('/'));
+        self.with_paths(|path| path.strip_prefix(&base).map(str::to_owned))
     }
 
     /// The same record, with files named as `rename` says; `None` keeps a name.

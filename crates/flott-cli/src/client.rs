@@ -103,14 +103,19 @@ impl Client {
 
     /// Triggers an operation and waits for its end. How long that takes is not for a clock to say:
     /// it ends when the server says so, or is gone.
-    pub(crate) fn operate(&self, path: &str, request: &Value) -> Result<Value> {
-        let triggered: Value = self.call(Method::POST, path, &request.to_string())?;
+    pub(crate) fn operate_at(&self, path: &str, request: &Value) -> Result<Value> {
+        self.operate(path, path, request)
+    }
+
+    /// As [`Client::operate_at`]; how far it is, is asked below `poll`.
+    pub(crate) fn operate(&self, path: &str, poll: &str, request: &Value) -> Result<Value> {
+        let triggered: Value = self.post(path, request)?;
         let id = triggered.get("request-id").and_then(Value::as_str).ok_or_else(|| {
             Error::new(ErrorKind::Io, format!("{}: an answer without request-id", self.address))
         })?;
         let mut wait = POLL_MIN;
         loop {
-            let status: OperationStatus = self.get(&format!("{path}/{id}"))?;
+            let status: OperationStatus = self.get(&format!("{poll}/{id}"))?;
             let Some(operation) = status.operation else {
                 pause(wait);
                 wait = (wait * 2).min(POLL_MAX);

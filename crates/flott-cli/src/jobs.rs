@@ -1,4 +1,4 @@
-//! `flott cancel`, `checkpoint` and `savepoint`: what is done to a job that runs.
+//! `flott cancel`, `checkpoint`, `savepoint` and `stop`: what is done to a job that runs.
 
 use clap::Args;
 use flott_core::{Error, JobId, Result};
@@ -19,6 +19,24 @@ pub(crate) struct SavepointArgs {
     /// Deletes the savepoint in this place instead.
     #[arg(short, long, value_name = "PATH", conflicts_with_all = ["job", "directory"])]
     dispose: Option<String>,
+    /// Prints the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct StopArgs {
+    /// The job: 32 hexadecimal digits.
+    job: String,
+    /// Where to put the savepoint, as the job's processes see it; else where the job's options say.
+    #[arg(short = 'p', long = "savepointPath", value_name = "DIR")]
+    savepoint_path: Option<String>,
+    /// Ends the input for ever: event time goes to its end, and windows fire, before the savepoint.
+    #[arg(short, long)]
+    drain: bool,
+    /// How the savepoint's state is written. There is one format here: both are the same.
+    #[arg(long = "type", value_parser = ["canonical", "native"], default_value = "canonical")]
+    format: String,
     /// Prints the result as JSON.
     #[arg(long)]
     json: bool,
@@ -68,7 +86,7 @@ pub(crate) fn checkpoint(client: &Client, args: &JobArgs) -> Result<()> {
     args.say(&format!("Triggering checkpoint for job {job}."));
     args.say("Waiting for response...");
     let request = json!({ "checkpointType": "CONFIGURED", "triggerId": null });
-    let done = client.operate(&format!("/jobs/{job}/checkpoints"), &request)?;
+    let done = client.operate_at(&format!("/jobs/{job}/checkpoints"), &request)?;
     let number = done.get("checkpointId").unwrap_or(&Value::Null);
     args.say(&format!(
         "Checkpoint {number} for job {job} completed.\nYou can resume your program from this \
@@ -95,7 +113,7 @@ pub(crate) fn savepoint(client: &Client, args: &SavepointArgs) -> Result<()> {
         "formatType": format.to_uppercase(),
         "triggerId": null,
     });
-    let done = client.operate(&format!("/jobs/{job}/savepoints"), &request)?;
+    let done = client.operate_at(&format!("/jobs/{job}/savepoints"), &request)?;
     let location = done.get("location").and_then(Value::as_str).unwrap_or_default();
     args.say(&format!(
         "Savepoint completed. Path: {location}\nYou can resume your program from this savepoint \
@@ -107,11 +125,37 @@ pub(crate) fn savepoint(client: &Client, args: &SavepointArgs) -> Result<()> {
     Ok(())
 }
 
+/// Stops a job with a savepoint.
+pub(crate) fn stop(client: &Client, args: &StopArgs) -> Result<()> {
+    let StopArgs { job, savepoint_path, drain, format, json } = args;
+    let args = JobArgs { job: job.clone(), json: *json };
+    let job = args.id()?;
+    let format = format.to_uppercase();
+    let doing = if *drain { "Draining" } else { "Suspending" };
+    args.say(&format!("{doing} job \"{job}\" with a {format} savepoint."));
+    args.say(&format!("Triggering stop-with-savepoint for job {job}."));
+    args.say("Waiting for response...");
+    let request = json!({
+        "targetDirectory": savepoint_path,
+        "drain": drain,
+        "formatType": format,
+        "triggerId": null,
+    });
+    let (trigger, poll) = (format!("/jobs/{job}/stop"), format!("/jobs/{job}/savepoints"));
+    let done = client.operate(&trigger, &poll, &request)?;
+    let location = done.get("location").and_then(Value::as_str).unwrap_or_default();
+    args.say(&format!("Savepoint completed. Path: {location}"));
+    if args.json {
+        println!("{}", json!({ "jid": job.to_string(), "location": location }));
+    }
+    Ok(())
+}
+
 fn dispose_savepoint(client: &Client, place: &str, as_json: bool) -> Result<()> {
     if !as_json {
         println!("Disposing savepoint '{place}'.\nWaiting for response...");
     }
-    client.operate("/savepoint-disposal", &json!({ "savepoint-path": place }))?;
+    client.operate_at("/savepoint-disposal", &json!({ "savepoint-path": place }))?;
     if as_json {
         println!("{}", json!({ "savepoint-path": place }));
     } else {

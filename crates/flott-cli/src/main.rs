@@ -52,6 +52,8 @@ enum Action {
     Cancel(jobs::JobArgs),
     /// Takes a checkpoint of a job now, and waits for it.
     Checkpoint(jobs::JobArgs),
+    /// Stops a job with a savepoint, and waits for its end.
+    Stop(jobs::StopArgs),
     /// Takes a savepoint of a job now, and waits for it. The job goes on.
     Savepoint(jobs::SavepointArgs),
     /// Starts, stops or shows a cluster on this machine.
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Action::Run(args) => run::run(&client, args),
         Action::Cancel(args) => jobs::cancel(&client, args),
         Action::Checkpoint(args) => jobs::checkpoint(&client, args),
+        Action::Stop(args) => jobs::stop(&client, args),
         Action::Savepoint(args) => jobs::savepoint(&client, args),
         Action::Cluster(args) => cluster::cluster(args, &client),
         Action::Jobmanager(args) => daemon::jobmanager(args),

@@ -199,6 +199,9 @@ impl<W: Workplace> JobRunner<W> {
                 JobEffect::Deploy { attempt, restore } => self.workplace.deploy(attempt, restore),
                 JobEffect::CancelTasks { attempt } => self.workplace.cancel(attempt),
                 JobEffect::Checkpoint(effect) => self.perform_checkpoint(effect),
+                JobEffect::StopFailed { request, checkpoint } => {
+                    self.stop_failed(request, checkpoint);
+                }
                 JobEffect::StatusChanged { from, to } => {
                     let spec = &self.planned.spec;
                     info!("Job {} ({}) switched from state {from} to {to}.", spec.name, spec.job);

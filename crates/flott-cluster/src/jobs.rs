@@ -51,27 +51,19 @@ impl Actions for Jobs {
         directory: Option<&str>,
         answer: SavepointAnswer,
     ) -> flott_core::Result<()> {
-        let mut running = self.lock();
-        let Some(found) = running.get_mut(&job) else {
-            drop(running);
-            answer(Err(format!("Job {job} is not running.")));
-            return Ok(());
-        };
-        let directory = directory.or(found.savepoint_directory.as_deref()).ok_or_else(|| {
-            Error::invalid(
-                "Config key [execution.checkpointing.savepoint-dir] is not set. Property \
-                 [target-directory] must be provided.",
-            )
-        })?;
-        let folder = savepoint::new_folder(directory, job)?;
-        let request = found.next_request;
-        found.next_request += 1;
-        let location = found.savepoints.want(request, folder);
-        let answer = move |result: Result<CheckpointId, String>| answer(result.map(|_| location));
-        found.answers.insert(request, Box::new(answer));
-        // If the job is ending, its end answers.
-        (found.report)(JobInput::SavepointRequested { request });
-        Ok(())
+        let input = |request, _: String| JobInput::SavepointRequested { request };
+        self.want_savepoint(job, directory, "target-directory", answer, input)
+    }
+
+    fn stop(
+        &self,
+        job: JobId,
+        directory: Option<&str>,
+        drain: bool,
+        answer: SavepointAnswer,
+    ) -> flott_core::Result<()> {
+        let input = |request, folder| JobInput::StopRequested { request, drain, folder };
+        self.want_savepoint(job, directory, "targetDirectory", answer, input)
     }
 
     fn dispose(&self, place: &str, answer: DisposalAnswer) {
@@ -80,6 +72,39 @@ impl Actions for Jobs {
 }
 
 impl Jobs {
+    /// Asks for a savepoint; `property` is what a client calls the directory that is missing.
+    fn want_savepoint(
+        &self,
+        job: JobId,
+        directory: Option<&str>,
+        property: &str,
+        answer: SavepointAnswer,
+        input: impl FnOnce(u64, String) -> JobInput,
+    ) -> flott_core::Result<()> {
+        let mut running = self.lock();
+        let Some(found) = running.get_mut(&job) else {
+            drop(running);
+            answer(Err(format!("Job {job} is not running.")));
+            return Ok(());
+        };
+        let directory = directory.or(found.savepoint_directory.as_deref()).ok_or_else(|| {
+            Error::invalid(format!(
+                "Config key [execution.checkpointing.savepoint-dir] is not set. Property \
+                 [{property}] must be provided."
+            ))
+        })?;
+        let folder = savepoint::new_folder(directory, job)?;
+        let request = found.next_request;
+        found.next_request += 1;
+        let path = folder.display().to_string();
+        let location = found.savepoints.want(request, folder);
+        let answer = move |result: Result<CheckpointId, String>| answer(result.map(|_| location));
+        found.answers.insert(request, Box::new(answer));
+        // If the job is ending, its end answers.
+        (found.report)(input(request, path));
+        Ok(())
+    }
+
     pub(crate) fn started(
         &self,
         job: JobId,

@@ -13,6 +13,7 @@ use flott_checkpoint::{CompletedCheckpoint, StorageConfig, metadata};
 use flott_core::{Error, ErrorKind, JobId, Result};
 
 pub use file::FileStorage;
+pub use savepoint::complete as complete_savepoint;
 use memory::JobManagerStorage;
 
 /// The storage of a new job.

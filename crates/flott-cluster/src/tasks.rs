@@ -229,7 +229,9 @@ fn event_sink(site: &Site, origin: Option<Origin>) -> EventSink {
                     io.submit(move || {
                         let storage = match pending.kind {
                             CheckpointKind::Checkpoint => plan.storage.clone(),
-                            CheckpointKind::Savepoint => savepoints.wait(pending.checkpoint),
+                            CheckpointKind::Savepoint | CheckpointKind::Stop { .. } => {
+                                savepoints.wait(pending.checkpoint)
+                            }
                         };
                         let threshold = plan.inline_threshold;
                         report(write_snapshot(&storage, threshold, &*clock, pending));

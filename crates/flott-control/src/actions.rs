@@ -34,6 +34,20 @@ pub trait Actions: Send + Sync {
         answer: SavepointAnswer,
     ) -> Result<()>;
 
+    /// Stops a job with a savepoint in a new folder, as with [`Actions::savepoint`]. With `drain` its
+    /// input ends for ever: event time goes to its end, and operators finish before the savepoint.
+    /// `answer` is called with the savepoint's place when the job has ended.
+    ///
+    /// # Errors
+    /// If there is no such directory: then `answer` is not called.
+    fn stop(
+        &self,
+        job: JobId,
+        directory: Option<&str>,
+        drain: bool,
+        answer: SavepointAnswer,
+    ) -> Result<()>;
+
     /// Deletes the savepoint in `place`, and calls `answer` with what became of that.
     fn dispose(&self, place: &str, answer: DisposalAnswer);
 }

@@ -22,8 +22,8 @@ mod tasks;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use flott_checkpoint::{Coordinator, TerminalStatus};
-use flott_core::{AttemptNumber, MonoTime, Now, TaskId, WallTime};
+use flott_checkpoint::{Coordinator, Effect, TerminalStatus};
+use flott_core::{AttemptNumber, CheckpointId, MonoTime, Now, TaskId, WallTime};
 
 use crate::exception::{ExceptionHistory, Failure};
 use crate::restart::RestartStrategy;
@@ -47,6 +47,8 @@ pub struct JobMaster {
     strategy: RestartStrategy,
     exceptions: ExceptionHistory,
     num_restarts: u64,
+    /// The job stops: whose request that was, and the savepoint, which is complete.
+    stopping: Option<(u64, CheckpointId)>,
     stale_messages: u64,
     timestamps: BTreeMap<JobStatus, WallTime>,
     effects: VecDeque<JobEffect>,
@@ -106,6 +108,7 @@ impl JobMaster {
             strategy: RestartStrategy::new(&spec.restart, seed),
             exceptions: ExceptionHistory::new(spec.exception_history_size),
             num_restarts: 0,
+            stopping: None,
             stale_messages: 0,
             timestamps: BTreeMap::from([(JobStatus::Initializing, now.wall)]),
             effects: VecDeque::new(),
@@ -144,7 +147,8 @@ impl JobMaster {
             | JobInput::MetadataFailed { .. }
             | JobInput::MetadataUnknown { .. }
             | JobInput::CheckpointRequested { .. }
-            | JobInput::SavepointRequested { .. } => self.forward(now, input),
+            | JobInput::SavepointRequested { .. }
+            | JobInput::StopRequested { .. } => self.forward(now, input),
         }
         self.advance(now);
     }
@@ -368,6 +372,13 @@ impl JobMaster {
         self.phase = Phase::Ended(status);
         self.shut_down_checkpoints(now, status);
         self.status_changed(now, from, status.into());
+        if status == TerminalStatus::Finished
+            && let Some((request, checkpoint)) = self.stopping.take()
+        {
+            let answer = Effect::Answer { request, result: Ok(checkpoint) };
+            self.effects.push_back(JobEffect::Checkpoint(answer));
+        }
+        self.stop_failed();
         self.effects.push_back(JobEffect::Ended { status, failure });
     }
 

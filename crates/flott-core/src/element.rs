@@ -23,6 +23,21 @@ pub enum CheckpointKind {
     Checkpoint,
     /// For its user, in a place of its own.
     Savepoint,
+    /// A savepoint, and the end of the job: tasks wait until it is complete, and then finish.
+    Stop {
+        /// Whether the input ends here for ever: event time goes to its end, and operators finish.
+        drain: bool,
+    },
+}
+
+impl CheckpointKind {
+    /// Whether it is the user's.
+    pub const fn is_savepoint(self) -> bool {
+        match self {
+            Self::Checkpoint => false,
+            Self::Savepoint | Self::Stop { .. } => true,
+        }
+    }
 }
 
 /// A control element. It keeps its place among the records of its channel.

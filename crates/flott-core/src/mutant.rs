@@ -42,11 +42,13 @@ pub enum Mutant {
     WatermarkMaximum,
     /// A savepoint tells the tasks to commit, though no restart begins there (FLIP-203).
     SavepointCommits,
+    /// The savepoint that a job stops with commits, but is no point to restart from (FLINK-21030).
+    StopIsNoCheckpoint,
 }
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::ReadPastBarrier,
         Self::EmitBetweenSnapshotAndBarrier,
         Self::RestoreWrongSubtask,
@@ -64,6 +66,7 @@ impl Mutant {
         Self::FinishTwice,
         Self::WatermarkMaximum,
         Self::SavepointCommits,
+        Self::StopIsNoCheckpoint,
     ];
 
     /// Whether this thread runs with the bug.

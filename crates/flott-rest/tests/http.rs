@@ -62,6 +62,20 @@ impl Actions for Recorded {
         Ok(())
     }
 
+    fn stop(
+        &self,
+        job: JobId,
+        directory: Option<&str>,
+        drain: bool,
+        answer: SavepointAnswer,
+    ) -> flott_core::Result<()> {
+        self.note(if drain { "drain" } else { "stop" }, job);
+        let missing = || Error::invalid("Property [targetDirectory] must be provided.");
+        let directory = directory.ok_or_else(missing)?;
+        answer(Ok(format!("file:{directory}/savepoint-06bab6-e107c19390cb")));
+        Ok(())
+    }
+
     fn dispose(&self, place: &str, answer: DisposalAnswer) {
         answer(if place == "file:/sp" { Ok(()) } else { Err(format!("{place} is none")) });
     }

@@ -11,7 +11,7 @@ mod settings;
 
 use std::sync::Arc;
 
-use flott_core::element::Control;
+use flott_core::element::{CheckpointKind, Control};
 use flott_core::metrics::TaskMetrics;
 use flott_core::mutant::Mutant;
 use flott_core::{AttemptNumber, CheckpointId, Error, Now, Result, TaskId, Timestamp};
@@ -54,6 +54,11 @@ enum Phase {
     Draining {
         /// The first checkpoint that was taken since.
         covered_by: Option<CheckpointId>,
+    },
+    /// The savepoint has been taken that the job stops with; it is still to complete.
+    Suspended {
+        /// The savepoint.
+        by: CheckpointId,
     },
     /// Over.
     Done,
@@ -169,7 +174,7 @@ impl Task {
     fn try_step(&mut self, context: &mut StepContext<'_>) -> Result<Progress> {
         match self.phase {
             Phase::Created => return self.open(context),
-            Phase::Running | Phase::Draining { .. } => {}
+            Phase::Running | Phase::Draining { .. } | Phase::Suspended { .. } => {}
             Phase::Done => return Ok(Progress::Done),
         }
         for command in self.mailbox.take() {
@@ -193,7 +198,7 @@ impl Task {
         }
     }
 
-    /// What the chain waits for. After the end of data no timer fires any more.
+    /// What the chain waits for. After the end of data, or of the job, no timer fires any more.
     fn survey(&mut self, context: &mut StepContext<'_>) -> Result<Survey> {
         let mut survey = Survey::default();
         self.signal(&mut Signal::Survey(&mut survey), context)?;
@@ -226,20 +231,30 @@ impl Task {
         match command {
             Command::TriggerCheckpoint(barrier) => {
                 if self.aligner.trigger(barrier) {
+                    let drain = barrier.kind == CheckpointKind::Stop { drain: true };
+                    if drain && self.phase == Phase::Running {
+                        self.drain(context)?;
+                    }
                     self.checkpoint(barrier, context.now.mono, context)?;
                 }
             }
             Command::NotifyComplete(checkpoint) => {
                 self.signal(&mut Signal::Complete(checkpoint), context)?;
-                if let Phase::Draining { covered_by: Some(covering) } = self.phase
-                    && checkpoint >= covering
-                {
+                let covering = match self.phase {
+                    Phase::Draining { covered_by } => covered_by,
+                    Phase::Suspended { by } => Some(by),
+                    Phase::Created | Phase::Running | Phase::Done => None,
+                };
+                if covering.is_some_and(|covering| checkpoint >= covering) {
                     self.finish(context)?;
                 }
             }
             Command::NotifyAborted(checkpoint) => {
                 self.aligner.abort(checkpoint);
                 self.signal(&mut Signal::Aborted(checkpoint), context)?;
+                if self.phase == (Phase::Suspended { by: checkpoint }) {
+                    self.phase = Phase::Running;
+                }
             }
             Command::Cancel => {
                 let _ = self.signal(&mut Signal::Close, context);
@@ -265,8 +280,7 @@ impl Task {
                 Ok(Progress::Idle(survey.next_time))
             }
             SourceStatus::EndOfInput => {
-                self.signal(&mut Signal::Watermark(Timestamp::MAX), context)?;
-                self.end_of_data(context)?;
+                self.drain(context)?;
                 Ok(Progress::More)
             }
         }
@@ -358,6 +372,12 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    /// A source has no more data: event time is at its end.
+    fn drain(&mut self, context: &mut StepContext<'_>) -> Result<()> {
+        self.signal(&mut Signal::Watermark(Timestamp::MAX), context)?;
+        self.end_of_data(context)
     }
 
     /// All data has gone through. Ends the task, unless a checkpoint has to cover that first.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use flott_core::element::CheckpointKind;
 use flott_core::{CheckpointId, Now, TaskId};
 
 use super::Coordinator;
@@ -46,8 +47,19 @@ impl Coordinator {
             let result = Err(format!("{reason} {message}"));
             self.effects.push_back(Effect::Answer { request, result });
         }
-        if pending.is_savepoint {
+        if pending.kind.is_savepoint() {
             self.effects.push_back(Effect::DiscardSavepoint { checkpoint });
+            if pending.folder.is_some() {
+                self.store.bury(checkpoint, std::iter::empty());
+                self.sweep();
+            }
+            let is_running = self.run.as_ref().is_some_and(|run| run.attempt == attempt);
+            let may_have_ended = pending.kind == CheckpointKind::Stop { drain: true };
+            if may_have_ended && is_running && !pending.is_preparing() {
+                // Operators that have finished cannot go on.
+                let message = format!("the job could not be drained: {reason} {message}");
+                self.effects.push_back(Effect::FailJob { message });
+            }
             return;
         }
         self.store.bury(checkpoint, pending.files().map(str::to_owned));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use flott_core::element::CheckpointKind;
 use flott_core::mutant::Mutant;
 use flott_core::{CheckpointId, Now, OperatorId, TaskId};
 
@@ -24,7 +25,14 @@ impl Coordinator {
             let Some(pending) = ready else { return };
             let checkpoint = pending.checkpoint;
             match self.record(pending) {
-                Ok(record) => self.write(checkpoint, Arc::new(record)),
+                Ok(record) => {
+                    // As a checkpoint of the job, it names the files in the savepoint's folder.
+                    let record = match &pending.folder {
+                        Some(folder) => record.rebased_own(folder),
+                        None => record,
+                    };
+                    self.write(checkpoint, Arc::new(record));
+                }
                 Err(message) => {
                     let reason = FailureReason::FinalizeCheckpointFailure;
                     self.abort(now, checkpoint, reason, message, None);
@@ -41,7 +49,8 @@ impl Coordinator {
                 backoff: BACKOFF_MIN,
                 retry_at: None,
             };
-            self.effects.push_back(Effect::PersistMetadata { checkpoint, record });
+            let kind = pending.kind;
+            self.effects.push_back(Effect::PersistMetadata { checkpoint, kind, record });
         }
     }
 
@@ -52,8 +61,9 @@ impl Coordinator {
                 && retry_at.is_some_and(|at| at <= now.mono)
             {
                 *retry_at = None;
-                let (checkpoint, record) = (pending.checkpoint, record.clone());
-                self.effects.push_back(Effect::PersistMetadata { checkpoint, record });
+                let (checkpoint, kind, record) =
+                    (pending.checkpoint, pending.kind, record.clone());
+                self.effects.push_back(Effect::PersistMetadata { checkpoint, kind, record });
             }
         }
     }
@@ -96,28 +106,37 @@ impl Coordinator {
         let tasks = self.audience(&pending);
         // What counts is what the tasks said in it, not why it was triggered.
         let is_at_end = pending.parts.values().all(Part::is_at_end_of_data);
-        let Pending { attempt, request, is_savepoint, is_final, phase, .. } = pending;
+        let Pending { attempt, request, kind, is_final, phase, .. } = pending;
         let Phase::Writing { record, .. } = phase else { return };
-        if is_savepoint {
+        if kind == CheckpointKind::Savepoint {
             if Mutant::SavepointCommits.is_on() {
                 self.effects.push_back(Effect::NotifyComplete { attempt, checkpoint, tasks });
             }
             self.completed(checkpoint, request);
             return self.retain_or_discard();
         }
-        let subsumed = self.store.add(record);
+        let is_stop = kind.is_savepoint();
+        let subsumed = if is_stop && Mutant::StopIsNoCheckpoint.is_on() {
+            Vec::new()
+        } else {
+            self.store.add(record)
+        };
         self.failures.succeeded(checkpoint);
         self.last_completion = Some(now.mono);
 
         self.effects.push_back(Effect::NotifyComplete { attempt, checkpoint, tasks });
-        self.completed(checkpoint, request);
+        self.completed(checkpoint, request.filter(|_| !is_stop));
+        if let Some(request) = request.filter(|_| is_stop) {
+            self.effects.push_back(Effect::Stopping { request, checkpoint });
+        }
         let older: Vec<_> = self.pending.range(..checkpoint).map(|(id, _)| *id).collect();
         for older in older {
             let message = format!("checkpoint {checkpoint} completed first");
             self.abort(now, older, FailureReason::CheckpointSubsumed, message, None);
         }
         if let Some(run) = self.run.as_mut().filter(|run| run.attempt == attempt) {
-            if is_at_end {
+            run.is_stopping |= is_stop;
+            if is_at_end || is_stop {
                 run.final_checkpoint = FinalCheckpoint::Done;
                 self.schedule.stop();
             } else if is_final {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flott_core::element::Barrier;
+use flott_core::element::{Barrier, CheckpointKind};
 use flott_core::{AttemptNumber, CheckpointId, OperatorId, TaskId};
 
 use super::stats::CheckpointStats;
@@ -128,6 +128,16 @@ pub enum Input {
         /// Who: comes back in [`Effect::PrepareSavepoint`] and [`Effect::Answer`].
         request: u64,
     },
+    /// Somebody wants the job to stop with a savepoint.
+    StopRequested {
+        /// Who: comes back in [`Effect::PrepareSavepoint`], and in [`Effect::Stopping`] or, if there is
+        /// no savepoint, in [`Effect::Answer`].
+        request: u64,
+        /// Whether the input ends for ever: operators finish before the savepoint.
+        drain: bool,
+        /// The absolute path of the savepoint's folder.
+        folder: String,
+    },
     /// The job leaves RUNNING: no checkpoint until the next [`Input::TasksRunning`].
     Stop,
     /// The job has ended; final.
@@ -154,6 +164,13 @@ pub enum Effect {
         /// Whose request it answers.
         request: u64,
     },
+    /// The savepoint that the job stops with is complete: the tasks are told, and will finish.
+    Stopping {
+        /// Whose request it was.
+        request: u64,
+        /// The savepoint.
+        checkpoint: CheckpointId,
+    },
     /// Delete the folder of a savepoint: it has failed.
     DiscardSavepoint {
         /// The savepoint.
@@ -173,6 +190,11 @@ pub enum Effect {
     PersistMetadata {
         /// The checkpoint.
         checkpoint: CheckpointId,
+        /// What it is for. The record of a savepoint goes into the savepoint's folder. That of the
+        /// one that a job stops with goes there first, with its files named from there
+        /// ([`CompletedCheckpoint::relative_to`]), and then, as it is, to the job's checkpoints: only
+        /// then does it exist.
+        kind: CheckpointKind,
         /// The record.
         record: Arc<CompletedCheckpoint>,
     },

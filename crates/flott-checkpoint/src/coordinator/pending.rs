@@ -16,10 +16,12 @@ pub(super) const BACKOFF_MIN: Duration = Duration::from_millis(100);
 pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// What somebody asked for by hand.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) id: u64,
-    pub(super) is_savepoint: bool,
+    pub(super) kind: CheckpointKind,
+    /// Where it goes, if that must be known: the folder of the savepoint that a job stops with.
+    pub(super) folder: Option<String>,
 }
 
 #[derive(Debug)]
@@ -28,9 +30,12 @@ pub(super) struct Pending {
     pub(super) attempt: AttemptNumber,
     /// The manual request that it answers.
     pub(super) request: Option<u64>,
-    /// The user's, in a folder of its own: it is no point to restart from, commits nothing, neither
-    /// subsumes nor is subsumed, and its failure is the user's business.
-    pub(super) is_savepoint: bool,
+    /// A savepoint is the user's, in a folder of its own: it is no point to restart from, commits
+    /// nothing, neither subsumes nor is subsumed, and its failure is the user's business. The one that
+    /// a job stops with commits, and is where a restart begins that comes between.
+    pub(super) kind: CheckpointKind,
+    /// The folder of the savepoint that a job stops with.
+    pub(super) folder: Option<String>,
     /// Triggered when no task had data left.
     pub(super) is_final: bool,
     pub(super) triggered_at: WallTime,
@@ -98,9 +103,11 @@ impl Part {
 
 impl Pending {
     pub(super) fn barrier(&self) -> Barrier {
-        let kind =
-            if self.is_savepoint { CheckpointKind::Savepoint } else { CheckpointKind::Checkpoint };
-        Barrier { checkpoint: self.checkpoint, triggered_at: self.triggered_at, kind }
+        Barrier {
+            checkpoint: self.checkpoint,
+            triggered_at: self.triggered_at,
+            kind: self.kind,
+        }
     }
 
     pub(super) fn is_preparing(&self) -> bool {

@@ -11,6 +11,8 @@ use super::event::TaskInfo;
 pub(super) struct Run {
     pub(super) attempt: AttemptNumber,
     pub(super) final_checkpoint: FinalCheckpoint,
+    /// The savepoint is complete with which the job stops: its tasks finish.
+    pub(super) is_stopping: bool,
     tasks: BTreeMap<TaskId, RunningTask>,
 }
 
@@ -43,6 +45,7 @@ impl Run {
         Self {
             attempt,
             final_checkpoint: FinalCheckpoint::NotYet,
+            is_stopping: false,
             tasks: tasks.into_iter().map(running).collect(),
         }
     }

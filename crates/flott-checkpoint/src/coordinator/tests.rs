@@ -267,10 +267,11 @@ fn show(effect: &Effect) -> String {
             format!("prepare savepoint {checkpoint} #{request}")
         }
         Effect::DiscardSavepoint { checkpoint } => format!("discard savepoint {checkpoint}"),
+        Effect::Stopping { request, checkpoint } => format!("stopping {checkpoint} #{request}"),
         Effect::TriggerSources { attempt, barrier, tasks } => {
             format!("trigger {} @{attempt} {}", barrier.checkpoint, list(tasks))
         }
-        Effect::PersistMetadata { checkpoint, record } => {
+        Effect::PersistMetadata { checkpoint, record, .. } => {
             assert_eq!(*checkpoint, record.checkpoint);
             format!("persist {checkpoint}")
         }

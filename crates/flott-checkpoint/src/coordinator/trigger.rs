@@ -1,5 +1,6 @@
 //! From the wish for a checkpoint to its barriers.
 
+use flott_core::element::CheckpointKind;
 use flott_core::{AttemptNumber, CheckpointId, Now, TaskId};
 
 use super::Coordinator;
@@ -32,6 +33,9 @@ impl Coordinator {
         let refusal = match (self.shutdown, &self.run) {
             (Some(_), _) => Some(FailureReason::CheckpointCoordinatorShutdown),
             (None, None) => Some(FailureReason::NotAllRequiredTasksRunning),
+            (None, Some(run)) if run.is_stopping => {
+                Some(FailureReason::NotAllRequiredTasksRunning)
+            }
             (None, Some(_)) if self.requests.len() >= REQUESTS_MAX => {
                 Some(FailureReason::TooManyCheckpointRequests)
             }
@@ -39,9 +43,9 @@ impl Coordinator {
         };
         match refusal {
             Some(reason) => self.refuse(request.id, reason),
-            None if request.is_savepoint => {
+            None if request.kind.is_savepoint() => {
                 // Savepoints go first.
-                let behind = self.requests.iter().position(|other| !other.is_savepoint);
+                let behind = self.requests.iter().position(|other| !other.kind.is_savepoint());
                 self.requests.insert(behind.unwrap_or(self.requests.len()), request);
             }
             None => self.requests.push_back(request),
@@ -114,8 +118,9 @@ impl Coordinator {
     /// Starts the next checkpoint, if one is wanted and may start.
     pub(super) fn trigger_next(&mut self, now: Now) {
         let Some(run) = &self.run else { return };
-        let may_trigger =
-            !run.all_finished() && (self.config.after_tasks_finish || !run.any_finished());
+        let may_trigger = !run.is_stopping
+            && !run.all_finished()
+            && (self.config.after_tasks_finish || !run.any_finished());
         if !may_trigger {
             self.schedule.stop();
             while let Some(request) = self.requests.pop_front() {
@@ -123,16 +128,19 @@ impl Coordinator {
             }
             return;
         }
-        let wants_savepoint = self.requests.front().is_some_and(|request| request.is_savepoint);
+        let first = self.requests.front();
+        let wants_savepoint = first.is_some_and(|request| request.kind.is_savepoint());
+        let excludes = |pending: &Pending| pending.is_preparing() || pending.kind.is_savepoint();
         let is_busy = self.pending.len() >= self.config.max_concurrent as usize
-            || self.pending.values().any(|pending| pending.is_preparing() || pending.is_savepoint)
+            || self.pending.values().any(excludes)
             || (wants_savepoint && !self.pending.is_empty());
         if is_busy {
             return;
         }
         if let Some(request) = self.requests.pop_front() {
-            let trigger = if request.is_savepoint { Trigger::Savepoint } else { Trigger::Manual };
-            self.start(now, trigger, Some(request.id));
+            let trigger =
+                if request.kind.is_savepoint() { Trigger::Savepoint } else { Trigger::Manual };
+            self.start(now, trigger, Some(request));
         } else if run.final_checkpoint == FinalCheckpoint::Due {
             self.start(now, Trigger::Final, None);
         } else if self.schedule.is_due() {
@@ -147,10 +155,10 @@ impl Coordinator {
         }
     }
 
-    fn start(&mut self, now: Now, trigger: Trigger, request: Option<u64>) {
+    fn start(&mut self, now: Now, trigger: Trigger, request: Option<Request>) {
         let Some(run) = &mut self.run else { return };
-        let is_savepoint = trigger == Trigger::Savepoint;
-        let is_final = !is_savepoint
+        let kind = request.as_ref().map_or(CheckpointKind::Checkpoint, |request| request.kind);
+        let is_final = !kind.is_savepoint()
             && match run.final_checkpoint {
                 FinalCheckpoint::NotYet | FinalCheckpoint::Done => false,
                 FinalCheckpoint::Due | FinalCheckpoint::UnderWay | FinalCheckpoint::RetryAt(_) => {
@@ -170,8 +178,9 @@ impl Coordinator {
         let pending = Pending {
             checkpoint,
             attempt: run.attempt,
-            request,
-            is_savepoint,
+            request: request.as_ref().map(|request| request.id),
+            kind,
+            folder: request.and_then(|request| request.folder),
             is_final,
             triggered_at: now.wall,
             expires: now.mono.plus(self.config.timeout),
@@ -181,11 +190,11 @@ impl Coordinator {
             phase: Phase::Preparing,
         };
         self.stats.triggered(now, checkpoint, trigger, pending.waiting());
-        self.pending.insert(checkpoint, pending);
-        self.effects.push_back(match request {
-            Some(request) if is_savepoint => Effect::PrepareSavepoint { checkpoint, request },
+        self.effects.push_back(match pending.request {
+            Some(request) if kind.is_savepoint() => Effect::PrepareSavepoint { checkpoint, request },
             _ => Effect::PrepareLocation { checkpoint },
         });
+        self.pending.insert(checkpoint, pending);
     }
 
     pub(super) fn location_prepared(&mut self, checkpoint: CheckpointId) {

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use flott_checkpoint::coordinator::CheckpointStats;
 use flott_checkpoint::storage::{CheckpointStorage, StoreError};
-use flott_checkpoint::{Effect, metadata};
+use flott_checkpoint::{CompletedCheckpoint, Effect, metadata};
 use flott_control::JobInput;
 use flott_core::CheckpointId;
+use flott_core::element::CheckpointKind;
 use flott_datastream::CheckpointSummary;
 use flott_runtime::Command;
 use tracing::{info, warn};
 
 use super::{Input, JobRunner, Workplace};
 use crate::plan::PlannedJob;
+use crate::storage::FileStorage;
 use crate::storage::savepoint::{self, Savepoints};
 
 impl<W: Workplace> JobRunner<W> {
@@ -44,15 +46,10 @@ impl<W: Workplace> JobRunner<W> {
             Effect::TriggerSources { attempt, barrier, tasks } => {
                 self.workplace.tell(attempt, &tasks, Command::TriggerCheckpoint(barrier));
             }
-            Effect::PersistMetadata { checkpoint, record } => {
-                let savepoint = self.savepoints.of(checkpoint);
+            Effect::PersistMetadata { checkpoint, kind, record } => {
+                let place = self.savepoints.of(checkpoint);
                 self.with_storage(move |storage| {
-                    let written = match savepoint {
-                        Some(place) => savepoint::complete(&record, storage, &place),
-                        None => metadata::encode(&record)
-                            .map_err(StoreError::Failed)
-                            .and_then(|bytes| storage.create_metadata(checkpoint, &bytes)),
-                    };
+                    let written = persist(storage, place.as_deref(), kind, &record);
                     Some(metadata_written(checkpoint, written))
                 });
             }
@@ -70,7 +67,8 @@ impl<W: Workplace> JobRunner<W> {
                 }
                 None
             }),
-            Effect::FailJob { message } => warn!("{message}"),
+            // The master acts on these itself.
+            Effect::FailJob { .. } | Effect::Stopping { .. } => {}
             Effect::Answer { request, result } => {
                 self.savepoints.forget(request);
                 self.jobs.answer(spec.job, request, result);
@@ -92,6 +90,18 @@ impl<W: Workplace> JobRunner<W> {
                 warn!("Checkpoint {checkpoint} failed. {reason}{culprit} {message}");
             }
         }
+    }
+
+    /// Tells who wanted the job to stop that it has not, but that there is a savepoint.
+    pub(super) fn stop_failed(&self, request: u64, checkpoint: CheckpointId) {
+        let place = location(&self.planned, &self.savepoints, checkpoint);
+        let job = self.planned.spec.job;
+        let why = format!(
+            "A savepoint has been created at: {place}, but the corresponding job {job} failed during \
+             stopping. The savepoint is consistent. If the job restarts, it goes on from there, and \
+             commits what belongs to it."
+        );
+        self.jobs.answer(job, request, Err(why));
     }
 
     /// Runs something that waits for storage elsewhere, and feeds what it says to the master.
@@ -125,6 +135,25 @@ pub(super) fn location(planned: &PlannedJob, savepoints: &Savepoints, checkpoint
         Some(place) => place.location(checkpoint),
         None => planned.plan.storage.location(checkpoint),
     }
+}
+
+/// Writes a completed record where it belongs.
+fn persist(
+    storage: &dyn CheckpointStorage,
+    savepoint: Option<&FileStorage>,
+    kind: CheckpointKind,
+    record: &CompletedCheckpoint,
+) -> Result<(), StoreError> {
+    if let Some(place) = savepoint {
+        let relative = record.clone().relative_to(&place.folder().display().to_string());
+        savepoint::complete(&relative, storage, place)?;
+        if kind == CheckpointKind::Savepoint {
+            return Ok(());
+        }
+        storage.prepare_checkpoint(record.checkpoint)?;
+    }
+    let bytes = metadata::encode(record).map_err(StoreError::Failed)?;
+    storage.create_metadata(record.checkpoint, &bytes)
 }
 
 fn location_prepared(checkpoint: CheckpointId, prepared: Result<(), StoreError>) -> JobInput {

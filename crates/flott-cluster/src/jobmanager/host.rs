@@ -117,7 +117,8 @@ fn is_of_tasks(input: &JobInput) -> bool {
         | JobInput::MetadataFailed { .. }
         | JobInput::MetadataUnknown { .. }
         | JobInput::CheckpointRequested { .. }
-        | JobInput::SavepointRequested { .. } => false,
+        | JobInput::SavepointRequested { .. }
+        | JobInput::StopRequested { .. } => false,
     }
 }
 

@@ -88,10 +88,13 @@ pub(crate) fn new_folder(directory: &str, job: JobId) -> Result<PathBuf> {
 
 /// Completes a savepoint: what its record names elsewhere (state of tasks that have finished) is
 /// copied, so that nothing but its own folder is needed, and the record is created.
-pub(crate) fn complete(
+///
+/// # Errors
+/// [`StoreError::Unknown`] if the record may or may not exist now.
+pub fn complete(
     record: &CompletedCheckpoint,
     elsewhere: &dyn CheckpointStorage,
-    place: &FileStorage,
+    place: &dyn CheckpointStorage,
 ) -> Result<(), StoreError> {
     let mut copies = BTreeMap::new();
     let own = format!("{}/", checkpoint_folder(record.checkpoint));
@@ -100,7 +103,7 @@ pub(crate) fn complete(
         let copy = format!("{own}copy-{number}.state");
         let bytes = elsewhere.read(path, None)?;
         // An earlier try may have got as far.
-        if !place.folder().join(&copy).exists() {
+        if place.read(&copy, None).is_err() {
             place.write(&copy, &bytes)?;
         }
         copies.insert(path.to_owned(), copy);

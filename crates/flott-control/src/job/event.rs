@@ -129,6 +129,15 @@ pub enum JobInput {
         /// Who: comes back with the savepoint's place to prepare, and in the answer.
         request: u64,
     },
+    /// Somebody wants the job to stop with a savepoint.
+    StopRequested {
+        /// Who: comes back with the savepoint's place to prepare, and in the answer.
+        request: u64,
+        /// Whether the input ends for ever: operators finish before the savepoint.
+        drain: bool,
+        /// The absolute path of the savepoint's folder.
+        folder: String,
+    },
 }
 
 /// What is to be done.
@@ -150,6 +159,14 @@ pub enum JobEffect {
     /// An effect of the checkpoint coordinator. [`Effect::FailJob`] is not among them: the job
     /// acts on it itself.
     Checkpoint(Effect),
+    /// The job was to stop, and its savepoint is complete; but something failed before all tasks had
+    /// finished, and the job goes on from the savepoint, or ends.
+    StopFailed {
+        /// Whose request it was.
+        request: u64,
+        /// The savepoint.
+        checkpoint: CheckpointId,
+    },
     /// The job's status changed.
     StatusChanged {
         /// The old one.

@@ -47,6 +47,7 @@ impl JobMaster {
             }
         };
         self.status_changed(now, JobStatus::Running, to);
+        self.stop_failed();
         self.stop_checkpoints(now);
         self.cancel_tasks(now);
     }

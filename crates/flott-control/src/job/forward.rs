@@ -1,9 +1,9 @@
 //! Between the job and its checkpoint coordinator.
 
 use flott_checkpoint::{Effect, Input, TerminalStatus};
-use flott_core::{Now, TaskId};
+use flott_core::{CheckpointId, Now, TaskId};
 
-use super::{ExecutionState, JobEffect, JobInput, JobMaster, TaskView};
+use super::{ExecutionState, JobEffect, JobInput, JobMaster, Phase, TaskView};
 use crate::exception::Failure;
 
 impl JobMaster {
@@ -29,6 +29,9 @@ impl JobMaster {
             }
             JobInput::CheckpointRequested { request } => Input::CheckpointRequested { request },
             JobInput::SavepointRequested { request } => Input::SavepointRequested { request },
+            JobInput::StopRequested { request, drain, folder } => {
+                Input::StopRequested { request, drain, folder }
+            }
             // The job's own business.
             JobInput::Start
             | JobInput::Cancel
@@ -78,11 +81,27 @@ impl JobMaster {
         self.drain_coordinator(now);
     }
 
+    /// The savepoint that the job stops with is complete. The tasks finish now, if there are any.
+    fn stopping(&mut self, request: u64, checkpoint: CheckpointId) {
+        self.stopping = Some((request, checkpoint));
+        if !matches!(self.phase, Phase::Running(_)) {
+            self.stop_failed();
+        }
+    }
+
+    /// Not all tasks have finished as they should have.
+    pub(super) fn stop_failed(&mut self) {
+        if let Some((request, checkpoint)) = self.stopping.take() {
+            self.effects.push_back(JobEffect::StopFailed { request, checkpoint });
+        }
+    }
+
     /// Passes the coordinator's effects on; the failure of the job is the job's to handle.
     pub(super) fn drain_coordinator(&mut self, now: Now) {
         while let Some(effect) = self.coordinator.poll_effect() {
             match effect {
                 Effect::FailJob { message } => self.failed(now, Failure::new(message), None),
+                Effect::Stopping { request, checkpoint } => self.stopping(request, checkpoint),
                 Effect::PrepareLocation { .. }
                 | Effect::PrepareSavepoint { .. }
                 | Effect::DiscardSavepoint { .. }

@@ -188,6 +188,9 @@ fn show(effect: &JobEffect) -> String {
         JobEffect::Ended { status, failure: None } => format!("ended {status:?}"),
         JobEffect::Ended { status, failure: Some(why) } => format!("ended {status:?}: {why}"),
         JobEffect::Checkpoint(effect) => show_checkpoint(effect),
+        JobEffect::StopFailed { request, checkpoint } => {
+            format!("stop #{request} failed after {checkpoint}")
+        }
     }
 }
 
@@ -207,7 +210,7 @@ fn show_checkpoint(effect: &Effect) -> String {
             format!("aborted {checkpoint} @{attempt}")
         }
         Effect::Discard { paths } => format!("discard {}", paths.join(" ")),
-        Effect::FailJob { .. } => panic!("the job acts on it itself"),
+        Effect::FailJob { .. } | Effect::Stopping { .. } => panic!("the job acts on it itself"),
         Effect::Answer { request, result } => format!("answer #{request}: {result:?}"),
         Effect::Completed { checkpoint, .. } => format!("completed {checkpoint}"),
         Effect::Failed { checkpoint, reason, .. } => format!("failed {checkpoint} {reason:?}"),

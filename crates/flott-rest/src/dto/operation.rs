@@ -28,6 +28,17 @@ pub(crate) struct SavepointTriggerRequest {
     pub(crate) trigger_id: Option<String>,
 }
 
+/// What stops a job with a savepoint. Clients leave out what they have no wish about.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct StopRequest {
+    pub(crate) target_directory: Option<String>,
+    pub(crate) drain: bool,
+    /// Both are the same here.
+    pub(crate) format_type: Option<SavepointFormat>,
+    pub(crate) trigger_id: Option<String>,
+}
+
 /// What deletes a savepoint.
 #[derive(Default, Deserialize)]
 pub(crate) struct SavepointDisposalRequest {

@@ -18,7 +18,7 @@ use super::{HANDLER_EXCEPTION, View, accepted, error, find, job_id, json, unreso
 use crate::operations::{Done, Key, Operations, new_trigger};
 use crate::dto::operation::{
     CheckpointTriggerRequest, OperationStatus, SavepointDisposalRequest, SavepointTriggerRequest,
-    TriggerResponse, trigger_text,
+    StopRequest, TriggerResponse, trigger_text,
 };
 use crate::guard::BODY_BYTES_MAX;
 
@@ -39,6 +39,7 @@ pub(super) fn routes(view: View, actions: Arc<dyn Actions>) -> Router {
             .route(&format!("{job}/checkpoints/{{triggerid}}"), get(operation_status))
             .route(&format!("{job}/savepoints"), post(trigger_savepoint))
             .route(&format!("{job}/savepoints/{{triggerid}}"), get(operation_status))
+            .route(&format!("{job}/stop"), post(stop))
             .route(&format!("{v}/savepoint-disposal"), post(dispose_savepoint))
             .route(&format!("{v}/savepoint-disposal/{{triggerid}}"), get(disposal_status));
     }
@@ -117,6 +118,25 @@ async fn trigger_savepoint(
             let answer =
                 move |result: Result<_, _>| operations.finish(key, result.map(Done::Savepoint));
             let begun = actions.savepoint(job, target_directory.as_deref(), Box::new(answer));
+            begun.map_err(|error| error.report())
+        })
+    });
+    triggered.unwrap_or_else(|refusal| *refusal)
+}
+
+async fn stop(
+    State(acting): State<Acting>,
+    id: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let request = "StopWithSavepointRequestBody";
+    let triggered = parse::<StopRequest>(&id, body, request).and_then(|(job, body)| {
+        let StopRequest { target_directory, drain, format_type: _, trigger_id } = body;
+        let (operations, actions) = (acting.operations, acting.actions);
+        begin(&operations.clone(), Some(job), trigger_id, move |key| {
+            let answer =
+                move |result: Result<_, _>| operations.finish(key, result.map(Done::Savepoint));
+            let begun = actions.stop(job, target_directory.as_deref(), drain, Box::new(answer));
             begun.map_err(|error| error.report())
         })
     });

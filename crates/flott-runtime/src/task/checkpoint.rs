@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flott_checkpoint::snapshot::SubtaskCheckpointMetrics;
-use flott_core::element::{Barrier, Control};
+use flott_core::element::{Barrier, CheckpointKind, Control};
 use flott_core::mutant::Mutant;
 use flott_core::{CheckpointId, MonoTime, Result};
 
@@ -48,11 +48,19 @@ impl Task {
             self.signal(&mut Signal::Emit(Control::Barrier(barrier)), context)?;
             self.signal(&mut Signal::Snapshot(barrier, &mut parts), context)?;
         }
-        let end_of_data = if let Phase::Draining { covered_by } = &mut self.phase {
-            covered_by.get_or_insert(barrier.checkpoint);
-            true
-        } else {
-            false
+        // Drained by its user, a job may be started again from here: with the sources where they are,
+        // and operators that begin anew.
+        let is_stop = matches!(barrier.kind, CheckpointKind::Stop { .. });
+        let end_of_data = match &mut self.phase {
+            Phase::Draining { covered_by } => {
+                covered_by.get_or_insert(barrier.checkpoint);
+                barrier.kind != CheckpointKind::Stop { drain: true }
+            }
+            Phase::Running if is_stop => {
+                self.phase = Phase::Suspended { by: barrier.checkpoint };
+                false
+            }
+            Phase::Created | Phase::Running | Phase::Suspended { .. } | Phase::Done => false,
         };
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let delay_millis = started.wall.0.saturating_sub(barrier.triggered_at.0).max(0);

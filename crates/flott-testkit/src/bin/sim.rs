@@ -66,6 +66,7 @@ fn hunt(options: &Options) -> bool {
                 total.kills += report.kills;
                 total.checkpoints += report.checkpoints;
                 total.savepoints += report.savepoints;
+                total.stops += report.stops;
                 total.transactions += report.transactions;
             }
             Err(finding) => {
@@ -76,13 +77,14 @@ fn hunt(options: &Options) -> bool {
     }
     println!(
         "{} seeds from {}: nothing found; {} task failures, {} kills, {} checkpoints, {} \
-         savepoints, {} transactions",
+         savepoints, {} stops, {} transactions",
         options.seeds,
         options.start,
         total.task_failures,
         total.kills,
         total.checkpoints,
         total.savepoints,
+        total.stops,
         total.transactions
     );
     true

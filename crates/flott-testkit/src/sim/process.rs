@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE, StoreError, checkpoint_folder};
+use flott_checkpoint::storage::{CheckpointStorage, StoreError, checkpoint_folder};
 use flott_checkpoint::{CompletedCheckpoint, DeclineReason, Effect, TerminalStatus, metadata};
 use flott_cluster::plan::{PlannedJob, assign_record};
+use flott_cluster::storage::complete_savepoint;
 use flott_control::{Failure, JobEffect, JobInput, JobMaster};
+use flott_core::element::CheckpointKind;
 use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, Result, TaskId, Timestamp};
 use flott_runtime::build::{Deployment, build_tasks};
 use flott_runtime::restore::load_tasks;
@@ -49,14 +51,21 @@ impl Running {
     }
 }
 
+/// Who wants the job to stop; others want savepoints.
+const STOP_REQUEST: u64 = u64::MAX;
+
 pub(super) struct Process {
     planned: PlannedJob,
     folder: Arc<JobFolder>,
     master: JobMaster,
     attempt: AttemptNumber,
     tasks: BTreeMap<TaskId, Running>,
-    /// Checkpoints that are savepoints: their records lie elsewhere, where no restart looks.
+    /// Where savepoints go: no restart looks there.
+    savepoint_folder: Arc<JobFolder>,
+    /// Checkpoints that are savepoints.
     savepoints: BTreeSet<CheckpointId>,
+    /// The savepoint that the job has stopped with.
+    stopped_with: Option<CheckpointId>,
     /// Tasks of a deployment that failed.
     missing: Vec<TaskId>,
 }
@@ -79,9 +88,29 @@ impl Process {
             master,
             attempt: AttemptNumber::default(),
             tasks: BTreeMap::new(),
+            savepoint_folder: Arc::new(JobFolder::of_savepoints(
+                world.disk.clone(),
+                savepoint_folder(job),
+            )),
             savepoints: BTreeSet::new(),
+            stopped_with: None,
             missing: Vec::new(),
         })
+    }
+
+    /// The savepoint that the job has stopped with, if it has: there is more to do.
+    pub(super) fn stopped_with(&self) -> Option<(JobId, CheckpointId)> {
+        self.stopped_with.map(|checkpoint| (self.planned.spec.job, checkpoint))
+    }
+
+    /// What somebody says who wants the job to stop.
+    pub(super) fn stop_request(&self) -> JobInput {
+        let folder = savepoint_folder(self.planned.spec.job);
+        JobInput::StopRequested { request: STOP_REQUEST, drain: false, folder }
+    }
+
+    fn folder_of(&self, checkpoint: CheckpointId) -> &Arc<JobFolder> {
+        if self.savepoints.contains(&checkpoint) { &self.savepoint_folder } else { &self.folder }
     }
 
     /// What a hanging job looks like.
@@ -158,8 +187,9 @@ impl Process {
                 }
             }
             Event::PrepareLocation(checkpoint) => {
-                self.folder.next_write(outcome(world, false));
-                let input = match self.folder.prepare_checkpoint(checkpoint) {
+                let folder = self.folder_of(checkpoint);
+                folder.next_write(outcome(world, false));
+                let input = match folder.prepare_checkpoint(checkpoint) {
                     Ok(()) => JobInput::LocationPrepared { checkpoint },
                     Err(error) => JobInput::LocationFailed {
                         checkpoint,
@@ -169,17 +199,16 @@ impl Process {
                 world.send(Way::Storage, Event::ToMaster(input));
             }
             Event::WriteSnapshot(pending) => self.write_snapshot(world, pending),
-            Event::WriteMetadata(checkpoint, record) => {
-                self.write_metadata(world, checkpoint, &record)?;
-            }
-            Event::LateMetadata(checkpoint, record) => {
+            Event::WriteMetadata(kind, record) => self.write_metadata(world, kind, &record)?,
+            Event::LateMetadata(kind, record) => {
+                let checkpoint = record.checkpoint;
                 world.trace.line(format_args!("late record of checkpoint {checkpoint}"));
                 // A repeated write got through before: by now the checkpoint may be subsumed and
                 // deleted, and no store keeps a write on its way for that long.
                 if !self.savepoints.contains(&checkpoint)
                     && !world.ledger.is_completed(self.planned.spec.job, checkpoint)
                 {
-                    let _ = self.create_metadata(world, checkpoint, &record)?;
+                    let _ = self.create_metadata(world, kind, &record)?;
                 }
             }
             Event::Discard(paths) => self.discard(world, paths, usize::MAX)?,
@@ -191,8 +220,9 @@ impl Process {
         let PendingSnapshot { checkpoint, task, attempt, metrics, .. } = pending;
         let outcome = outcome(world, true);
         world.trace.line(format_args!("snapshot {checkpoint} of {task}: {outcome:?}"));
-        self.folder.next_write(outcome);
-        let storage: Arc<dyn CheckpointStorage> = self.folder.clone();
+        let folder = self.folder_of(checkpoint).clone();
+        folder.next_write(outcome);
+        let storage: Arc<dyn CheckpointStorage> = folder.clone();
         let input = match pending.write(&storage, self.planned.plan.inline_threshold) {
             Ok(snapshot) => JobInput::Ack { attempt, checkpoint, task, snapshot, metrics },
             Err(error) => JobInput::Decline {
@@ -203,7 +233,7 @@ impl Process {
                 message: error.report(),
             },
         };
-        self.folder.next_write(Outcome::Done);
+        folder.next_write(Outcome::Done);
         world.send(Way::Storage, Event::ToMaster(input));
     }
 
@@ -229,20 +259,29 @@ impl Process {
     fn write_metadata(
         &mut self,
         world: &mut World<'_>,
-        checkpoint: CheckpointId,
+        kind: CheckpointKind,
         record: &Arc<CompletedCheckpoint>,
     ) -> Result<(), String> {
+        let checkpoint = record.checkpoint;
         let mut outcome = outcome(world, true);
         if outcome == Outcome::LostUnknown && world.store.permille(500) {
             outcome = Outcome::LateUnknown;
             let delay = world.storage_delay() * 10;
-            let late = Event::LateMetadata(checkpoint, record.clone());
+            let late = Event::LateMetadata(kind, record.clone());
             world.send_after(Way::Storage, delay, late);
         }
         world.trace.line(format_args!("record of checkpoint {checkpoint}: {outcome:?}"));
-        self.folder.next_write(outcome);
-        let written = self.create_metadata(world, checkpoint, record)?;
+        // That of a stop is written twice: either may go wrong.
+        let is_own = match kind {
+            CheckpointKind::Checkpoint => true,
+            CheckpointKind::Savepoint => false,
+            CheckpointKind::Stop { .. } => world.store.permille(500),
+        };
+        let folder = if is_own { &self.folder } else { &self.savepoint_folder };
+        folder.next_write(outcome);
+        let written = self.create_metadata(world, kind, record)?;
         self.folder.next_write(Outcome::Done);
+        self.savepoint_folder.next_write(Outcome::Done);
         let input = match written {
             Ok(()) => JobInput::MetadataPersisted { checkpoint },
             Err(StoreError::Failed(error)) => {
@@ -260,28 +299,27 @@ impl Process {
     fn create_metadata(
         &self,
         world: &mut World<'_>,
-        checkpoint: CheckpointId,
+        kind: CheckpointKind,
         record: &CompletedCheckpoint,
     ) -> Result<Result<(), StoreError>, String> {
-        let bytes = metadata::encode(record).map_err(|error| error.report())?;
-        let is_savepoint = self.savepoints.contains(&checkpoint);
-        let (folder, written) = if is_savepoint {
-            let folder = format!("savepoint-{checkpoint}");
-            let written = self.folder.create(&format!("{folder}/{METADATA_FILE}"), &bytes);
-            (folder, written)
-        } else {
-            let written = self.folder.create_metadata(checkpoint, &bytes);
-            (checkpoint_folder(checkpoint), written)
-        };
-        let path = format!("{folder}/{METADATA_FILE}");
-        if self.folder.read(&path, None).is_ok_and(|found| found == bytes) {
-            // A savepoint commits nothing: for the ledger it does not exist.
-            if is_savepoint {
-                world.savepoints += u64::from(written.is_ok());
-            } else {
-                world.ledger.completed(self.planned.spec.job, checkpoint);
+        let (job, checkpoint) = (self.planned.spec.job, record.checkpoint);
+        let mut written = Ok(());
+        if kind.is_savepoint() {
+            let relative = record.clone().relative_to(&savepoint_folder(job));
+            written = complete_savepoint(&relative, &*self.folder, &*self.savepoint_folder);
+            if written.is_ok() {
+                world.savepoints += 1;
             }
-            self.must_be_readable(record)?;
+        }
+        if kind != CheckpointKind::Savepoint && written.is_ok() {
+            let bytes = metadata::encode(record).map_err(|error| error.report())?;
+            written = self.folder.create_metadata(checkpoint, &bytes);
+            // A plain savepoint commits nothing: for the ledger it does not exist.
+            let path = self.folder.record(checkpoint);
+            if self.folder.read(&path, None).is_ok_and(|found| found == bytes) {
+                world.ledger.completed(job, checkpoint);
+                self.must_be_readable(record)?;
+            }
         }
         Ok(written)
     }
@@ -323,7 +361,13 @@ impl Process {
                     if let Effect::PrepareSavepoint { checkpoint, .. } = &effect {
                         self.savepoints.insert(*checkpoint);
                     }
+                    if let Effect::Answer { request: STOP_REQUEST, result: Ok(id) } = &effect {
+                        self.stopped_with = Some(*id);
+                    }
                     perform_checkpoint(world, effect);
+                }
+                JobEffect::StopFailed { checkpoint, .. } => {
+                    world.trace.line(format_args!("failed after savepoint {checkpoint} to stop"));
                 }
                 JobEffect::StatusChanged { from, to } => {
                     world.trace.line(format_args!("from {from} to {to}"));
@@ -395,9 +439,9 @@ fn perform_checkpoint(world: &mut World<'_>, effect: Effect) {
         Effect::TriggerSources { attempt, barrier, tasks } => {
             tell(world, attempt, tasks, Command::TriggerCheckpoint(barrier));
         }
-        Effect::PersistMetadata { checkpoint, record } => {
+        Effect::PersistMetadata { kind, record, .. } => {
             let delay = world.storage_delay();
-            world.send_after(Way::Storage, delay, Event::WriteMetadata(checkpoint, record));
+            world.send_after(Way::Storage, delay, Event::WriteMetadata(kind, record));
         }
         Effect::NotifyComplete { attempt, checkpoint, tasks } => {
             tell(world, attempt, tasks, Command::NotifyComplete(checkpoint));
@@ -417,11 +461,16 @@ fn perform_checkpoint(world: &mut World<'_>, effect: Effect) {
         }
         Effect::DiscardSavepoint { checkpoint } => {
             let delay = world.storage_delay();
-            let paths = vec![checkpoint_folder(checkpoint)];
+            let paths = vec![format!("{}/{}", world.savepoint_folder(), checkpoint_folder(checkpoint))];
             world.send_after(Way::Storage, delay, Event::Discard(paths));
         }
-        Effect::FailJob { .. } | Effect::Answer { .. } => {}
+        Effect::FailJob { .. } | Effect::Stopping { .. } | Effect::Answer { .. } => {}
     }
+}
+
+/// Where the savepoints of a job are.
+pub(super) fn savepoint_folder(job: JobId) -> String {
+    format!("/savepoints/{job}")
 }
 
 fn tell(world: &mut World<'_>, attempt: AttemptNumber, tasks: Vec<TaskId>, command: Command) {

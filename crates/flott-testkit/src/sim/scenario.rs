@@ -32,6 +32,8 @@ pub(crate) struct Scenario {
     pub(crate) kills: u64,
     /// How many savepoints somebody wants.
     pub(crate) savepoints: u64,
+    /// How often somebody wants the job to stop with one.
+    pub(crate) stops: u64,
     /// How often storage fails, leaves it open, or is slow, out of a thousand writes.
     pub(crate) store_failed: u64,
     pub(crate) store_unknown: u64,
@@ -67,6 +69,7 @@ impl Scenario {
             task_failures: if faulty { rng.below(4) } else { 0 },
             kills: if faulty { rng.below(3) } else { 0 },
             savepoints: rng.below(4),
+            stops: rng.below(3),
             store_failed,
             store_unknown,
             store_slow,

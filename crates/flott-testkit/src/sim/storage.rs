@@ -26,12 +26,26 @@ pub(crate) enum Outcome {
 pub(crate) struct JobFolder {
     disk: Arc<MemoryStorage>,
     folder: String,
+    /// Whether it is of savepoints: then each record has a folder of its own.
+    is_of_savepoints: bool,
     next: Mutex<Outcome>,
 }
 
 impl JobFolder {
     pub(crate) fn new(disk: Arc<MemoryStorage>, folder: String) -> Self {
-        Self { disk, folder, next: Mutex::default() }
+        Self { disk, folder, is_of_savepoints: false, next: Mutex::default() }
+    }
+
+    /// The folder of the savepoints of a job.
+    pub(crate) fn of_savepoints(disk: Arc<MemoryStorage>, folder: String) -> Self {
+        Self { is_of_savepoints: true, ..Self::new(disk, folder) }
+    }
+
+    /// Where the record of a checkpoint is.
+    pub(crate) fn record(&self, checkpoint: CheckpointId) -> String {
+        let folder = checkpoint_folder(checkpoint);
+        let name = if self.is_of_savepoints { "savepoint-" } else { "" };
+        format!("{name}{folder}/{METADATA_FILE}")
     }
 
     /// Decides about the next write.
@@ -54,7 +68,7 @@ impl JobFolder {
     }
 
     /// Creates a record, unless it is there already.
-    pub(crate) fn create(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    fn create(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.absolute(path);
         let written = self.write_with(|| match self.disk.read(&path, None) {
             Ok(found) if found == bytes => Ok(true),
@@ -95,7 +109,7 @@ impl CheckpointStorage for JobFolder {
     }
 
     fn create_metadata(&self, checkpoint: CheckpointId, bytes: &[u8]) -> Result<(), StoreError> {
-        self.create(&format!("{}/{METADATA_FILE}", checkpoint_folder(checkpoint)), bytes)
+        self.create(&self.record(checkpoint), bytes)
     }
 
     fn read(&self, path: &str, range: Option<(u64, u64)>) -> Result<Vec<u8>, StoreError> {

@@ -12,12 +12,13 @@ use flott_checkpoint::storage::METADATA_FILE;
 use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, TerminalStatus, metadata};
 use flott_control::{Failure, JobInput};
 use flott_core::config::Configuration;
+use flott_core::element::CheckpointKind;
 use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, TaskId};
 use flott_runtime::{Clock, Command, PendingSnapshot, Program, TaskEvent};
 
 use super::clock::SimClock;
 use super::ledger::Ledger;
-use super::process::Process;
+use super::process::{Process, savepoint_folder};
 use super::scenario::Scenario;
 use super::trace::Trace;
 use crate::rng::Rng;
@@ -33,15 +34,18 @@ const KILL_PERMILLE: u64 = 3;
 /// How often somebody asks for a savepoint, out of a thousand turns, in the same way.
 const SAVEPOINT_PERMILLE: u64 = 4;
 
+/// How often somebody wants the job to stop with a savepoint, in the same way.
+const STOP_PERMILLE: u64 = 3;
+
 /// What is on its way.
 pub(super) enum Event {
     ToMaster(JobInput),
     ToTask(AttemptNumber, TaskId, Command),
     PrepareLocation(CheckpointId),
     WriteSnapshot(PendingSnapshot),
-    WriteMetadata(CheckpointId, Arc<CompletedCheckpoint>),
+    WriteMetadata(CheckpointKind, Arc<CompletedCheckpoint>),
     /// A write of a record that nobody expects any more.
-    LateMetadata(CheckpointId, Arc<CompletedCheckpoint>),
+    LateMetadata(CheckpointKind, Arc<CompletedCheckpoint>),
     Discard(Vec<String>),
 }
 
@@ -74,12 +78,17 @@ pub(super) struct World<'a> {
     task_failures_left: u64,
     kills_left: u64,
     savepoints_left: u64,
+    stops_left: u64,
     /// Those that were completed.
     pub(super) savepoints: u64,
+    /// How often the job has stopped with one.
+    stops: u64,
     /// How many times the process was started.
     runs: u64,
     /// What the process that runs now was started from.
     start_point: Option<(JobId, CheckpointId)>,
+    /// Whether that is the savepoint that the job stopped with.
+    start_from_stop: bool,
 }
 
 /// What a run that went well has to tell.
@@ -95,6 +104,8 @@ pub struct Report {
     pub checkpoints: u64,
     /// Savepoints that were completed.
     pub savepoints: u64,
+    /// How often the job stopped with one, and was started again from it.
+    pub stops: u64,
     /// Transactions that were committed.
     pub transactions: u64,
 }
@@ -126,9 +137,12 @@ impl<'a> World<'a> {
             task_failures_left: scenario.task_failures,
             kills_left: scenario.kills,
             savepoints_left: scenario.savepoints,
+            stops_left: scenario.stops,
+            stops: 0,
             savepoints: 0,
             runs: 0,
             start_point: None,
+            start_from_stop: false,
         }
     }
 
@@ -143,7 +157,10 @@ impl<'a> World<'a> {
                         failure.unwrap_or_default()
                     ));
                 }
-                return Ok(self.report());
+                let Some(savepoint) = process.stopped_with() else { return Ok(self.report()) };
+                self.stops += 1;
+                process = self.start_from_savepoint(savepoint)?;
+                continue;
             }
             if self.kills_left > 0 && self.faults.permille(KILL_PERMILLE) {
                 self.kills_left -= 1;
@@ -155,6 +172,10 @@ impl<'a> World<'a> {
                 let request = self.savepoints_left;
                 let input = JobInput::SavepointRequested { request };
                 self.send(Way::Storage, Event::ToMaster(input));
+            }
+            if self.stops_left > 0 && self.faults.permille(STOP_PERMILLE) {
+                self.stops_left -= 1;
+                self.send(Way::Storage, Event::ToMaster(process.stop_request()));
             }
             self.turn(&mut process)?;
         }
@@ -236,6 +257,25 @@ impl<'a> World<'a> {
         Process::start(self, job, restored).map_err(|error| error.report())
     }
 
+    /// The job has stopped: somebody starts it again from its savepoint. What was on its way is not any
+    /// more, but what was to be deleted is.
+    fn start_from_savepoint(&mut self, savepoint: (JobId, CheckpointId)) -> Result<Process, String> {
+        self.events.clear();
+        self.ways.clear();
+        self.runs += 1;
+        self.start_point = Some(savepoint);
+        self.start_from_stop = true;
+        let record = self.record_at_start_point()?;
+        let job = JobId::from_u128(u128::from(self.runs));
+        self.trace.line(format_args!("start of run {} from savepoint {}", self.runs, savepoint.1));
+        Process::start(self, job, record).map_err(|error| error.report())
+    }
+
+    /// Where the process that runs now puts its savepoints.
+    pub(super) fn savepoint_folder(&self) -> String {
+        savepoint_folder(JobId::from_u128(u128::from(self.runs)))
+    }
+
     /// What `-s` would be given: the newest record of the last run, or what that was started from.
     /// A record that exists must be whole.
     fn newest_checkpoint(&mut self) -> Result<Option<CompletedCheckpoint>, String> {
@@ -254,13 +294,22 @@ impl<'a> World<'a> {
                 ));
             }
             self.start_point = Some((last, newest));
+            self.start_from_stop = false;
         }
+        self.record_at_start_point()
+    }
+
+    fn record_at_start_point(&self) -> Result<Option<CompletedCheckpoint>, String> {
         let Some((job, checkpoint)) = self.start_point else { return Ok(None) };
-        let path = format!("/{job}/chk-{checkpoint}/{METADATA_FILE}");
+        let (base, name) = match self.start_from_stop {
+            true => (savepoint_folder(job), "savepoint-chk"),
+            false => (format!("/{job}"), "chk"),
+        };
+        let path = format!("{base}/{name}-{checkpoint}/{METADATA_FILE}");
         let bytes = flott_checkpoint::storage::CheckpointStorage::read(&*self.disk, &path, None);
         let bytes = bytes.map_err(|error| error.into_error().report())?;
         let record = metadata::decode(&bytes, &path).map_err(|error| error.report())?;
-        Ok(Some(record.rebased(&format!("/{job}"))))
+        Ok(Some(record.rebased(&base)))
     }
 
     /// The process dies. What it was writing may or may not get through.
@@ -296,6 +345,7 @@ impl<'a> World<'a> {
             kills: self.scenario.kills - self.kills_left,
             checkpoints: self.ledger.checkpoints(),
             savepoints: self.savepoints,
+            stops: self.stops,
             transactions: self.ledger.transactions(),
         }
     }

@@ -36,6 +36,9 @@ struct Past {
     next_request: u64,
     attempt: u32,
     savepoints: BTreeSet<u64>,
+    /// Those of them that the job stops with, and who asked for such.
+    stops: BTreeSet<u64>,
+    stop_requests: BTreeSet<u64>,
     /// The attempt of each checkpoint.
     triggered: BTreeMap<u64, u32>,
 }
@@ -70,7 +73,8 @@ fn no_sequence_of_inputs_breaks_the_rules() {
         }
         check_effects(&mut f, &mut past, seed);
         let mut kept = f.coordinator.retained().map(|record| record.checkpoint.0);
-        assert!(!kept.any(|id| past.savepoints.contains(&id)), "seed {seed}: a savepoint is kept");
+        let is_plain = |id: u64| past.savepoints.contains(&id) && !past.stops.contains(&id);
+        assert!(!kept.any(is_plain), "seed {seed}: a savepoint is kept");
         assert!(past.open_requests.is_empty(), "seed {seed}: {:?}", past.open_requests);
         assert!(f.pending().is_empty(), "seed {seed}");
         completed += past.persisted.len();
@@ -135,10 +139,14 @@ fn step(f: &mut Fixture, rng: &mut Rng, past: &mut Past) {
         26 | 27 => {
             past.next_request += 1;
             past.open_requests.insert(past.next_request);
-            if rng.below(2) == 0 {
-                Input::SavepointRequested { request: past.next_request }
-            } else {
-                requested(past.next_request)
+            let request = past.next_request;
+            match rng.below(5) {
+                0 | 1 => Input::SavepointRequested { request },
+                2 => {
+                    past.stop_requests.insert(request);
+                    Input::StopRequested { request, drain: rng.below(2) == 0, folder: "/sp".into() }
+                }
+                _ => requested(request),
             }
         }
         28 => Input::EndOfData { attempt: AttemptNumber(attempt), task: task(name) },
@@ -168,6 +176,9 @@ fn check_effects(f: &mut Fixture, past: &mut Past, seed: u64) {
                 assert_eq!(f.pending(), [checkpoint.0], "seed {seed}: it is alone");
                 past.last_prepared = checkpoint.0;
                 past.savepoints.insert(checkpoint.0);
+                if past.stop_requests.contains(request) {
+                    past.stops.insert(checkpoint.0);
+                }
             }
             Effect::DiscardSavepoint { checkpoint } => {
                 assert!(past.savepoints.contains(&checkpoint.0), "seed {seed}: it is none");
@@ -186,7 +197,9 @@ fn check_effects(f: &mut Fixture, past: &mut Past, seed: u64) {
             }
             Effect::NotifyComplete { checkpoint, .. } => {
                 assert!(past.persisted.contains(&checkpoint.0), "seed {seed}: no record yet");
-                assert!(!past.savepoints.contains(&checkpoint.0), "seed {seed}: it commits");
+                let id = checkpoint.0;
+                let commits = !past.savepoints.contains(&id) || past.stops.contains(&id);
+                assert!(commits, "seed {seed}: a savepoint commits");
             }
             Effect::Completed { checkpoint, .. } => {
                 assert!(past.persisted.contains(&checkpoint.0), "seed {seed}: no record yet");
@@ -199,6 +212,10 @@ fn check_effects(f: &mut Fixture, past: &mut Past, seed: u64) {
             Effect::Discard { paths } => check_discard(f, paths, seed),
             Effect::Answer { request, .. } => {
                 assert!(past.open_requests.remove(request), "seed {seed}: answered twice");
+            }
+            Effect::Stopping { request, checkpoint } => {
+                assert!(past.open_requests.remove(request), "seed {seed}: answered twice");
+                assert!(past.stops.contains(&checkpoint.0), "seed {seed}: it is none");
             }
             Effect::FailJob { .. } => {}
         }

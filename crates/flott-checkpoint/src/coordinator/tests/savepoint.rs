@@ -88,3 +88,48 @@ fn a_savepoint_is_refused_while_tasks_are_not_running() {
     let refusal = "answer #7: Not all required tasks are currently running.";
     assert_eq!(f.feed(wanted(7)), [refusal]);
 }
+
+fn stop(request: u64, drain: bool) -> Input {
+    Input::StopRequested { request, drain, folder: "/sp".into() }
+}
+
+#[test]
+fn a_job_that_stops_commits_its_savepoint_and_takes_no_other() {
+    let mut f = Fixture::completed(&[]);
+    assert_eq!(f.feed(stop(7, false)), ["prepare savepoint 2 #7"]);
+    assert_eq!(f.feed(prepared(2)), ["trigger 2 @0 [s0 s1]"]);
+    acknowledge(&mut f, 2);
+    let persisted = f.feed(persisted(2));
+    let expected = ["complete 2 @0 [k0 s0 s1]", "completed 2", "stopping 2 #7", "discard chk-1"];
+    assert_eq!(persisted, expected);
+    // A restart, should there be one, begins there: where the user's folder is.
+    let latest = f.coordinator.latest().unwrap();
+    assert_eq!(latest.checkpoint, CheckpointId(2));
+    assert!(latest.files().iter().all(|path| path.starts_with("/sp/chk-2/")), "{latest:?}");
+    assert!(f.tick(60_000).is_empty());
+    let refused = "answer #8: Not all required tasks are currently running.";
+    assert_eq!(f.feed(requested(8)), [refused]);
+}
+
+#[test]
+fn a_job_that_cannot_stop_goes_on() {
+    let mut f = Fixture::completed(&[]);
+    f.feed(stop(7, false));
+    f.feed(prepared(2));
+    let effects = f.feed(decline(2, "s1", DeclineReason::AsyncException));
+    let [aborted, _, answer, discard, folder] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(aborted, "aborted 2 @0 [k0 s0 s1]", "tasks that wait go on");
+    assert!(answer.starts_with("answer #7: "), "{answer}");
+    assert_eq!([discard, folder], ["discard savepoint 2", "discard chk-2"]);
+    assert_eq!(f.tick(2_000), ["prepare 3"]);
+}
+
+#[test]
+fn a_job_that_cannot_be_drained_is_restarted() {
+    let mut f = Fixture::completed(&[]);
+    f.feed(stop(7, true));
+    f.feed(prepared(2));
+    let effects = f.feed(decline(2, "s1", DeclineReason::AsyncException));
+    let last = effects.last().unwrap();
+    assert!(last.starts_with("fail job: the job could not be drained"), "{effects:?}");
+}

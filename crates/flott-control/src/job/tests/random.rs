@@ -87,6 +87,9 @@ fn step(f: &mut Fixture, rng: &mut Rng, past: &mut Past) {
         36 if rng.below(8) == 0 => finished(attempt, name),
         37 => end_of_data(attempt, name),
         38 => JobInput::CheckpointRequested { request: 0 },
+        40 if rng.below(4) == 0 => {
+            JobInput::StopRequested { request: 2, drain: rng.below(2) == 0, folder: "/sp".into() }
+        }
         40 => JobInput::SavepointRequested { request: 1 },
         39 if rng.below(20) == 0 => JobInput::Cancel,
         _ => return,
@@ -122,6 +125,9 @@ fn check_effects(f: &mut Fixture, past: &mut Past, seed: u64) {
                 past.ended = true;
             }
             JobEffect::Checkpoint(effect) => check_checkpoint(&effect, past, seed),
+            JobEffect::StopFailed { checkpoint, .. } => {
+                assert!(past.persisted.contains(&checkpoint.0), "seed {seed}: no record");
+            }
         }
     }
 }
@@ -140,7 +146,9 @@ fn check_checkpoint(effect: &Effect, past: &mut Past, seed: u64) {
         Effect::Failed { checkpoint, .. } => {
             assert_ne!(past.open_record, Some(checkpoint.0), "seed {seed}: it may exist");
         }
-        Effect::FailJob { .. } => panic!("seed {seed}: the job acts on it itself"),
+        Effect::FailJob { .. } | Effect::Stopping { .. } => {
+            panic!("seed {seed}: the job acts on it itself")
+        }
         Effect::TriggerSources { .. }
         | Effect::NotifyAborted { .. }
         | Effect::DiscardSavepoint { .. }
