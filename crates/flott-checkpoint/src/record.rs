@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use flott_core::{CheckpointId, JobId, OperatorId};
 use serde::{Deserialize, Serialize};
 
-use crate::storage::checkpoint_folder;
 use crate::snapshot::{
     CheckpointTimes, DataRef, KeyedStateHandle, OperatorInfo, OperatorSnapshot, OperatorStateHandle,
 };
+use crate::storage::checkpoint_folder;
 
 /// A completed checkpoint. It exists once its record has been created in the storage; it is never
 /// changed afterwards.

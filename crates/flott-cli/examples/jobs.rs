@@ -1,6 +1,11 @@
-//! A job binary for the tests of `flott info`: jobs whose functions do what they should not.
+//! A job binary for the tests of the command: a job of the examples, and jobs whose functions do what
+//! they should not.
 
 use flott::prelude::*;
+use word_totals::word_totals;
+
+#[path = "../../../examples/src/word_totals.rs"]
+mod word_totals;
 
 /// Counts up.
 #[derive(clap::Args)]
@@ -39,4 +44,11 @@ fn executes(env: &StreamExecutionEnvironment, _: NoArgs) -> flott::Result<()> {
     Err(flott::Error::internal(format!("{collected:?}")))
 }
 
-flott::main! { count, hangs, panics, nothing, executes }
+fn differs(env: &StreamExecutionEnvironment, _: NoArgs) -> flott::Result<()> {
+    let is_worker = std::env::var_os(flott::cluster::worker::VARIABLE).is_some();
+    let name = if is_worker { "in a worker" } else { "elsewhere" };
+    env.from_sequence(1, 3).map(|n: i64| n).name(name).print();
+    Ok(())
+}
+
+flott::main! { word_totals, count, hangs, panics, nothing, executes, differs }

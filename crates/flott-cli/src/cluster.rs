@@ -142,10 +142,8 @@ fn status(client: &Client, as_json: bool) -> Result<()> {
     }
     let overview: Result<Value> = client.get("/overview");
     if as_json {
-        let processes: Vec<Value> = processes
-            .iter()
-            .map(|(kind, pid)| json!({ "process": kind, "pid": pid }))
-            .collect();
+        let processes: Vec<Value> =
+            processes.iter().map(|(kind, pid)| json!({ "process": kind, "pid": pid })).collect();
         println!("{}", json!({ "processes": processes, "overview": overview.as_ref().ok() }));
     } else {
         for (kind, pid) in &processes {

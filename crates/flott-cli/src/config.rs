@@ -46,8 +46,8 @@ pub(crate) fn load(properties: &[String]) -> Result<Configuration> {
 
 /// Reads YAML, with dotted keys or nested ones.
 fn read(text: &str, config: &mut Configuration) -> Result<()> {
-    let parsed: Option<Value> = serde_saphyr::from_str(text)
-        .map_err(|e| Error::invalid(format!("it is no YAML: {e}")))?;
+    let parsed: Option<Value> =
+        serde_saphyr::from_str(text).map_err(|e| Error::invalid(format!("it is no YAML: {e}")))?;
     parsed.map_or(Ok(()), |value| set(String::new(), &value, config))
 }
 

@@ -23,7 +23,8 @@ pub(crate) struct DaemonArgs {
 pub(crate) fn jobmanager(args: &DaemonArgs) -> Result<()> {
     start_logging();
     let config = config::load(&args.property)?;
-    let rest = format!("{}:{}", config.get(&options::REST_ADDRESS)?, config.get(&options::REST_PORT)?);
+    let rest =
+        format!("{}:{}", config.get(&options::REST_ADDRESS)?, config.get(&options::REST_PORT)?);
     let jobmanager = JobManager::start(&config)?;
     let handle = jobmanager.handle();
     let submissions = Arc::new(jobmanager.handle());

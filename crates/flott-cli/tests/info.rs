@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use flott::cluster::extract::{Settings, Outcome, describe};
+use flott::cluster::extract::{Outcome, Settings, describe};
 
 /// The example `jobs` of this package; `cargo test` builds it.
 fn jobs() -> PathBuf {
@@ -94,10 +94,13 @@ fn what_is_no_job_binary_is_not_started() {
     for (file, reason) in
         [(&text, "it is no Linux executable"), (&copy.path().join("x"), "cannot read")]
     {
-        let error = describe(file, &[], &Settings::new(), Duration::from_secs(60)).unwrap_err().report();
+        let error =
+            describe(file, &[], &Settings::new(), Duration::from_secs(60)).unwrap_err().report();
         assert!(error.contains(reason), "{error}");
     }
     // It has the marker in it, since it knows it, but does not describe itself.
-    let error = describe(&own, &["--list".into()], &Settings::new(), Duration::from_secs(60)).unwrap_err().report();
+    let error = describe(&own, &["--list".into()], &Settings::new(), Duration::from_secs(60))
+        .unwrap_err()
+        .report();
     assert!(error.contains("did not describe itself, but ended: exit status: 0"), "{error}");
 }

@@ -33,7 +33,9 @@ pub(crate) fn listen(host: &str, port: u16, option: &str) -> Result<TcpListener>
     let ip = loopback(host, option)?;
     TcpListener::bind((ip, port)).map_err(|e| {
         let what = if e.kind() == IoErrorKind::AddrInUse {
-            format!("port {port} of {host} is in use: does a cluster run already? Set another {option}")
+            format!(
+                "port {port} of {host} is in use: does a cluster run already? Set another {option}"
+            )
         } else {
             format!("cannot listen on port {port} of {host} ({option})")
         };

@@ -301,7 +301,9 @@ mod tests {
         assert_eq!(elf_machine(&std::fs::read(&own).unwrap()), own_machine());
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("job");
-        let describe = || describe(&file, &[], &Settings::new(), Duration::from_secs(10)).unwrap_err().report();
+        let describe = || {
+            describe(&file, &[], &Settings::new(), Duration::from_secs(10)).unwrap_err().report()
+        };
         assert!(describe().contains("cannot read"));
         std::fs::write(&file, "#!/bin/sh\n").unwrap();
         assert!(describe().contains("it is no Linux executable"));

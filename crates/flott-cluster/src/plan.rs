@@ -11,9 +11,9 @@ use flott_control::{JobSpec, RestartStrategyConfig, TaskSpec};
 use flott_core::config::{Configuration, MemorySize, options};
 use flott_core::{Error, JobId, Result, TaskId};
 use flott_plan::{JobGraph, JobType, JobVertex, StreamGraph, execution_graph};
+use flott_runtime::TaskSettings;
 use flott_runtime::batch::BATCH_RECORDS;
 use flott_runtime::restore::program_operators;
-use flott_runtime::TaskSettings;
 
 /// A job, ready to start.
 pub struct PlannedJob {

@@ -13,8 +13,8 @@ use flott_checkpoint::{CompletedCheckpoint, StorageConfig, metadata};
 use flott_core::{Error, ErrorKind, JobId, Result};
 
 pub use file::FileStorage;
-pub use savepoint::complete as complete_savepoint;
 use memory::JobManagerStorage;
+pub use savepoint::complete as complete_savepoint;
 
 /// The storage of a new job.
 ///

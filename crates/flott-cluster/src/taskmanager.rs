@@ -87,7 +87,8 @@ async fn offer(config: &TaskManagerConfig) -> Result<()> {
         match register(config, &name).await {
             Ok((client, incoming, outgoing)) => {
                 info!("Registered at the JobManager at {}.", config.jobmanager);
-                let mut workers = Workers::new(config.clone(), client, blobs.clone(), outgoing.clone());
+                let mut workers =
+                    Workers::new(config.clone(), client, blobs.clone(), outgoing.clone());
                 let why = serve(config, incoming, outgoing, &mut workers).await;
                 warn!("The JobManager at {} is lost: {why}.", config.jobmanager);
                 // Its jobs are lost with it.

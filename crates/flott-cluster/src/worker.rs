@@ -57,8 +57,9 @@ pub fn work(
     value: &str,
     build: impl FnOnce(Configuration, Arc<dyn Executor>) -> Result<()>,
 ) -> Result<()> {
-    let spec: WorkerSpec = serde_json::from_str(value)
-        .map_err(|e| Error::with_source(ErrorKind::InvalidInput, format!("{VARIABLE} is wrong"), e))?;
+    let spec: WorkerSpec = serde_json::from_str(value).map_err(|e| {
+        Error::with_source(ErrorKind::InvalidInput, format!("{VARIABLE} is wrong"), e)
+    })?;
     end_with_parent(spec.parent)?;
     let identity = Identity { job: spec.job, ticket: spec.ticket, worker: spec.worker };
     let plane = DataPlane::listen(spec.host, identity)?;
@@ -67,7 +68,8 @@ pub fn work(
         return Err(Error::internal("the JobManager does not begin with the job"));
     };
     let config = configuration(&spec.settings)?;
-    let share = Arc::new(Share { work: Mutex::new(Some(job::Work { spec, job: *job, plane, call })) });
+    let share =
+        Arc::new(Share { work: Mutex::new(Some(job::Work { spec, job: *job, plane, call })) });
     let built = catch_unwind(AssertUnwindSafe(|| build(config, share.clone())));
     let built = built.unwrap_or_else(|panic| {
         let text = panic_message(&*panic);
@@ -91,8 +93,9 @@ pub fn work(
 /// Dies when its parent does; a parent that is gone already is found out.
 fn end_with_parent(parent: i32) -> Result<()> {
     let signal = Some(rustix::process::Signal::KILL);
-    rustix::process::set_parent_process_death_signal(signal)
-        .map_err(|e| Error::with_source(ErrorKind::Io, "a worker cannot be bound to its parent", e))?;
+    rustix::process::set_parent_process_death_signal(signal).map_err(|e| {
+        Error::with_source(ErrorKind::Io, "a worker cannot be bound to its parent", e)
+    })?;
     let found = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
     if found == Some(parent) {
         Ok(())
@@ -110,7 +113,9 @@ impl Executor for Share {
     fn execute(&self, program: Arc<Program>, config: &Configuration) -> Result<JobExecutionResult> {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
         let work = work.ok_or_else(|| {
-            Error::invalid("a job function that is submitted to a cluster executes one program only")
+            Error::invalid(
+                "a job function that is submitted to a cluster executes one program only",
+            )
         })?;
         work.run(program, config)?;
         Err(Error::new(ErrorKind::Cancelled, "the job is over"))

@@ -188,7 +188,8 @@ impl<T: Data + Ord> Harness<T> {
     pub(crate) fn checkpoint(&mut self) -> CompletedCheckpoint {
         self.checkpoints += 1;
         let checkpoint = CheckpointId(self.checkpoints);
-        let barrier = Barrier { kind: CheckpointKind::Checkpoint, checkpoint, triggered_at: Timestamp(0) };
+        let barrier =
+            Barrier { kind: CheckpointKind::Checkpoint, checkpoint, triggered_at: Timestamp(0) };
         for task in &self.tasks {
             task.mailbox().send(Command::TriggerCheckpoint(barrier));
         }

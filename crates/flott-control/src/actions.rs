@@ -27,12 +27,8 @@ pub trait Actions: Send + Sync {
     ///
     /// # Errors
     /// If there is no such directory: then `answer` is not called.
-    fn savepoint(
-        &self,
-        job: JobId,
-        directory: Option<&str>,
-        answer: SavepointAnswer,
-    ) -> Result<()>;
+    fn savepoint(&self, job: JobId, directory: Option<&str>, answer: SavepointAnswer)
+    -> Result<()>;
 
     /// Stops a job with a savepoint in a new folder, as with [`Actions::savepoint`]. With `drain` its
     /// input ends for ever: event time goes to its end, and operators finish before the savepoint.

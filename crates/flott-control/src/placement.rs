@@ -190,7 +190,8 @@ impl Placement {
             // Those on workers that are lost have been reported.
             self.effects.push_back(PlacementEffect::CancelTasks { attempt });
         } else {
-            let inputs = self.tasks.keys().map(|task| JobInput::TaskCanceled { attempt, task: *task });
+            let inputs =
+                self.tasks.keys().map(|task| JobInput::TaskCanceled { attempt, task: *task });
             self.effects.extend(inputs.map(PlacementEffect::Job));
         }
     }
@@ -228,10 +229,8 @@ impl Placement {
                     // Its connection is lost; whether the process is gone is for the TaskManager
                     // to see to.
                     let worker_id = worker.id;
-                    self.effects.push_back(PlacementEffect::StopWorker {
-                        task_manager,
-                        worker: worker_id,
-                    });
+                    self.effects
+                        .push_back(PlacementEffect::StopWorker { task_manager, worker: worker_id });
                     self.lost(worker, failure);
                 }
                 self.advance();

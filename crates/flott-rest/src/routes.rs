@@ -54,10 +54,7 @@ pub(crate) fn router(
             .route(&format!("{v}/jobs/{{jobid}}/status"), job(JobStatusInfo::of))
             .route(&format!("{v}/taskmanagers"), cluster(TaskManagersInfo::of))
             .route(&format!("{v}/taskmanagers/{{taskmanagerid}}"), get(task_manager))
-            .route(
-                &format!("{v}/jobs/{{jobid}}/execution-result"),
-                job(JobExecutionResultInfo::of),
-            )
+            .route(&format!("{v}/jobs/{{jobid}}/execution-result"), job(JobExecutionResultInfo::of))
             .route(&format!("{v}/jobs/{{jobid}}/plan"), job(JobPlanInfo::of))
             .route(&format!("{v}/jobs/{{jobid}}/config"), job(JobConfig::of))
             .route(&format!("{v}/jobs/{{jobid}}/exceptions"), get(exceptions))

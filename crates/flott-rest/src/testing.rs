@@ -159,7 +159,11 @@ impl Run {
             self.tasks().into_iter().map(counted).collect();
         let location = |id| format!("file:/checkpoints/{JOB}/chk-{id}");
         let job = JobView::new(&self.master, self.description.clone(), &metrics, location);
-        ClusterView { now: now(self.millis + 5).wall, jobs: vec![Arc::new(job)], task_managers: None }
+        ClusterView {
+            now: now(self.millis + 5).wall,
+            jobs: vec![Arc::new(job)],
+            task_managers: None,
+        }
     }
 
     fn is_source(&self, task: TaskId) -> bool {

@@ -8,8 +8,8 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use flott_core::{Error, CheckpointId, JobId};
 use flott_control::actions::{Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer};
+use flott_core::{CheckpointId, Error, JobId};
 use flott_rest::{Server, serve};
 use serde_json::Value;
 use testing::JOB;
@@ -382,7 +382,8 @@ fn the_page_gets_everything_in_one_document() {
 #[test]
 fn only_loopback_can_be_listened_on() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8081", "example.com:8081"] {
-        let error = serve(address, testing::view, Recorded::default(), None).unwrap_err().to_string();
+        let error =
+            serve(address, testing::view, Recorded::default(), None).unwrap_err().to_string();
         assert!(error.contains("loopback only"), "{error}");
     }
 }

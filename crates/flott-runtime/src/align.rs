@@ -149,7 +149,11 @@ mod tests {
     use super::*;
 
     fn barrier(id: u64) -> Barrier {
-        Barrier { kind: CheckpointKind::Checkpoint, checkpoint: CheckpointId(id), triggered_at: Timestamp(0) }
+        Barrier {
+            kind: CheckpointKind::Checkpoint,
+            checkpoint: CheckpointId(id),
+            triggered_at: Timestamp(0),
+        }
     }
 
     fn aligned(id: u64) -> AlignEvent {

@@ -248,7 +248,10 @@ mod tests {
         sender.send_control(Control::Watermark(Timestamp(1))).unwrap();
         sender.send(&mut batch(0..1)).unwrap();
         assert_eq!(consumer.0.load(Ordering::SeqCst), 1);
-        assert!(matches!(receiver.receive().unwrap(), Some(Message::Control(Control::Watermark(_)))));
+        assert!(matches!(
+            receiver.receive().unwrap(),
+            Some(Message::Control(Control::Watermark(_)))
+        ));
         assert!(matches!(receiver.receive().unwrap(), Some(Message::Batch(_))));
         assert!(receiver.receive().unwrap().is_none());
         sender.send(&mut batch(0..1)).unwrap();

@@ -133,7 +133,6 @@ impl Chosen<'_> {
         }
         Ok(())
     }
-
 }
 
 /// Reads a command line; the first argument is the program's name.

@@ -61,8 +61,7 @@ impl Coordinator {
                 && retry_at.is_some_and(|at| at <= now.mono)
             {
                 *retry_at = None;
-                let (checkpoint, kind, record) =
-                    (pending.checkpoint, pending.kind, record.clone());
+                let (checkpoint, kind, record) = (pending.checkpoint, pending.kind, record.clone());
                 self.effects.push_back(Effect::PersistMetadata { checkpoint, kind, record });
             }
         }

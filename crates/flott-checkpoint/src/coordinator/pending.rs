@@ -103,11 +103,7 @@ impl Part {
 
 impl Pending {
     pub(super) fn barrier(&self) -> Barrier {
-        Barrier {
-            checkpoint: self.checkpoint,
-            triggered_at: self.triggered_at,
-            kind: self.kind,
-        }
+        Barrier { checkpoint: self.checkpoint, triggered_at: self.triggered_at, kind: self.kind }
     }
 
     pub(super) fn is_preparing(&self) -> bool {

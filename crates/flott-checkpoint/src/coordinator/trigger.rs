@@ -33,9 +33,7 @@ impl Coordinator {
         let refusal = match (self.shutdown, &self.run) {
             (Some(_), _) => Some(FailureReason::CheckpointCoordinatorShutdown),
             (None, None) => Some(FailureReason::NotAllRequiredTasksRunning),
-            (None, Some(run)) if run.is_stopping => {
-                Some(FailureReason::NotAllRequiredTasksRunning)
-            }
+            (None, Some(run)) if run.is_stopping => Some(FailureReason::NotAllRequiredTasksRunning),
             (None, Some(_)) if self.requests.len() >= REQUESTS_MAX => {
                 Some(FailureReason::TooManyCheckpointRequests)
             }
@@ -191,7 +189,9 @@ impl Coordinator {
         };
         self.stats.triggered(now, checkpoint, trigger, pending.waiting());
         self.effects.push_back(match pending.request {
-            Some(request) if kind.is_savepoint() => Effect::PrepareSavepoint { checkpoint, request },
+            Some(request) if kind.is_savepoint() => {
+                Effect::PrepareSavepoint { checkpoint, request }
+            }
             _ => Effect::PrepareLocation { checkpoint },
         });
         self.pending.insert(checkpoint, pending);

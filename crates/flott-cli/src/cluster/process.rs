@@ -44,7 +44,8 @@ pub(super) fn log_dir() -> PathBuf {
 }
 
 fn pid_file(kind: Kind) -> PathBuf {
-    let directory = std::env::var_os("FLOTT_PID_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    let directory =
+        std::env::var_os("FLOTT_PID_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
     directory.join(format!("flott-{}-{}.pid", user(), kind.name()))
 }
 
@@ -75,8 +76,10 @@ impl Daemon {
         let number = (0..).find(|number| !logs.join(name(*number) + ".log").exists());
         let base = logs.join(name(number.unwrap_or_default()));
         let create = |extension: &str| {
-            let path = base.with_file_name(format!("{}{extension}", name(number.unwrap_or_default())));
-            let file = File::create(&path).map_err(io(format!("cannot create {}", path.display())))?;
+            let path =
+                base.with_file_name(format!("{}{extension}", name(number.unwrap_or_default())));
+            let file =
+                File::create(&path).map_err(io(format!("cannot create {}", path.display())))?;
             Ok::<_, Error>((file, path))
         };
         let ((log, log_path), (out, _)) = (create(".log")?, create(".out")?);

@@ -55,8 +55,7 @@ impl TcpLink {
         stream.set_read_timeout(None)?;
         let peer = stream.peer_addr()?;
         let (input, output) = (stream.try_clone()?, stream.try_clone()?);
-        let link =
-            Arc::new(Self { number, stream, queue: Mutex::default(), work: Condvar::new() });
+        let link = Arc::new(Self { number, stream, queue: Mutex::default(), work: Condvar::new() });
         let writer = link.clone();
         Builder::new().name("exchange-write".into()).spawn(move || {
             // The thread that reads says what happened.
@@ -70,7 +69,8 @@ impl TcpLink {
                 Err(why) => why,
             };
             reader.close();
-            exchange.lost(number, &format!("the connection to the worker at {peer} is lost: {why}"));
+            exchange
+                .lost(number, &format!("the connection to the worker at {peer} is lost: {why}"));
         });
         if let Err(error) = reading {
             link.close();

@@ -130,7 +130,11 @@ pub(super) fn summary(stats: &CheckpointStats) -> CheckpointSummary {
 }
 
 /// What people call the place of a checkpoint or savepoint.
-pub(super) fn location(planned: &PlannedJob, savepoints: &Savepoints, checkpoint: CheckpointId) -> String {
+pub(super) fn location(
+    planned: &PlannedJob,
+    savepoints: &Savepoints,
+    checkpoint: CheckpointId,
+) -> String {
     match savepoints.of(checkpoint) {
         Some(place) => place.location(checkpoint),
         None => planned.plan.storage.location(checkpoint),

@@ -77,7 +77,9 @@ impl Binaries {
                 continue;
             }
             // What cannot be asked is none of ours.
-            let Ok(found) = describe(&path, &[], &Settings::new(), self.plan_timeout) else { continue };
+            let Ok(found) = describe(&path, &[], &Settings::new(), self.plan_timeout) else {
+                continue;
+            };
             let age = meta.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
             let binary = Binary {
                 id: id.clone(),

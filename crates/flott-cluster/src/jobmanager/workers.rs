@@ -21,9 +21,16 @@ use crate::rpc::messages::{DeployTasks, TaskCounts, ToWorker, WorkerJob, WorkerS
 pub(crate) enum WorkersEvent {
     Placement(PlacementInput),
     /// A worker has called.
-    Connected { worker: WorkerId, address: SocketAddr, outgoing: Outgoing<ToWorker> },
+    Connected {
+        worker: WorkerId,
+        address: SocketAddr,
+        outgoing: Outgoing<ToWorker>,
+    },
     /// What the tasks of an attempt have counted.
-    Counted { attempt: AttemptNumber, counts: Vec<(TaskId, TaskCounts)> },
+    Counted {
+        attempt: AttemptNumber,
+        counts: Vec<(TaskId, TaskCounts)>,
+    },
 }
 
 /// The workers of one job.

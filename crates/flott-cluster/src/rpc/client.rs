@@ -41,7 +41,11 @@ impl Client {
         })?;
         let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
         let channel = endpoint.connect().await.map_err(|e| {
-            Error::with_source(ErrorKind::Io, format!("cannot reach the JobManager at {address}"), e)
+            Error::with_source(
+                ErrorKind::Io,
+                format!("cannot reach the JobManager at {address}"),
+                e,
+            )
         })?;
         let grpc = Grpc::new(channel).max_decoding_message_size(MESSAGE_MAX);
         Ok(Self { address: address.to_owned(), grpc })

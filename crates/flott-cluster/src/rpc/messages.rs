@@ -47,7 +47,10 @@ pub(crate) enum ToTaskManager {
     Heartbeat,
     StartWorker(WorkerStart),
     /// End a worker, by force if it does not end by itself.
-    StopWorker { job: JobId, worker: WorkerId },
+    StopWorker {
+        job: JobId,
+        worker: WorkerId,
+    },
 }
 
 /// How a worker is started.
@@ -87,7 +90,10 @@ pub(crate) enum FromWorker {
     /// What a task says.
     Task(JobInput),
     /// What the tasks of an attempt have counted since it began.
-    Counted { attempt: AttemptNumber, counts: Vec<(TaskId, TaskCounts)> },
+    Counted {
+        attempt: AttemptNumber,
+        counts: Vec<(TaskId, TaskCounts)>,
+    },
 }
 
 /// The counters of a task.
@@ -104,10 +110,19 @@ pub(crate) enum ToWorker {
     Start(Box<WorkerJob>),
     Heartbeat,
     Deploy(Box<DeployTasks>),
-    Cancel { attempt: AttemptNumber },
-    Tell { attempt: AttemptNumber, tasks: Vec<TaskId>, command: Command },
+    Cancel {
+        attempt: AttemptNumber,
+    },
+    Tell {
+        attempt: AttemptNumber,
+        tasks: Vec<TaskId>,
+        command: Command,
+    },
     /// A checkpoint is a savepoint, in this folder.
-    Savepoint { checkpoint: CheckpointId, folder: PathBuf },
+    Savepoint {
+        checkpoint: CheckpointId,
+        folder: PathBuf,
+    },
     /// The job is over.
     End,
 }

@@ -92,9 +92,8 @@ async fn converse(
 ) {
     let WorkerSpec { job, worker, ticket, heartbeat_timeout, .. } = *spec;
     let first = FromWorker::Register { job, worker, ticket, address };
-    let called = async {
-        Client::connect(&spec.jobmanager).await?.worker(heartbeat_timeout, first).await
-    };
+    let called =
+        async { Client::connect(&spec.jobmanager).await?.worker(heartbeat_timeout, first).await };
     let (mut incoming, outgoing) = match called.await {
         Ok((incoming, outgoing)) => {
             let _ = answer.send(Ok(outgoing.clone()));

@@ -38,7 +38,9 @@ fn effects(placement: &mut Placement) -> Vec<String> {
         PlacementEffect::Job(JobInput::TaskFailed { attempt, failure, .. }) => {
             format!("failed {attempt} {}", failure.message)
         }
-        PlacementEffect::Job(JobInput::TaskCanceled { attempt, .. }) => format!("canceled {attempt}"),
+        PlacementEffect::Job(JobInput::TaskCanceled { attempt, .. }) => {
+            format!("canceled {attempt}")
+        }
         PlacementEffect::Job(JobInput::DeploymentFailed { failure, .. }) => failure.message,
         PlacementEffect::Job(other) => format!("{other:?}"),
         PlacementEffect::ReleaseSlots => "release".into(),

@@ -33,10 +33,7 @@ impl JarListInfo {
             uploaded: binary.uploaded.0,
             entry: entries(binary.jobs),
         };
-        Self {
-            address: format!("http://{host}"),
-            files: binaries.into_iter().map(file).collect(),
-        }
+        Self { address: format!("http://{host}"), files: binaries.into_iter().map(file).collect() }
     }
 }
 

@@ -15,12 +15,12 @@ use flott_core::JobId;
 use serde::de::DeserializeOwned;
 
 use super::{HANDLER_EXCEPTION, View, accepted, error, find, job_id, json, unresolved};
-use crate::operations::{Done, Key, Operations, new_trigger};
 use crate::dto::operation::{
     CheckpointTriggerRequest, OperationStatus, SavepointDisposalRequest, SavepointTriggerRequest,
     StopRequest, TriggerResponse, trigger_text,
 };
 use crate::guard::BODY_BYTES_MAX;
+use crate::operations::{Done, Key, Operations, new_trigger};
 
 #[derive(Clone)]
 struct Acting {

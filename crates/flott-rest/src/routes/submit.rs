@@ -72,18 +72,19 @@ async fn upload(
 /// that is done on another thread.
 async fn take_in(host: Host, mut field: Field<'_>) -> Result<Binary> {
     let name = field.file_name().unwrap_or_default().to_owned();
-    let mut upload = elsewhere(move || host.upload(&name)).await?;
+    let mut upload = elsewhere(move || host.upload(&name)).await;
     loop {
-        let piece = field.chunk().await.map_err(|e| {
-            Error::with_source(ErrorKind::InvalidInput, "the upload was cut", e)
-        })?;
+        let piece = field
+            .chunk()
+            .await
+            .map_err(|e| Error::with_source(ErrorKind::InvalidInput, "the upload was cut", e))?;
         let Some(piece) = piece else { break };
-        upload = elsewhere(move || {
-            upload.write(&piece)?;
-            Ok(upload)
-        })
-        .await?;
+        // After a failure the rest is passed over: most clients listen only when all is sent.
+        if let Ok(mut so_far) = upload {
+            upload = elsewhere(move || so_far.write(&piece).map(|()| so_far)).await;
+        }
     }
+    let upload = upload?;
     elsewhere(move || upload.finish()).await
 }
 
@@ -138,9 +139,9 @@ fn submission(
     let id = id.map(|Path(id)| id).unwrap_or_default();
     let query = query.map(|Query(query)| query).unwrap_or_default();
     let request: JarRunRequest = parse_body(body, "JarRunRequestBody")?;
-    request.submission(&id, &query).map_err(|(name, value)| {
-        Box::new(unresolved(&format!("query parameter ({name})"), &value))
-    })
+    request
+        .submission(&id, &query)
+        .map_err(|(name, value)| Box::new(unresolved(&format!("query parameter ({name})"), &value)))
 }
 
 /// Does what blocks on a thread that may.

@@ -125,7 +125,11 @@ mod tests {
 
     #[test]
     fn a_control_element_arrives_as_it_was_sent() {
-        let barrier = Barrier { kind: CheckpointKind::Checkpoint, checkpoint: CheckpointId(7), triggered_at: Timestamp(9) };
+        let barrier = Barrier {
+            kind: CheckpointKind::Checkpoint,
+            checkpoint: CheckpointId(7),
+            triggered_at: Timestamp(9),
+        };
         let frame = encode_control(Control::Barrier(barrier)).unwrap();
         assert!(is_control(&frame));
         let arrived = decode::<u8>(&frame, Batch::default()).unwrap();

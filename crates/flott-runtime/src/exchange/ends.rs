@@ -33,7 +33,8 @@ impl Outbound {
         link: Arc<dyn Link>,
         producer: Arc<dyn Wake>,
     ) -> Self {
-        let state = Sending { credit: 0, held: Some(Vec::new()), producer_waits: false, lost: None };
+        let state =
+            Sending { credit: 0, held: Some(Vec::new()), producer_waits: false, lost: None };
         Self { channel, attempt, link, producer, state: Mutex::new(state) }
     }
 

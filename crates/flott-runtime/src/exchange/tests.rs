@@ -62,7 +62,8 @@ impl Pair {
     /// Carries over what waits, in both directions, until nothing does.
     fn carry(&self) {
         loop {
-            let [there, back] = [0, 1].map(|i| std::mem::take(&mut *self.wires[i].1.lock().unwrap()));
+            let [there, back] =
+                [0, 1].map(|i| std::mem::take(&mut *self.wires[i].1.lock().unwrap()));
             if there.is_empty() && back.is_empty() {
                 return;
             }
@@ -101,7 +102,8 @@ fn what_is_sent_waits_for_credit_and_credit_comes_back_when_half_is_taken() {
 fn a_channel_that_nobody_reads_does_not_stop_its_neighbour() {
     let pair = Pair::new();
     let other = ChannelId { consumer: 2, ..CHANNEL };
-    let sender = |channel| pair.producer.sender(channel, pair.wires[0].clone(), pair.wakes[0].clone());
+    let sender =
+        |channel| pair.producer.sender(channel, pair.wires[0].clone(), pair.wakes[0].clone());
     let receiver = |channel| pair.consumer.receiver(channel, 10, pair.wakes[1].clone());
     let (slow, fast) = (sender(CHANNEL), sender(other));
     let (_unread, read) = (receiver(CHANNEL), receiver(other));

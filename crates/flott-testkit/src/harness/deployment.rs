@@ -147,7 +147,11 @@ impl Deployment {
 
     /// Takes a checkpoint of everything that has been released.
     pub(super) fn checkpoint(&mut self, checkpoint: CheckpointId) -> Result<Vec<PendingSnapshot>> {
-        let barrier = Barrier { kind: CheckpointKind::Checkpoint, checkpoint, triggered_at: self.clock.now().wall };
+        let barrier = Barrier {
+            kind: CheckpointKind::Checkpoint,
+            checkpoint,
+            triggered_at: self.clock.now().wall,
+        };
         let sources = self.planned.spec.tasks.iter().filter(|task| task.info.is_source);
         let sources: Vec<TaskId> = sources.map(|task| task.info.id).collect();
         for running in &self.tasks {

@@ -390,7 +390,10 @@ impl Process {
             Ok(tasks) => self.tasks = tasks,
             Err(error) => {
                 let failure = Failure { suppresses_restarts: true, ..Failure::new(error.report()) };
-                world.send(Way::Storage, Event::ToMaster(JobInput::DeploymentFailed { attempt, failure }));
+                world.send(
+                    Way::Storage,
+                    Event::ToMaster(JobInput::DeploymentFailed { attempt, failure }),
+                );
                 self.missing = self.planned.spec.tasks.iter().map(|task| task.info.id).collect();
             }
         }
@@ -461,7 +464,8 @@ fn perform_checkpoint(world: &mut World<'_>, effect: Effect) {
         }
         Effect::DiscardSavepoint { checkpoint } => {
             let delay = world.storage_delay();
-            let paths = vec![format!("{}/{}", world.savepoint_folder(), checkpoint_folder(checkpoint))];
+            let paths =
+                vec![format!("{}/{}", world.savepoint_folder(), checkpoint_folder(checkpoint))];
             world.send_after(Way::Storage, delay, Event::Discard(paths));
         }
         Effect::FailJob { .. } | Effect::Stopping { .. } | Effect::Answer { .. } => {}

@@ -259,7 +259,10 @@ impl<'a> World<'a> {
 
     /// The job has stopped: somebody starts it again from its savepoint. What was on its way is not any
     /// more, but what was to be deleted is.
-    fn start_from_savepoint(&mut self, savepoint: (JobId, CheckpointId)) -> Result<Process, String> {
+    fn start_from_savepoint(
+        &mut self,
+        savepoint: (JobId, CheckpointId),
+    ) -> Result<Process, String> {
         self.events.clear();
         self.ways.clear();
         self.runs += 1;

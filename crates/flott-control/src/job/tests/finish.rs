@@ -33,7 +33,10 @@ fn a_job_finishes_only_when_it_is_known_what_became_of_a_checkpoint() {
     f.feed(finished(0, "s0"));
     assert_eq!(f.feed(finished(0, "k0")), [""; 0]);
     assert_eq!(f.status(), "RUNNING");
-    let late = JobInput::DeploymentFailed { attempt: AttemptNumber(0), failure: Failure::new("too late to matter") };
+    let late = JobInput::DeploymentFailed {
+        attempt: AttemptNumber(0),
+        failure: Failure::new("too late to matter"),
+    };
     assert_eq!(f.feed(late), [""; 0]);
     assert_eq!(
         f.feed(persisted(1)),

@@ -1,0 +1,87 @@
+//! What is wrong is said in one message, and the cluster goes on.
+
+use std::fs;
+
+use crate::setup::{Cluster, jobs};
+
+/// The error of a command that must fail.
+fn refused(cluster: &Cluster, arguments: &[&str]) -> String {
+    let output = cluster.flott(arguments);
+    assert_eq!(output.code, 1, "{arguments:?}: {}", output.text);
+    output.error
+}
+
+#[test]
+fn bad_input_is_named_and_the_cluster_goes_on() {
+    let cluster = Cluster::start(1, &["rest.server.max-content-length: 1 gb"]);
+    let jobs = jobs();
+    let jobs = jobs.to_str().unwrap();
+    let script = cluster.path("script");
+    fs::write(&script, "#!/bin/sh\n").unwrap();
+    let error = refused(&cluster, &["run", script.to_str().unwrap()]);
+    assert!(error.contains("\"script\" is not a job binary: it is no Linux executable"), "{error}");
+    let error = refused(&cluster, &["run", "/nowhere"]);
+    assert!(error.contains("cannot read the job binary \"/nowhere\""), "{error}");
+    let error = refused(&cluster, &["run", "-c", "word_total", jobs]);
+    assert!(error.contains("has no job \"word_total\"; its jobs are "), "{error}");
+    let error = refused(&cluster, &["run", jobs]);
+    assert!(error.contains("has several jobs, name one with -c"), "{error}");
+    let error = refused(&cluster, &["run", "-c", "panics", jobs]);
+    assert!(error.contains("no plan today"), "{error}");
+    let error = refused(&cluster, &["run", "-c", "count", jobs, "--", "--to", "x"]);
+    assert!(error.contains("--to"), "{error}");
+    let error = refused(&cluster, &["run", "-c", "count", "-s", "/nowhere", jobs, "--to", "1"]);
+    assert!(error.contains("\"/nowhere\" does not exist"), "{error}");
+    let property = "execution.checkpointing.intervall=1 s";
+    let error = refused(&cluster, &["run", "-c", "count", "-D", property, jobs, "--to", "1"]);
+    assert!(error.contains("did you mean \"execution.checkpointing.interval\"?"), "{error}");
+    let unknown = "00000000000000000000000000000001";
+    let error = refused(&cluster, &["cancel", unknown]);
+    assert!(error.contains(&format!("Job {unknown} not found")), "{error}");
+
+    let text = cluster.done(&["run", "-c", "count", jobs, "--to", "3"]);
+    let job = text.lines().next().unwrap().rsplit(' ').next().unwrap();
+    let error = refused(&cluster, &["stop", "-p", "/tmp", job]);
+    assert!(error.contains(&format!("Job {job} is not running.")), "{error}");
+    let error = refused(&cluster, &["cancel", job]);
+    assert!(error.contains("already reached another terminal state (FINISHED)"), "{error}");
+}
+
+#[test]
+fn a_job_function_that_depends_on_its_process_is_refused() {
+    let cluster = Cluster::start(1, &[]);
+    let jobs = jobs();
+    let error = refused(&cluster, &["run", "-c", "differs", jobs.to_str().unwrap()]);
+    assert!(error.contains("does not build the same program in every process"), "{error}");
+    assert!(error.contains("the operator \"in a worker\""), "{error}");
+}
+
+#[test]
+fn a_job_that_gets_no_slots_says_how_many_are_missing() {
+    let cluster = Cluster::start(1, &["slot.request.timeout: 100 ms"]);
+    let jobs = jobs();
+    let options = ["run", "-c", "count", "-p", "3", "-D", "restart-strategy.type=none"];
+    let error = refused(&cluster, &[&options[..], &[jobs.to_str().unwrap(), "--to", "3"]].concat());
+    let expected = "the job needs 3 slots and 1 are free on 1 TaskManagers: 2 are missing";
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn an_upload_that_is_too_large_is_refused() {
+    let cluster = Cluster::start(1, &["rest.server.max-content-length: 10 kb"]);
+    let jobs = jobs();
+    let error = refused(&cluster, &["run", "-c", "count", jobs.to_str().unwrap(), "--to", "3"]);
+    assert!(error.contains("is larger than 10240 bytes"), "{error}");
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let cluster = Cluster::start(0, &[]);
+    let second = cluster.flott(&["jobmanager"]);
+    assert_eq!(second.code, 1);
+    assert!(second.error.contains("is in use: does a cluster run already?"), "{}", second.error);
+    let again = cluster.flott(&["cluster", "start"]);
+    assert_eq!(again.code, 1);
+    assert!(again.error.contains("a JobManager runs already"), "{}", again.error);
+    assert!(cluster.done(&["cluster", "status"]).contains("0 TaskManagers"));
+}
