@@ -51,4 +51,4 @@ fn differs(env: &StreamExecutionEnvironment, _: NoArgs) -> flott::Result<()> {
     Ok(())
 }
 
-flott::main! { word_totals, count, hangs, panics, nothing, executes, differs }
+flott::main! { count, hangs, panics, nothing, executes, differs, word_totals }

@@ -106,7 +106,8 @@ fn what_is_wrong_is_said_and_the_exit_code_is_1() {
         (["cancel", "abc"], "Cannot parse JobID from \"abc\". The expected format is"),
         (["cancel", "00000000000000000000000000000000"], "not found"),
         (["checkpoint", "00000000000000000000000000000000"], "is not running"),
-        (["stop", "00000000000000000000000000000000"], "unrecognized subcommand"),
+        (["stop", "00000000000000000000000000000000"], "is not running"),
+        (["halt", "00000000000000000000000000000000"], "unrecognized subcommand"),
     ] {
         let done = flott(&server, &arguments);
         assert_eq!(done.code, 1, "{arguments:?}: {}", done.out);

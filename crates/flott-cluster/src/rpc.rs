@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use flott_core::{Error, ErrorKind};
 use tokio_stream::StreamExt as _;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 pub(crate) use client::Client;
 pub(crate) use server::{Host, Outgoing, serve};
@@ -69,9 +69,7 @@ fn message(status: &Status) -> String {
 }
 
 fn failed(what: &str, status: &Status) -> Error {
-    let kind = match status.code() {
-        tonic::Code::FailedPrecondition | tonic::Code::NotFound => ErrorKind::InvalidInput,
-        _ => ErrorKind::Io,
-    };
+    let is_final = matches!(status.code(), Code::FailedPrecondition | Code::NotFound);
+    let kind = if is_final { ErrorKind::InvalidInput } else { ErrorKind::Io };
     Error::new(kind, format!("{what}: {}", message(status)))
 }

@@ -136,7 +136,7 @@ fn every_route_answers_with_and_without_its_version() {
 #[test]
 fn what_is_not_there_is_flinks_404() {
     let server = server();
-    for path in ["/nonexist", "/v1/nonexist", "/jars", "/taskmanagers", "/v1/jobs/x/y", "/../etc"] {
+    for path in ["/nonexist", "/v1/nonexist", "/jars", "/applications", "/v1/jobs/x/y", "/../etc"] {
         let answer = get(&server, path);
         let text = format!("Unable to load requested file {path}.");
         assert_eq!((answer.status, answer.json()), (404, serde_json::json!({"errors": [text]})));

@@ -1,3 +1,5 @@
+//! From a wish to deploy to workers that are told so, and back.
+
 use flott_core::config::Configuration;
 use flott_plan::{NodeKind, Partitioning, StreamEdge, StreamGraph, StreamNode};
 

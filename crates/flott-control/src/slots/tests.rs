@@ -1,3 +1,5 @@
+//! TaskManagers that come and go, and jobs that want their slots.
+
 use super::*;
 
 const A: TaskManagerId = TaskManagerId(1);

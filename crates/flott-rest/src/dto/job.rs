@@ -98,7 +98,12 @@ impl JobExecutionResultInfo {
             JobStatus::Finished => "SUCCEEDED",
             JobStatus::Canceled => "CANCELED",
             JobStatus::Failed => "FAILED",
-            _ => {
+            JobStatus::Initializing
+            | JobStatus::Created
+            | JobStatus::Running
+            | JobStatus::Failing
+            | JobStatus::Cancelling
+            | JobStatus::Restarting => {
                 let status = QueueStatus { id: "IN_PROGRESS" };
                 return Self { status, job_execution_result: None };
             }

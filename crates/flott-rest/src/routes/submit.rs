@@ -159,9 +159,8 @@ fn refused(text: &str) -> Response {
 }
 
 fn failed(failure: &Error) -> Response {
-    let status = match failure.kind() {
-        ErrorKind::InvalidInput | ErrorKind::User => StatusCode::BAD_REQUEST,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    };
+    let is_theirs = matches!(failure.kind(), ErrorKind::InvalidInput | ErrorKind::User);
+    let status =
+        if is_theirs { StatusCode::BAD_REQUEST } else { StatusCode::INTERNAL_SERVER_ERROR };
     error(status, failure.report())
 }

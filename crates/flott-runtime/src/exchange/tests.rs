@@ -1,3 +1,5 @@
+//! Two exchanges with a link between them, carried by hand.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
@@ -163,11 +165,11 @@ fn a_lost_link_fails_both_ends_after_what_has_arrived() {
     pair.carry();
     pair.producer.lost(8, "another link");
     assert!(sender.has_room().unwrap());
-    pair.producer.lost(7, "the worker at 10.0.0.1:4 is gone");
-    pair.consumer.lost(9, "the worker at 10.0.0.2:4 is gone");
-    assert!(sender.has_room().unwrap_err().report().contains("10.0.0.1:4"));
+    pair.producer.lost(7, "the worker at 192.0.2.1:4 is gone");
+    pair.consumer.lost(9, "the worker at 192.0.2.2:4 is gone");
+    assert!(sender.has_room().unwrap_err().report().contains("192.0.2.1:4"));
     assert!(receiver.receive().unwrap().is_some(), "it had arrived");
-    assert!(receiver.receive().unwrap_err().report().contains("10.0.0.2:4"));
+    assert!(receiver.receive().unwrap_err().report().contains("192.0.2.2:4"));
     assert_eq!(pair.wakes.each_ref().map(|wakes| wakes.count()), [1, 2]);
 }
 
