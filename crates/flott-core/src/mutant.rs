@@ -44,11 +44,13 @@ pub enum Mutant {
     SavepointCommits,
     /// The savepoint that a job stops with commits, but is no point to restart from (FLINK-21030).
     StopIsNoCheckpoint,
+    /// What is on its way for an older attempt reaches the tasks of the new one (RisingWave #14931).
+    DeliverStaleFrames,
 }
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ReadPastBarrier,
         Self::EmitBetweenSnapshotAndBarrier,
         Self::RestoreWrongSubtask,
@@ -67,6 +69,7 @@ impl Mutant {
         Self::WatermarkMaximum,
         Self::SavepointCommits,
         Self::StopIsNoCheckpoint,
+        Self::DeliverStaleFrames,
     ];
 
     /// Whether this thread runs with the bug.

@@ -7,6 +7,7 @@ mod check;
 mod clock;
 mod job;
 mod ledger;
+mod machines;
 mod process;
 mod scenario;
 mod storage;

@@ -63,6 +63,7 @@ fn hunt(options: &Options) -> bool {
         match first {
             Ok(report) => {
                 total.task_failures += report.task_failures;
+                total.machine_failures += report.machine_failures;
                 total.kills += report.kills;
                 total.checkpoints += report.checkpoints;
                 total.savepoints += report.savepoints;
@@ -76,11 +77,12 @@ fn hunt(options: &Options) -> bool {
         }
     }
     println!(
-        "{} seeds from {}: nothing found; {} task failures, {} kills, {} checkpoints, {} \
+        "{} seeds from {}: nothing found; {} task failures, {} machine failures, {} kills, {} checkpoints, {} \
          savepoints, {} stops, {} transactions",
         options.seeds,
         options.start,
         total.task_failures,
+        total.machine_failures,
         total.kills,
         total.checkpoints,
         total.savepoints,

@@ -1,55 +1,22 @@
 //! A run of the process: what a crash takes away. The simulator's shell around the machines of
 //! `flott-control` and `flott-runtime`; the embedded cluster has the other one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use flott_checkpoint::storage::{CheckpointStorage, StoreError, checkpoint_folder};
 use flott_checkpoint::{CompletedCheckpoint, DeclineReason, Effect, TerminalStatus, metadata};
-use flott_cluster::plan::{PlannedJob, assign_record};
+use flott_cluster::plan::PlannedJob;
 use flott_cluster::storage::complete_savepoint;
-use flott_control::{Failure, JobEffect, JobInput, JobMaster};
+use flott_control::{JobEffect, JobInput, JobMaster, WorkerId};
 use flott_core::element::CheckpointKind;
-use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, Result, TaskId, Timestamp};
-use flott_runtime::build::{Deployment, build_tasks};
-use flott_runtime::restore::load_tasks;
-use flott_runtime::{Command, Mailbox, PendingSnapshot, Progress, Task, Wake};
+use flott_core::{CheckpointId, JobId, MonoTime, Now, TaskId, Timestamp};
+use flott_runtime::{Command, PendingSnapshot, Progress};
 
 use super::clock::SimClock;
+use super::machines::{Machines, Running};
 use super::storage::{JobFolder, Outcome};
 use super::world::{Event, Way, World, injected, message};
-
-/// A wake-up that has not been answered yet.
-struct Flag(AtomicBool);
-
-impl Wake for Flag {
-    fn wake(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-struct Running {
-    task: Task,
-    mailbox: Mailbox,
-    woken: Arc<Flag>,
-    progress: Progress,
-}
-
-impl Running {
-    fn is_ready(&self, now: Timestamp) -> bool {
-        self.progress == Progress::More
-            || self.woken.0.load(Ordering::Relaxed)
-            || self.until().is_some_and(|until| until <= now)
-    }
-
-    fn until(&self) -> Option<Timestamp> {
-        match self.progress {
-            Progress::Idle(until) | Progress::Blocked(until) => until,
-            Progress::More | Progress::Done => None,
-        }
-    }
-}
 
 /// Who wants the job to stop; others want savepoints.
 const STOP_REQUEST: u64 = u64::MAX;
@@ -58,24 +25,21 @@ pub(super) struct Process {
     planned: PlannedJob,
     folder: Arc<JobFolder>,
     master: JobMaster,
-    attempt: AttemptNumber,
-    tasks: BTreeMap<TaskId, Running>,
+    machines: Machines,
     /// Where savepoints go: no restart looks there.
     savepoint_folder: Arc<JobFolder>,
     /// Checkpoints that are savepoints.
     savepoints: BTreeSet<CheckpointId>,
     /// The savepoint that the job has stopped with.
     stopped_with: Option<CheckpointId>,
-    /// Tasks of a deployment that failed.
-    missing: Vec<TaskId>,
 }
 
 impl Process {
     pub(super) fn start(
-        world: &World<'_>,
+        world: &mut World<'_>,
         job: JobId,
         restored: Option<CompletedCheckpoint>,
-    ) -> Result<Self> {
+    ) -> flott_core::Result<Self> {
         let folder = Arc::new(JobFolder::new(world.disk.clone(), format!("/{job}")));
         let graph = &world.program.graph;
         let mut planned = PlannedJob::new(job, graph, &world.config, restored, folder.clone())?;
@@ -83,18 +47,16 @@ impl Process {
         let mut master = JobMaster::new(world.now(), planned.spec.clone(), 0);
         master.handle(world.now(), JobInput::Start);
         Ok(Self {
+            machines: Machines::new(world, &planned),
             planned,
             folder,
             master,
-            attempt: AttemptNumber::default(),
-            tasks: BTreeMap::new(),
             savepoint_folder: Arc::new(JobFolder::of_savepoints(
                 world.disk.clone(),
                 savepoint_folder(job),
             )),
             savepoints: BTreeSet::new(),
             stopped_with: None,
-            missing: Vec::new(),
         })
     }
 
@@ -116,7 +78,8 @@ impl Process {
     /// What a hanging job looks like.
     pub(super) fn describe(&self) -> String {
         let views = self.master.tasks().map(|task| {
-            let progress = self.tasks.get(&task.id).map(|running| running.progress);
+            let mut running = self.machines.workers.values().filter_map(|w| w.tasks.get(&task.id));
+            let progress = running.next().map(|running| running.progress);
             format!("{} is {} ({progress:?})", task.name, task.state)
         });
         let views: Vec<String> = views.collect();
@@ -125,13 +88,16 @@ impl Process {
         format!("the job is {status}, {}; pending checkpoints {pending:?}", views.join(", "))
     }
 
-    pub(super) fn ready_tasks(&self, now: Timestamp) -> Vec<TaskId> {
-        let ready = self.tasks.iter().filter(|(_, running)| running.is_ready(now));
-        ready.map(|(id, _)| *id).collect()
+    pub(super) fn ready_tasks(&self, now: Timestamp) -> Vec<(WorkerId, TaskId)> {
+        let all = self.machines.workers.iter();
+        let all = all.flat_map(|(id, worker)| worker.tasks.iter().map(move |task| (id, task)));
+        let ready = all.filter(|(_, (_, running))| running.is_ready(now));
+        ready.map(|(worker, (task, _))| (*worker, *task)).collect()
     }
 
     pub(super) fn next_task_time(&self) -> Option<MonoTime> {
-        self.tasks.values().filter_map(Running::until).min().map(SimClock::mono_of)
+        let tasks = self.machines.workers.values().flat_map(|worker| worker.tasks.values());
+        tasks.filter_map(Running::until).min().map(SimClock::mono_of)
     }
 
     pub(super) fn timeout(&self) -> Option<MonoTime> {
@@ -143,33 +109,47 @@ impl Process {
     }
 
     /// Steps a task.
-    pub(super) fn step(&mut self, world: &mut World<'_>, id: TaskId) -> Result<(), String> {
-        let Some(running) = self.tasks.get_mut(&id) else { return Ok(()) };
-        running.woken.0.store(false, Ordering::Relaxed);
-        running.progress = running.task.step();
+    pub(super) fn step(
+        &mut self,
+        world: &mut World<'_>,
+        (worker, id): (WorkerId, TaskId),
+    ) -> Result<(), String> {
+        let Some(host) = self.machines.workers.get_mut(&worker) else { return Ok(()) };
+        let (attempt, Some(running)) = (host.attempt, host.tasks.get_mut(&id)) else {
+            return Ok(());
+        };
+        running.step();
         let events = running.task.take_events();
         world.trace.line(format_args!("step {id} {:?} {} events", running.progress, events.len()));
         if running.progress == Progress::Done {
-            self.tasks.remove(&id);
+            host.tasks.remove(&id);
         }
         for event in events {
-            let event = message(self.attempt, id, event)?;
+            let event = message(attempt, id, event)?;
             if matches!(event, Event::WriteSnapshot(_)) {
                 let delay = world.storage_delay();
                 world.send_after(Way::Storage, delay, event);
             } else {
-                world.send(Way::FromTask(id), event);
+                world.send(Way::FromWorker(worker), event);
             }
         }
+        self.machines.send_frames(world);
         Ok(())
     }
 
     /// A task dies where it is.
-    pub(super) fn fail_task(&mut self, world: &mut World<'_>, id: TaskId) {
+    pub(super) fn fail_task(&mut self, world: &mut World<'_>, (worker, id): (WorkerId, TaskId)) {
         world.trace.line(format_args!("failure of {id}"));
-        if self.tasks.remove(&id).is_some() {
-            world.send(Way::FromTask(id), injected(self.attempt, id));
+        if let Some(host) = self.machines.workers.get_mut(&worker)
+            && host.tasks.remove(&id).is_some()
+        {
+            world.send(Way::FromWorker(worker), injected(host.attempt, id));
         }
+    }
+
+    /// Something happens to a machine.
+    pub(super) fn fail_machine(&mut self, world: &mut World<'_>) {
+        self.machines.fail(world);
     }
 
     /// Something has arrived.
@@ -179,13 +159,7 @@ impl Process {
                 world.trace.line(format_args!("to master {}", name_of(&input)));
                 self.master.handle(world.now(), input);
             }
-            Event::ToTask(attempt, task, command) => {
-                if attempt == self.attempt
-                    && let Some(running) = self.tasks.get(&task)
-                {
-                    running.mailbox.send(command);
-                }
-            }
+            Event::Machine(event) => self.machines.happen(world, &self.planned, event)?,
             Event::PrepareLocation(checkpoint) => {
                 let folder = self.folder_of(checkpoint);
                 folder.next_write(outcome(world, false));
@@ -347,15 +321,10 @@ impl Process {
             match effect {
                 JobEffect::Deploy { attempt, restore } => {
                     world.trace.line(format_args!("deploy attempt {attempt}"));
-                    self.deploy(world, attempt, restore.as_deref());
+                    self.machines.deploy(world, &self.planned, attempt, restore);
                 }
                 JobEffect::CancelTasks { attempt } => {
-                    let tasks: Vec<TaskId> = self.tasks.keys().copied().collect();
-                    tell(world, attempt, tasks, Command::Cancel);
-                    for task in std::mem::take(&mut self.missing) {
-                        let input = JobInput::TaskCanceled { attempt, task };
-                        world.send(Way::FromTask(task), Event::ToMaster(input));
-                    }
+                    self.machines.cancel(world, &self.planned, attempt);
                 }
                 JobEffect::Checkpoint(effect) => {
                     if let Effect::PrepareSavepoint { checkpoint, .. } = &effect {
@@ -364,7 +333,7 @@ impl Process {
                     if let Effect::Answer { request: STOP_REQUEST, result: Ok(id) } = &effect {
                         self.stopped_with = Some(*id);
                     }
-                    perform_checkpoint(world, effect);
+                    perform_checkpoint(world, &self.machines, effect);
                 }
                 JobEffect::StopFailed { checkpoint, .. } => {
                     world.trace.line(format_args!("failed after savepoint {checkpoint} to stop"));
@@ -377,80 +346,25 @@ impl Process {
         }
         Ok(end)
     }
-
-    fn deploy(
-        &mut self,
-        world: &mut World<'_>,
-        attempt: AttemptNumber,
-        restore: Option<&CompletedCheckpoint>,
-    ) {
-        self.attempt = attempt;
-        self.tasks.clear();
-        match self.try_deploy(world, attempt, restore) {
-            Ok(tasks) => self.tasks = tasks,
-            Err(error) => {
-                let failure = Failure { suppresses_restarts: true, ..Failure::new(error.report()) };
-                world.send(
-                    Way::Storage,
-                    Event::ToMaster(JobInput::DeploymentFailed { attempt, failure }),
-                );
-                self.missing = self.planned.spec.tasks.iter().map(|task| task.info.id).collect();
-            }
-        }
-    }
-
-    fn try_deploy(
-        &self,
-        world: &World<'_>,
-        attempt: AttemptNumber,
-        restore: Option<&CompletedCheckpoint>,
-    ) -> Result<BTreeMap<TaskId, Running>> {
-        let planned = &self.planned;
-        let restored = match restore {
-            Some(record) => {
-                let assignment = assign_record(record, &planned.plan.graph, false)?;
-                load_tasks(&planned.plan.graph, &assignment, &*planned.plan.storage, |_| true)?
-            }
-            None => BTreeMap::new(),
-        };
-        let ids = planned.spec.tasks.iter().map(|task| task.info.id);
-        let flags: BTreeMap<TaskId, Arc<Flag>> =
-            ids.map(|id| (id, Arc::new(Flag(AtomicBool::new(true))))).collect();
-        let deployment = Deployment {
-            job: planned.spec.job,
-            attempt,
-            graph: &planned.plan.graph,
-            program: &world.program,
-            settings: &planned.plan.settings,
-            clock: world.clock.clone(),
-            wakers: &|id| flags[&id].clone() as Arc<dyn Wake>,
-            elsewhere: None,
-        };
-        let tasks = build_tasks(&deployment, restored)?.into_iter().map(|task| {
-            let (mailbox, woken) = (task.mailbox(), flags[&task.id()].clone());
-            (task.id(), Running { task, mailbox, woken, progress: Progress::More })
-        });
-        Ok(tasks.collect())
-    }
 }
 
-fn perform_checkpoint(world: &mut World<'_>, effect: Effect) {
+fn perform_checkpoint(world: &mut World<'_>, machines: &Machines, effect: Effect) {
     match effect {
         Effect::PrepareLocation { checkpoint } | Effect::PrepareSavepoint { checkpoint, .. } => {
             world.send(Way::Storage, Event::PrepareLocation(checkpoint));
         }
         Effect::TriggerSources { attempt, barrier, tasks } => {
-            tell(world, attempt, tasks, Command::TriggerCheckpoint(barrier));
+            machines.tell(world, attempt, tasks, Command::TriggerCheckpoint(barrier));
         }
         Effect::PersistMetadata { kind, record, .. } => {
             let delay = world.storage_delay();
             world.send_after(Way::Storage, delay, Event::WriteMetadata(kind, record));
         }
         Effect::NotifyComplete { attempt, checkpoint, tasks } => {
-            tell(world, attempt, tasks, Command::NotifyComplete(checkpoint));
+            machines.tell(world, attempt, tasks, Command::NotifyComplete(checkpoint));
         }
         Effect::NotifyAborted { attempt, checkpoint, tasks } => {
-            tell(world, attempt, tasks, Command::NotifyAborted(checkpoint));
+            machines.tell(world, attempt, tasks, Command::NotifyAborted(checkpoint));
         }
         Effect::Discard { paths } => {
             let delay = world.storage_delay();
@@ -475,12 +389,6 @@ fn perform_checkpoint(world: &mut World<'_>, effect: Effect) {
 /// Where the savepoints of a job are.
 pub(super) fn savepoint_folder(job: JobId) -> String {
     format!("/savepoints/{job}")
-}
-
-fn tell(world: &mut World<'_>, attempt: AttemptNumber, tasks: Vec<TaskId>, command: Command) {
-    for task in tasks {
-        world.send(Way::ToTask(task), Event::ToTask(attempt, task, command));
-    }
 }
 
 /// What the world does to a write. Only what can be repeated may stay unknown.

@@ -23,12 +23,17 @@ pub(crate) struct Scenario {
     pub(crate) detour: bool,
     pub(crate) batch_records: usize,
     pub(crate) channel_bytes: u64,
+    /// How many TaskManagers there are, and whether a job uses all of them.
+    pub(crate) task_managers: u32,
+    pub(crate) spread_out: bool,
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
     pub(crate) max_concurrent: u32,
     pub(crate) inline_threshold: u64,
     /// How many times a task fails, and the whole process is killed.
     pub(crate) task_failures: u64,
+    /// How many workers, TaskManagers and connections are lost.
+    pub(crate) machine_failures: u64,
     pub(crate) kills: u64,
     /// How many savepoints somebody wants.
     pub(crate) savepoints: u64,
@@ -67,6 +72,9 @@ impl Scenario {
             max_concurrent: 1 + rng.below(3) as u32,
             inline_threshold: *rng.choose(&[0, 64, 20_480]),
             task_failures: if faulty { rng.below(4) } else { 0 },
+            machine_failures: if faulty { rng.below(5) } else { 0 },
+            task_managers: 1 + rng.below(3) as u32,
+            spread_out: rng.permille(700),
             kills: if faulty { rng.below(3) } else { 0 },
             savepoints: rng.below(4),
             stops: rng.below(3),

@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use flott_checkpoint::storage::METADATA_FILE;
 use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, TerminalStatus, metadata};
-use flott_control::{Failure, JobInput};
+use flott_control::{Failure, JobInput, WorkerId};
 use flott_core::config::Configuration;
 use flott_core::element::CheckpointKind;
 use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, TaskId};
-use flott_runtime::{Clock, Command, PendingSnapshot, Program, TaskEvent};
+use flott_runtime::{Clock, PendingSnapshot, Program, TaskEvent};
 
 use super::clock::SimClock;
 use super::ledger::Ledger;
+use super::machines::{LINK_LOST, MachineEvent};
 use super::process::{Process, savepoint_folder};
 use super::scenario::Scenario;
 use super::trace::Trace;
@@ -31,6 +32,9 @@ const TURNS_MAX: u64 = 300_000;
 const TASK_FAILURE_PERMILLE: u64 = 6;
 const KILL_PERMILLE: u64 = 3;
 
+/// How often a worker, a TaskManager or a connection is lost, in the same way.
+const MACHINE_FAILURE_PERMILLE: u64 = 4;
+
 /// How often somebody asks for a savepoint, out of a thousand turns, in the same way.
 const SAVEPOINT_PERMILLE: u64 = 4;
 
@@ -40,7 +44,7 @@ const STOP_PERMILLE: u64 = 3;
 /// What is on its way.
 pub(super) enum Event {
     ToMaster(JobInput),
-    ToTask(AttemptNumber, TaskId, Command),
+    Machine(MachineEvent),
     PrepareLocation(CheckpointId),
     WriteSnapshot(PendingSnapshot),
     WriteMetadata(CheckpointKind, Arc<CompletedCheckpoint>),
@@ -52,9 +56,11 @@ pub(super) enum Event {
 /// Messages on one way do not overtake each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Way {
-    FromTask(TaskId),
-    ToTask(TaskId),
-    /// Storage answers in any order.
+    FromWorker(WorkerId),
+    ToWorker(WorkerId),
+    /// From the end of a connection with this number.
+    Link(u64),
+    /// Storage answers in any order, and so does what has no order.
     Storage,
 }
 
@@ -76,6 +82,7 @@ pub(super) struct World<'a> {
     event_number: u64,
     ways: BTreeMap<Way, MonoTime>,
     task_failures_left: u64,
+    machine_failures_left: u64,
     kills_left: u64,
     savepoints_left: u64,
     stops_left: u64,
@@ -98,7 +105,9 @@ pub struct Report {
     pub trace: u64,
     /// Tasks that were made to fail.
     pub task_failures: u64,
-    /// Crashes of the process.
+    /// Workers, TaskManagers and connections that were lost.
+    pub machine_failures: u64,
+    /// Crashes of everything.
     pub kills: u64,
     /// Checkpoints that were completed.
     pub checkpoints: u64,
@@ -135,6 +144,7 @@ impl<'a> World<'a> {
             event_number: 0,
             ways: BTreeMap::new(),
             task_failures_left: scenario.task_failures,
+            machine_failures_left: scenario.machine_failures,
             kills_left: scenario.kills,
             savepoints_left: scenario.savepoints,
             stops_left: scenario.stops,
@@ -165,6 +175,11 @@ impl<'a> World<'a> {
             if self.kills_left > 0 && self.faults.permille(KILL_PERMILLE) {
                 self.kills_left -= 1;
                 process = self.crash(process)?;
+                continue;
+            }
+            if self.machine_failures_left > 0 && self.faults.permille(MACHINE_FAILURE_PERMILLE) {
+                self.machine_failures_left -= 1;
+                process.fail_machine(self);
                 continue;
             }
             if self.savepoints_left > 0 && self.faults.permille(SAVEPOINT_PERMILLE) {
@@ -345,6 +360,7 @@ impl<'a> World<'a> {
         Report {
             trace: self.trace.hash(),
             task_failures: self.scenario.task_failures - self.task_failures_left,
+            machine_failures: self.scenario.machine_failures - self.machine_failures_left,
             kills: self.scenario.kills - self.kills_left,
             checkpoints: self.ledger.checkpoints(),
             savepoints: self.savepoints,
@@ -373,7 +389,11 @@ pub(super) fn message(
             message: "a newer barrier arrived first".into(),
         },
         TaskEvent::Snapshot(pending) => return Ok(Event::WriteSnapshot(pending)),
-        // No task fails by itself here: whatever it says is a finding.
+        TaskEvent::Failed { error, .. } if error.report().contains(LINK_LOST) => {
+            let failure = Failure::new(error.report());
+            JobInput::TaskFailed { attempt, task, failure }
+        }
+        // No task fails by itself here: whatever else it says is a finding.
         TaskEvent::Failed { error, .. } => return Err(error.report()),
     }))
 }
