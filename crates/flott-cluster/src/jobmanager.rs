@@ -5,6 +5,7 @@
 //! code does not run here.
 
 mod binaries;
+mod ha;
 mod host;
 mod state;
 mod submit;
@@ -26,6 +27,7 @@ use tracing::error;
 
 use crate::address;
 use crate::jobs::Jobs;
+use ha::HaStore;
 pub(crate) use state::Shared;
 
 /// Threads that carry what processes say to each other: they decide nothing.
@@ -73,17 +75,19 @@ impl JobManagerConfig {
 
 impl JobManager {
     /// Starts a JobManager that TaskManagers and workers can call at the address and port that
-    /// `config` names.
+    /// `config` names. With high availability it waits until no other one leads, and goes on with the
+    /// jobs of the one before.
     ///
     /// # Errors
     /// If an option is wrong, the port is in use, or a thread cannot be started.
     pub fn start(config: &Configuration) -> Result<Self> {
         let io = |what| move |e| Error::with_source(ErrorKind::Io, what, e);
+        let ha = HaStore::lead(config)?;
         let host = config.get(&options::JOBMANAGER_ADDRESS)?;
         let port = config.get(&options::JOBMANAGER_PORT)?;
         let listener = address::listen(&host, port, "jobmanager.rpc.port")?;
         let address = listener.local_addr().map_err(io("the JobManager has no address"))?;
-        let shared = Arc::new(Shared::new(JobManagerConfig::new(config)?)?);
+        let shared = Arc::new(Shared::new(JobManagerConfig::new(config)?, ha)?);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(RPC_THREADS)
             .thread_name("rpc")
@@ -116,7 +120,9 @@ impl JobManager {
             .name("jobmanager".into())
             .spawn(body)
             .map_err(io("cannot start the thread \"jobmanager\""))?;
-        Ok(Self { shared, address, stop: Some(stop), threads: vec![thread] })
+        let jobmanager = Self { shared, address, stop: Some(stop), threads: vec![thread] };
+        jobmanager.handle().recover()?;
+        Ok(jobmanager)
     }
 
     /// Where TaskManagers and workers call.

@@ -4,7 +4,7 @@
 use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, StorageConfig, metadata};
 use flott_core::config::{Configuration, options};
 use flott_core::hash::mix;
-use flott_core::{JobId, Result};
+use flott_core::{AttemptNumber, JobId, Result};
 use flott_plan::StreamGraph;
 use flott_runtime::Clock;
 
@@ -23,11 +23,42 @@ pub(crate) fn prepare(
     config: &Configuration,
 ) -> Result<PlannedJob> {
     let checkpointing = CheckpointConfig::from_configuration(config)?;
-    let storage = storage::for_job(&checkpointing.storage, job)?;
     let restored = restored(config, &checkpointing.storage)?;
     if checkpointing.interval.is_some() {
         storage::check_unused(&checkpointing.storage, restored.as_ref())?;
     }
+    plan(job, program, config, restored)
+}
+
+/// Plans a job that another process has had, to go on from its newest checkpoint; without one, it
+/// begins as it did there.
+///
+/// # Errors
+/// As [`prepare`]; also if the newest checkpoint is damaged.
+pub(crate) fn prepare_again(
+    job: JobId,
+    program: &StreamGraph,
+    config: &Configuration,
+    attempt: AttemptNumber,
+) -> Result<PlannedJob> {
+    let checkpointing = CheckpointConfig::from_configuration(config)?;
+    let restored = match storage::newest_of_job(&checkpointing.storage, job)? {
+        Some(own) => Some(own),
+        None => restored(config, &checkpointing.storage)?,
+    };
+    let mut planned = plan(job, program, config, restored)?;
+    planned.spec.first_attempt = attempt;
+    Ok(planned)
+}
+
+fn plan(
+    job: JobId,
+    program: &StreamGraph,
+    config: &Configuration,
+    restored: Option<CompletedCheckpoint>,
+) -> Result<PlannedJob> {
+    let checkpointing = CheckpointConfig::from_configuration(config)?;
+    let storage = storage::for_job(&checkpointing.storage, job)?;
     let planned = PlannedJob::new(job, program, config, restored, storage)?;
     if planned.plan.settings.checkpointing {
         planned.plan.storage.prepare().map_err(|error| {

@@ -13,6 +13,7 @@ use flott_checkpoint::{CompletedCheckpoint, StorageConfig, metadata};
 use flott_core::{Error, ErrorKind, JobId, Result};
 
 pub use file::FileStorage;
+pub(crate) use file::sync_folder;
 use memory::JobManagerStorage;
 pub use savepoint::complete as complete_savepoint;
 
@@ -56,6 +57,31 @@ pub(crate) fn check_unused(
         }
         _ => Ok(()),
     }
+}
+
+/// The record of the newest checkpoint of a job's own, if it has one: where it goes on after the process
+/// was lost that had it.
+///
+/// # Errors
+/// If the newest is damaged: an older one is never taken silently.
+pub(crate) fn newest_of_job(
+    config: &StorageConfig,
+    job: JobId,
+) -> Result<Option<CompletedCheckpoint>> {
+    let StorageConfig::FileSystem { dir, create_subdir } = config else { return Ok(None) };
+    let mut folder = local_path(dir)?;
+    if *create_subdir {
+        folder.push(job.to_string());
+    }
+    // A folder that is not there yet has none.
+    let found = find::checkpoints(&folder).unwrap_or_default();
+    let Some((_, newest)) = found.first() else { return Ok(None) };
+    let record = find::read(newest)?;
+    if record.job != job {
+        return Ok(None);
+    }
+    check_files(&record, &folder)?;
+    Ok(Some(record))
 }
 
 /// The local path that a path or a `file://` URL means.

@@ -102,7 +102,7 @@ impl JobMaster {
         );
         Self {
             phase: Phase::Initializing,
-            attempt: AttemptNumber::default(),
+            attempt: spec.first_attempt,
             tasks: Tasks::new(now, &spec.tasks),
             coordinator,
             strategy: RestartStrategy::new(&spec.restart, seed),

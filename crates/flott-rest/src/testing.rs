@@ -219,6 +219,7 @@ fn spec(description: &JobDescription) -> JobSpec {
         checkpointing: description.checkpointing.clone(),
         restart: description.restart.clone(),
         restored: None,
+        first_attempt: AttemptNumber(0),
         exception_history_size: 16,
     }
 }

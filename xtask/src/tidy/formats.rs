@@ -30,6 +30,10 @@ const FORMATS: &[Format] = &[
         ],
     },
     Format {
+        document: "docs/formats/job-record.md",
+        sources: &["crates/flott-cluster/src/jobmanager/ha.rs"],
+    },
+    Format {
         document: "docs/formats/metadata.md",
         sources: &[
             "crates/flott-checkpoint/src/metadata.rs",

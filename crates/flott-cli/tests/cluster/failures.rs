@@ -72,3 +72,58 @@ fn a_job_manager_that_ends_takes_its_jobs_with_it() {
     cluster.done(&["cluster", "stop"]);
     assert!(!workers.into_iter().any(is_running), "a worker is left");
 }
+
+/// The options of a cluster whose jobs survive their JobManager.
+fn high_availability(folder: &std::path::Path) -> [String; 2] {
+    let folder = folder.display();
+    ["high-availability.type: filesystem".into(), format!("high-availability.storageDir: {folder}")]
+}
+
+#[test]
+fn a_killed_job_manager_that_is_started_again_goes_on_with_its_jobs() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = high_availability(folder.path());
+    let mut cluster = Cluster::start(2, &options.each_ref().map(String::as_str));
+    let job = cluster.run_totals(&["-p", "2"]);
+    cluster.feed("1", "hello,1\nworld,2\n");
+    cluster.wait_for_total("hello", 1);
+    cluster.wait_for_total("world", 2);
+    cluster.wait_for_checkpoint(&job);
+    for round in 1..=2 {
+        let workers = cluster.workers();
+        kill(cluster.jobmanager(), "-KILL");
+        cluster.add_jobmanager();
+        cluster.wait("the TaskManagers are back", || {
+            cluster.try_get("/overview").is_some_and(|overview| overview["taskmanagers"] == 2)
+        });
+        let word = format!("word{round}");
+        cluster.feed(&word, &format!("hello,10\n{word},7\n"));
+        cluster.wait_for_total("hello", 1 + 10 * round);
+        cluster.wait_for_total(&word, 7);
+        cluster.wait("old workers are gone", || !workers.iter().any(|pid| is_running(*pid)));
+        cluster.wait_for_checkpoint(&job);
+    }
+    cluster.done(&["cancel", &job]);
+    cluster.wait("the job is over", || cluster.status(&job) == "CANCELED");
+    assert_eq!(std::fs::read_dir(folder.path().join("default/jobs")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_standby_waits_until_the_leader_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = high_availability(folder.path());
+    let mut cluster = Cluster::start(1, &options.each_ref().map(String::as_str));
+    cluster.add_jobmanager();
+    cluster.wait("it waits", || cluster.logs().contains("Another JobManager leads"));
+    let job = cluster.run_totals(&[]);
+    cluster.feed("1", "hello,1\n");
+    cluster.wait_for_total("hello", 1);
+    cluster.wait_for_checkpoint(&job);
+    let before = cluster.logs().matches("This JobManager leads").count();
+    kill(cluster.jobmanager(), "-KILL");
+    cluster.wait("it leads", || cluster.logs().matches("This JobManager leads").count() > before);
+    cluster.feed("2", "hello,10\n");
+    cluster.wait_for_total("hello", 11);
+    cluster.wait("it answers", || cluster.try_get("/overview").is_some());
+    cluster.wait("it runs", || cluster.status(&job) == "RUNNING");
+}

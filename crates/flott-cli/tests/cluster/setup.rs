@@ -34,8 +34,8 @@ pub(crate) struct Cluster {
     rest: u16,
     rpc: u16,
     options: Vec<String>,
-    /// TaskManagers that were started by hand.
-    children: Vec<Child>,
+    /// Processes that were started by hand.
+    children: Vec<(&'static str, Child)>,
 }
 
 impl Cluster {
@@ -160,9 +160,14 @@ impl Cluster {
 
     /// An answer of the REST API.
     pub(crate) fn get(&self, path: &str) -> Value {
+        self.try_get(path).unwrap_or_else(|| panic!("no answer to {path}\n{}", self.logs()))
+    }
+
+    /// An answer of the REST API, if there is one now.
+    pub(crate) fn try_get(&self, path: &str) -> Option<Value> {
         let url = format!("http://localhost:{}{path}", self.rest);
-        let text = ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap();
-        serde_json::from_str(&text).unwrap()
+        let text = ureq::get(&url).call().ok()?.body_mut().read_to_string().ok()?;
+        serde_json::from_str(&text).ok()
     }
 
     /// The status of a job.
@@ -209,28 +214,50 @@ impl Cluster {
 
     /// The processes of the TaskManagers that `cluster start` has started.
     pub(crate) fn taskmanagers(&self) -> Vec<i32> {
+        self.pids("-taskmanager.pid")
+    }
+
+    /// The process of the JobManager that was started last, of those that run.
+    pub(crate) fn jobmanager(&self) -> i32 {
+        let added = self.children.iter().filter(|(kind, _)| *kind == "jobmanager");
+        let added = added.map(|(_, child)| i32::try_from(child.id()).unwrap());
+        let all = self.pids("-jobmanager.pid").into_iter().chain(added);
+        // The one that leads was there first.
+        all.into_iter().find(|pid| is_running(*pid)).unwrap()
+    }
+
+    fn pids(&self, name: &str) -> Vec<i32> {
         let entries = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
-        let mut files = entries.filter(|path| path.to_string_lossy().ends_with("taskmanager.pid"));
+        let mut files = entries.filter(|path| path.to_string_lossy().ends_with(name));
         let text = fs::read_to_string(files.next().unwrap()).unwrap();
         text.lines().map(|line| line.parse().unwrap()).collect()
     }
 
     /// Starts another TaskManager.
     pub(crate) fn add_taskmanager(&mut self) {
+        self.add("taskmanager");
+    }
+
+    /// Starts another JobManager.
+    pub(crate) fn add_jobmanager(&mut self) {
+        self.add("jobmanager");
+    }
+
+    fn add(&mut self, kind: &'static str) {
         let number = self.children.len();
         let log = |extension| {
             File::create(self.path("log").join(format!("added-{number}.{extension}"))).unwrap()
         };
-        let mut command = self.command(&["taskmanager"]);
+        let mut command = self.command(&[kind]);
         let command = command.stdin(Stdio::null()).stdout(log("out")).stderr(log("log"));
         let child = command.spawn().unwrap();
-        self.children.push(child);
+        self.children.push((kind, child));
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        for child in &mut self.children {
+        for (_, child) in &mut self.children {
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -15,6 +15,7 @@ use tracing::info;
 
 use super::JobManagerConfig;
 use super::binaries::Binaries;
+use super::ha::HaStore;
 use super::workers::WorkersEvent;
 use crate::clock::SystemClock;
 use crate::io::IoPool;
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(super) jobs: Jobs,
     pub(super) views: Views,
     pub(super) binaries: Binaries,
+    /// What is written down for the next JobManager, if anything.
+    pub(super) ha: Option<HaStore>,
     /// Writes the records of all jobs.
     pub(super) io: Arc<IoPool>,
     state: Mutex<State>,
@@ -59,7 +62,10 @@ struct RunningJob {
 }
 
 impl Shared {
-    pub(super) fn new(config: JobManagerConfig) -> Result<Self> {
+    pub(super) fn new(mut config: JobManagerConfig, ha: Option<HaStore>) -> Result<Self> {
+        if let Some(ha) = &ha {
+            config.upload_dir.get_or_insert_with(|| ha.binaries());
+        }
         let state = State {
             slots: Slots::new(config.slots.clone()),
             task_managers: BTreeMap::new(),
@@ -68,6 +74,7 @@ impl Shared {
         };
         Ok(Self {
             binaries: Binaries::open(&config)?,
+            ha,
             config,
             clock: Arc::new(SystemClock::new()),
             jobs: Jobs::default(),

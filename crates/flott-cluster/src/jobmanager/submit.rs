@@ -6,18 +6,18 @@ use std::thread::Builder;
 
 use flott_control::actions::{Binary, Submission, Submissions, Upload};
 use flott_control::view::ClusterView;
-use flott_control::{Placement, WorkerId};
-use flott_core::config::options;
+use flott_core::config::{Configuration, options};
 use flott_core::{Error, ErrorKind, JobId, Result};
 use flott_plan::{JobGraph, fingerprint};
 use tracing::{error, info};
 
+use super::ha::JobRecord;
 use super::workers::Workers;
 use super::{JobManagerHandle, Shared, binaries};
 use crate::extract::{JobPlan, Outcome, describe};
 use crate::job::{Input, Inputs, JobRunner, Surroundings};
-use crate::prepare::{configuration, new_job_id, prepare, settings};
-use crate::rpc::messages::{WorkerJob, WorkerStart};
+use crate::plan::PlannedJob;
+use crate::prepare::{configuration, new_job_id, prepare, prepare_again, settings};
 use crate::storage::savepoint::Savepoints;
 
 /// The command line of a binary, without its name.
@@ -57,10 +57,9 @@ impl Submissions for JobManagerHandle {
     }
 
     fn submit(&self, submission: &Submission) -> Result<JobId> {
-        let shared = &self.shared;
         let (binary, arguments, plan) = self.describe(submission)?;
         let config = configuration(&plan.settings)?;
-        let job = new_job_id(&*shared.clock);
+        let job = new_job_id(&*self.shared.clock);
         let planned = prepare(job, &plan.program, &config)?;
         info!(
             "Job {} ({job}) is submitted: {}, plan {:032x}.",
@@ -68,53 +67,12 @@ impl Submissions for JobManagerHandle {
             binary.name,
             fingerprint(&planned.plan.graph)
         );
-        let inputs = Inputs::new();
-        let start = WorkerStart {
-            job,
-            worker: WorkerId(0),
-            ticket: shared.new_ticket(),
-            binary: binary.sha256().to_owned(),
-            arguments,
-            settings: settings(&shared.config.settings),
-        };
-        let graph = planned.plan.graph.clone();
-        let worker_job = move || WorkerJob {
-            program: plan.program.clone(),
-            graph: graph.clone(),
-            settings: plan.settings.clone(),
-        };
-        let placement = Placement::new(&planned.plan.graph);
-        let sender = inputs.sender.clone();
-        shared.began(job, start.ticket, sender.clone());
-        let savepoint_directory = config.get(&options::SAVEPOINT_DIR)?;
-        let savepoints = Savepoints::default();
-        let report = sender.clone();
-        shared.jobs.started(
-            job,
-            Arc::new(move |input| drop(report.send(Input::Job(input)))),
-            savepoints.clone(),
-            savepoint_directory,
-        );
-        let workers = Workers::new(shared.clone(), placement, start, worker_job, sender);
-        let surroundings = Surroundings {
-            clock: shared.clock.clone(),
-            jobs: shared.jobs.clone(),
-            views: Some(shared.views.clone()),
-            io: shared.io.clone(),
-            savepoints,
-        };
-        let mut runner = JobRunner::new(planned, workers, inputs, surroundings);
-        runner.publish_first();
-        let shared = shared.clone();
-        let run = move || {
-            if let Err(error) = runner.run() {
-                error!("Job {job} failed: {}", error.report());
-            }
-            shared.jobs.ended(job);
-        };
-        Builder::new().name(format!("job-{job}")).spawn(run).map_err(|e| {
-            Error::with_source(ErrorKind::Io, "cannot start the thread of a job", e)
-        })?;
+        let sha256 = binary.sha256().to_owned();
+        let record = JobRecord::new(job, sha256, arguments, plan.program, plan.settings);
+        if let Some(ha) = &self.shared.ha {
+            ha.put(&record)?;
+        }
+        self.launch(record, planned, &config)?;
         Ok(job)
     }
 }
@@ -135,6 +93,68 @@ impl JobManagerHandle {
             Outcome::Error(text) => Err(Error::invalid(text.trim().to_owned())),
             Outcome::Nothing => Err(Error::internal("the binary gave no plan")),
         }
+    }
+
+    /// Goes on with the jobs that another JobManager has left. What cannot be gone on with is logged, and
+    /// its record stays.
+    pub(super) fn recover(&self) -> Result<()> {
+        let Some(ha) = &self.shared.ha else { return Ok(()) };
+        for record in ha.jobs()? {
+            let recovered = record.and_then(|record| {
+                let config = configuration(&record.settings)?;
+                let attempt = record.next_attempt();
+                let planned = prepare_again(record.job, &record.program, &config, attempt)?;
+                let from = planned.spec.restored.as_ref().map(|restored| restored.checkpoint.0);
+                info!(
+                    "Job {} ({}) is recovered, from checkpoint {from:?}.",
+                    planned.spec.name, record.job
+                );
+                self.launch(record, planned, &config)
+            });
+            if let Err(error) = recovered {
+                error!("A job cannot be recovered: {}", error.report());
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the thread of a job.
+    fn launch(&self, record: JobRecord, planned: PlannedJob, config: &Configuration) -> Result<()> {
+        let shared = &self.shared;
+        let (job, inputs) = (record.job, Inputs::new());
+        let sender = inputs.sender.clone();
+        let ticket = shared.new_ticket();
+        shared.began(job, ticket, sender.clone());
+        let savepoint_directory = config.get(&options::SAVEPOINT_DIR)?;
+        let savepoints = Savepoints::default();
+        let report = sender.clone();
+        shared.jobs.started(
+            job,
+            Arc::new(move |input| drop(report.send(Input::Job(input)))),
+            savepoints.clone(),
+            savepoint_directory,
+        );
+        let workers = Workers::new(shared.clone(), &planned.plan.graph, record, ticket, sender);
+        let surroundings = Surroundings {
+            clock: shared.clock.clone(),
+            jobs: shared.jobs.clone(),
+            views: Some(shared.views.clone()),
+            io: shared.io.clone(),
+            savepoints,
+        };
+        let mut runner = JobRunner::new(planned, workers, inputs, surroundings);
+        runner.publish_first();
+        let shared = shared.clone();
+        let run = move || {
+            if let Err(error) = runner.run() {
+                error!("Job {job} failed: {}", error.report());
+            }
+            shared.jobs.ended(job);
+        };
+        Builder::new().name(format!("job-{job}")).spawn(run).map_err(|e| {
+            Error::with_source(ErrorKind::Io, "cannot start the thread of a job", e)
+        })?;
+        Ok(())
     }
 
     /// What the cluster looks like now.

@@ -10,10 +10,14 @@ use flott_checkpoint::{CompletedCheckpoint, metadata};
 use flott_control::{Failure, JobInput, Placement, PlacementEffect, PlacementInput, WorkerId};
 use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, CheckpointId, TaskId};
+use flott_plan::JobGraph;
 use flott_runtime::Command;
+use tracing::warn;
 
+use super::ha::JobRecord;
 use super::state::Shared;
 use crate::job::{Input, Workplace};
+use crate::prepare::settings;
 use crate::rpc::Outgoing;
 use crate::rpc::messages::{DeployTasks, TaskCounts, ToWorker, WorkerJob, WorkerStart};
 
@@ -39,8 +43,9 @@ pub(super) struct Workers {
     placement: Placement,
     /// How they are started; the number is each one's own.
     start: WorkerStart,
-    /// What each is told first.
-    job: Box<dyn Fn() -> WorkerJob + Send>,
+    /// The plan that each is told first.
+    graph: JobGraph,
+    record: JobRecord,
     connected: BTreeMap<WorkerId, Connected>,
     attempt: AttemptNumber,
     tasks: Arc<BTreeMap<TaskId, WorkerId>>,
@@ -56,16 +61,25 @@ struct Connected {
 impl Workers {
     pub(super) fn new(
         shared: Arc<Shared>,
-        placement: Placement,
-        start: WorkerStart,
-        job: impl Fn() -> WorkerJob + Send + 'static,
+        graph: &JobGraph,
+        record: JobRecord,
+        ticket: u128,
         inputs: Sender<Input<WorkersEvent>>,
     ) -> Self {
+        let start = WorkerStart {
+            job: record.job,
+            worker: WorkerId(0),
+            ticket,
+            binary: record.binary.clone(),
+            arguments: record.arguments.clone(),
+            settings: settings(&shared.config.settings),
+        };
         Self {
             shared,
-            placement,
+            placement: Placement::new(graph),
             start,
-            job: Box::new(job),
+            graph: graph.clone(),
+            record,
             connected: BTreeMap::new(),
             attempt: AttemptNumber::default(),
             tasks: Arc::default(),
@@ -148,6 +162,15 @@ impl Workplace for Workers {
     type Event = WorkersEvent;
 
     fn deploy(&mut self, attempt: AttemptNumber, restore: Option<Arc<CompletedCheckpoint>>) {
+        // Whoever has the job next must not use this number again.
+        self.record.attempt = Some(attempt);
+        if let Some(ha) = &self.shared.ha
+            && let Err(error) = ha.put(&self.record)
+        {
+            let failure = Failure::new(error.report());
+            self.tell_master(JobInput::DeploymentFailed { attempt, failure });
+            return;
+        }
         self.placement.deploy(attempt, restore);
         self.perform();
     }
@@ -186,7 +209,12 @@ impl Workplace for Workers {
                 self.perform();
             }
             WorkersEvent::Connected { worker, address, outgoing } => {
-                let _ = outgoing.send(ToWorker::Start(Box::new((self.job)())));
+                let job = WorkerJob {
+                    program: self.record.program.clone(),
+                    graph: self.graph.clone(),
+                    settings: self.record.settings.clone(),
+                };
+                let _ = outgoing.send(ToWorker::Start(Box::new(job)));
                 self.connected.insert(worker, Connected { address, outgoing });
             }
             WorkersEvent::Counted { attempt, counts } if attempt == self.attempt => {
@@ -209,6 +237,11 @@ impl Workplace for Workers {
     fn end(&mut self) {
         self.placement.handle(PlacementInput::End);
         self.perform();
+        if let Some(ha) = &self.shared.ha
+            && let Err(error) = ha.remove(self.start.job)
+        {
+            warn!("{}", error.report());
+        }
         // Those that came when nobody waited for them any more.
         for worker in std::mem::take(&mut self.connected).into_values() {
             let _ = worker.outgoing.send(ToWorker::End);

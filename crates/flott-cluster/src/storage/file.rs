@@ -189,7 +189,7 @@ fn delete_folder(folder: &Path) -> io::Result<()> {
     fs::remove_dir_all(folder)
 }
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 

@@ -54,7 +54,7 @@ fn folders(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect())
 }
 
-fn read(folder: &Path) -> Result<CompletedCheckpoint> {
+pub(super) fn read(folder: &Path) -> Result<CompletedCheckpoint> {
     let file = folder.join(METADATA_FILE);
     let bytes = fs::read(&file).map_err(|e| {
         let message = format!("cannot read \"{}\"", file.display());

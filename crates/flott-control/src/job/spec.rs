@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flott_checkpoint::snapshot::OperatorInfo;
 use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, TaskInfo};
-use flott_core::JobId;
+use flott_core::{AttemptNumber, JobId};
 
 use crate::restart::RestartStrategyConfig;
 
@@ -26,6 +26,8 @@ pub struct JobSpec {
     /// What it starts from. A checkpoint of another job must name its files by absolute path
     /// ([`CompletedCheckpoint::rebased`]).
     pub restored: Option<Arc<CompletedCheckpoint>>,
+    /// The number of its first attempt here: more than 0 if another JobManager has had it before.
+    pub first_attempt: AttemptNumber,
     /// How many failures its history keeps.
     pub exception_history_size: usize,
 }

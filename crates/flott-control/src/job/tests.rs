@@ -126,6 +126,7 @@ fn spec(options: &[(&str, &str)]) -> JobSpec {
         checkpointing: CheckpointConfig::from_configuration(&config).unwrap(),
         restart: RestartStrategyConfig::FixedDelay { attempts: 2, delay: Duration::from_secs(2) },
         restored: None,
+        first_attempt: AttemptNumber(0),
         exception_history_size: 2,
     }
 }

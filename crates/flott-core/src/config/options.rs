@@ -98,6 +98,16 @@ pub enum LoadBalanceMode {
 }
 choice!(LoadBalanceMode { None = "NONE", Slots = "SLOTS" });
 
+/// What a JobManager writes down for the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HighAvailability {
+    /// Nothing: its jobs end with it.
+    None,
+    /// Its jobs, in a directory.
+    FileSystem,
+}
+choice!(HighAvailability { None = "NONE", FileSystem = "filesystem" });
+
 /// An interval between checkpoints: at least 10 ms, or zero for never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval(pub Duration);
@@ -245,6 +255,12 @@ options! {
     JOBMANAGER_ADDRESS: String = "jobmanager.rpc.address", "localhost";
     /// The port on which the JobManager is called; 0 is any that is free.
     JOBMANAGER_PORT: u16 = "jobmanager.rpc.port", "6123";
+    /// Whether jobs survive their JobManager: another one, or the same started again, goes on with them.
+    HIGH_AVAILABILITY: HighAvailability = "high-availability.type", "NONE", old "high-availability";
+    /// The directory of what JobManagers write down for each other.
+    HA_STORAGE_DIR: Option<String> = "high-availability.storageDir", "";
+    /// The folder in that directory: clusters that share the directory have different ones.
+    HA_CLUSTER_ID: String = "high-availability.cluster-id", "default";
     /// How long a job binary may take to say what the plan of a job is.
     PLAN_TIMEOUT: Duration = "jobmanager.job-plan.timeout", "10 s";
     /// The port of the REST API and the dashboard; 0 is any that is free.

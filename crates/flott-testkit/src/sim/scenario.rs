@@ -54,6 +54,8 @@ impl Scenario {
         let faulty = rng.permille(850);
         let mut rate = |limit: u64| if faulty && rng.permille(600) { rng.below(limit) } else { 0 };
         let (store_failed, store_unknown, store_slow) = (rate(200), rate(300), rate(300));
+        let latency_micros = *rng.choose(&[1, 500, 4000]);
+        let timeout = Duration::from_millis(*rng.choose(&[20, 60, 400]));
         Self {
             splits: [1 + rng.below(3) as u32, rng.below(3) as u32],
             records: 10 + rng.below(60),
@@ -68,7 +70,8 @@ impl Scenario {
             batch_records: 1 + rng.below(8) as usize,
             channel_bytes: *rng.choose(&[1, 64, 512, 4096]),
             interval: Duration::from_millis(10 + rng.below(20)),
-            timeout: Duration::from_millis(*rng.choose(&[20, 60, 400])),
+            // A barrier takes some hops; one that can never arrive in time is no job's.
+            timeout: timeout.max(Duration::from_micros(12 * latency_micros)),
             max_concurrent: 1 + rng.below(3) as u32,
             inline_threshold: *rng.choose(&[0, 64, 20_480]),
             task_failures: if faulty { rng.below(4) } else { 0 },
@@ -81,7 +84,7 @@ impl Scenario {
             store_failed,
             store_unknown,
             store_slow,
-            latency_micros: *rng.choose(&[1, 500, 4000]),
+            latency_micros,
         }
     }
 
