@@ -1,9 +1,12 @@
 //! A job binary for the tests of the command: a job of the examples, and jobs whose functions do what
 //! they should not.
 
+use copy_lines::copy_lines;
 use flott::prelude::*;
 use word_totals::word_totals;
 
+#[path = "../../../examples/src/copy_lines.rs"]
+mod copy_lines;
 #[path = "../../../examples/src/word_totals.rs"]
 mod word_totals;
 
@@ -51,4 +54,4 @@ fn differs(env: &StreamExecutionEnvironment, _: NoArgs) -> flott::Result<()> {
     Ok(())
 }
 
-flott::main! { count, hangs, panics, nothing, executes, differs, word_totals }
+flott::main! { count, hangs, panics, nothing, executes, differs, word_totals, copy_lines }

@@ -4,4 +4,5 @@
 mod failures;
 mod limits;
 mod setup;
+mod soak;
 mod story;

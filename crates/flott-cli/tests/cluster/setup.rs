@@ -107,19 +107,24 @@ impl Cluster {
         text
     }
 
+    /// Submits a job of the examples, detached; returns its id.
+    pub(crate) fn submit(&self, arguments: &[&str]) -> String {
+        let text = self.done(&[&["run", "-d"], arguments].concat());
+        let id = text.trim().strip_prefix("Job has been submitted with JobID ");
+        id.unwrap_or_else(|| panic!("{text}")).to_owned()
+    }
+
     /// Submits `word_totals` on the folder `feed`, with these options of `run`; returns the job's id.
     pub(crate) fn run_totals(&self, options: &[&str]) -> String {
         let checkpoints =
             format!("execution.checkpointing.dir={}", self.path("checkpoints").display());
         let (jobs, feed) = (jobs(), self.path("feed"));
-        let mut arguments = vec!["run", "-d", "-c", "word_totals", "-D", &checkpoints];
+        let mut arguments = vec!["-c", "word_totals", "-D", &checkpoints];
         arguments.extend(["-D", "execution.checkpointing.interval=100 ms"]);
         arguments.extend(options);
         arguments.extend([jobs.to_str().unwrap(), "--"]);
         arguments.extend(["--file", feed.to_str().unwrap(), "--follow"]);
-        let text = self.done(&arguments);
-        let id = text.trim().strip_prefix("Job has been submitted with JobID ");
-        id.unwrap_or_else(|| panic!("{text}")).to_owned()
+        self.submit(&arguments)
     }
 
     /// Gives the running job another file of lines.
@@ -233,6 +238,28 @@ impl Cluster {
         text.lines().map(|line| line.parse().unwrap()).collect()
     }
 
+    /// Every process of this cluster that runs: of this kind, or all of them.
+    pub(crate) fn running(&self, kind: Option<&str>) -> Vec<i32> {
+        let own = |pid: i32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let folder = self.folder.path().to_string_lossy().into_owned();
+            let is_worker = environment.split(|byte| *byte == 0).any(|variable| {
+                variable.starts_with(b"FLOTT_WORKER=")
+                    && String::from_utf8_lossy(variable).contains(&format!(":{}\"", self.rpc))
+            });
+            let is_ours = String::from_utf8_lossy(&environment).contains(&folder);
+            let name = line.split(|byte| *byte == 0).nth(1).unwrap_or_default();
+            let name = if is_worker { "worker".into() } else { String::from_utf8_lossy(name) };
+            !line.is_empty() && (is_ours || is_worker) && kind.is_none_or(|kind| name == kind)
+        };
+        let entries = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
+        let pids = entries.filter_map(|name| name.to_string_lossy().parse().ok());
+        let mut pids: Vec<i32> = pids.filter(|pid| own(*pid)).collect();
+        pids.sort_unstable();
+        pids
+    }
+
     /// Starts another TaskManager.
     pub(crate) fn add_taskmanager(&mut self) {
         self.add("taskmanager");
@@ -255,13 +282,20 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
+impl Cluster {
+    /// Ends all processes.
+    pub(crate) fn end(&mut self) {
         for (_, child) in &mut self.children {
             let _ = child.kill();
             let _ = child.wait();
         }
         let _ = self.command(&["cluster", "stop"]).output();
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.end();
         if std::thread::panicking() {
             let _ = writeln!(std::io::stderr(), "{}", self.logs());
         }
