@@ -34,11 +34,21 @@ pub fn measure<R>(body: impl FnOnce() -> R) -> (R, Cost) {
 
 /// The CPU time of this process so far, threads that have ended included.
 pub fn cpu_time() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    cpu_ticks("self", 11)
+}
+
+/// The CPU time of the children of a process that have ended and that it has waited for.
+pub fn cpu_time_of_children(process: &str) -> Duration {
+    cpu_ticks(process, 13)
+}
+
+/// Two of the fields of `/proc/<process>/stat` after the name, of user and of system time.
+fn cpu_ticks(process: &str, field: usize) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let ticks: u64 = after_name
         .split_whitespace()
-        .skip(11)
+        .skip(field)
         .take(2)
         .filter_map(|field| field.parse::<u64>().ok())
         .sum();

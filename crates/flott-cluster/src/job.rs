@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use flott_checkpoint::coordinator::CheckpointStatus;
 use flott_checkpoint::{CompletedCheckpoint, TerminalStatus};
-use flott_control::{JobEffect, JobInput, JobMaster, JobStatus};
+use flott_control::{JobEffect, JobInput, JobMaster, JobSpec, JobStatus};
 use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, CheckpointId, Error, ErrorKind, Now, Result, TaskId};
 use flott_datastream::{CheckpointSummary, JobExecutionResult};
@@ -199,6 +199,13 @@ impl<W: Workplace> JobRunner<W> {
                 JobEffect::Deploy { attempt, restore } => self.workplace.deploy(attempt, restore),
                 JobEffect::CancelTasks { attempt } => self.workplace.cancel(attempt),
                 JobEffect::Checkpoint(effect) => self.perform_checkpoint(effect),
+                JobEffect::AllRunning { attempt } => {
+                    let JobSpec { name, job, tasks, .. } = &self.planned.spec;
+                    info!(
+                        "All {} tasks of job {name} ({job}) run, attempt {attempt}.",
+                        tasks.len()
+                    );
+                }
                 JobEffect::StopFailed { request, checkpoint } => {
                     self.stop_failed(request, checkpoint);
                 }

@@ -340,6 +340,7 @@ impl JobMaster {
             }
             Phase::Running(Deployed::Deploying) if self.tasks.all_started() => {
                 self.phase = Phase::Running(Deployed::AllRunning);
+                self.effects.push_back(JobEffect::AllRunning { attempt: self.attempt });
                 self.tell_all_running(now);
             }
             Phase::Restarting { is_due: true, .. } if all_out && is_settled => {

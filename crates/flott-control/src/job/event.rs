@@ -167,6 +167,11 @@ pub enum JobEffect {
         /// The savepoint.
         checkpoint: CheckpointId,
     },
+    /// Every task of the attempt runs, or has finished.
+    AllRunning {
+        /// The attempt.
+        attempt: AttemptNumber,
+    },
     /// The job's status changed.
     StatusChanged {
         /// The old one.

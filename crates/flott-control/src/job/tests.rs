@@ -185,6 +185,7 @@ fn show(effect: &JobEffect) -> String {
         }
         JobEffect::Deploy { attempt, restore: None } => format!("deploy @{attempt} from nothing"),
         JobEffect::CancelTasks { attempt } => format!("cancel tasks @{attempt}"),
+        JobEffect::AllRunning { attempt } => format!("all running @{attempt}"),
         JobEffect::StatusChanged { from, to } => format!("{from} > {to}"),
         JobEffect::Ended { status, failure: None } => format!("ended {status:?}"),
         JobEffect::Ended { status, failure: Some(why) } => format!("ended {status:?}: {why}"),

@@ -338,6 +338,9 @@ impl Process {
                 JobEffect::StopFailed { checkpoint, .. } => {
                     world.trace.line(format_args!("failed after savepoint {checkpoint} to stop"));
                 }
+                JobEffect::AllRunning { attempt } => {
+                    world.trace.line(format_args!("all run, attempt {attempt}"));
+                }
                 JobEffect::StatusChanged { from, to } => {
                     world.trace.line(format_args!("from {from} to {to}"));
                 }

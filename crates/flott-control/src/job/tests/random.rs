@@ -115,6 +115,9 @@ fn check_effects(f: &mut Fixture, past: &mut Past, seed: u64) {
                     assert_eq!(past.open_record, None, "seed {seed}: not committed yet");
                 }
             }
+            JobEffect::AllRunning { attempt } => {
+                assert_eq!(attempt.0 + 1, past.next_attempt, "seed {seed}");
+            }
             JobEffect::StatusChanged { from, to } => {
                 assert!(!from.is_terminal() && from != to, "seed {seed}");
             }
