@@ -138,6 +138,7 @@ impl Workplace for ThisProcess {
     type Event = Infallible;
 
     fn deploy(&mut self, attempt: AttemptNumber, restore: Option<Arc<CompletedCheckpoint>>) {
+        (self.site.report)(JobInput::Deploying { attempt });
         self.deployed = DeployedTasks::deploy(&self.site, attempt, restore.as_deref(), None);
     }
 
@@ -158,6 +159,10 @@ impl Workplace for ThisProcess {
 
     fn metrics(&self) -> &BTreeMap<TaskId, TaskMetrics> {
         self.deployed.metrics()
+    }
+
+    fn waiting_for(&self) -> Option<String> {
+        None
     }
 
     fn end(&mut self) {}

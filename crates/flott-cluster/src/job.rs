@@ -49,6 +49,9 @@ pub(crate) trait Workplace {
     /// What the tasks count.
     fn metrics(&self) -> &BTreeMap<TaskId, TaskMetrics>;
 
+    /// What a deployment waits for, in words.
+    fn waiting_for(&self) -> Option<String>;
+
     /// The job is over.
     fn end(&mut self);
 }
@@ -175,7 +178,8 @@ impl<W: Workplace> JobRunner<W> {
             let (planned, savepoints) = (&self.planned, &self.savepoints);
             let location = |checkpoint| location(planned, savepoints, checkpoint);
             let now = self.clock.now().mono;
-            publisher.publish(now, &self.master, self.workplace.metrics(), location);
+            let waiting_for = self.workplace.waiting_for();
+            publisher.publish(now, &self.master, self.workplace.metrics(), location, waiting_for);
         }
     }
 

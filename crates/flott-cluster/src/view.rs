@@ -98,12 +98,14 @@ impl Publisher {
         master: &JobMaster,
         metrics: &BTreeMap<TaskId, TaskMetrics>,
         location: impl Fn(CheckpointId) -> String,
+        waiting_for: Option<String>,
     ) {
         self.pending = now < self.next && !master.status().is_terminal();
         if !self.pending {
             self.next = now.plus(PAUSE);
             let description = self.description.clone();
-            self.views.publish(JobView::new(master, description, metrics, location));
+            let view = JobView::new(master, description, metrics, location);
+            self.views.publish(JobView { waiting_for, ..view });
         }
     }
 

@@ -128,6 +128,13 @@ impl JobMaster {
                     self.stale_messages += 1;
                 }
             }
+            JobInput::Deploying { attempt } => {
+                if self.is_current(attempt) {
+                    self.tasks.deploying(now);
+                } else {
+                    self.stale_messages += 1;
+                }
+            }
             JobInput::TaskRunning { attempt, task } => {
                 self.task_changed(now, attempt, task, ExecutionState::Running);
             }
@@ -243,7 +250,7 @@ impl JobMaster {
     /// Deploys the current attempt from the latest completed checkpoint.
     fn deploy(&mut self, now: Now, from: JobStatus) {
         self.tasks = Tasks::new(now, &self.spec.tasks);
-        self.tasks.deployed();
+        self.tasks.scheduled();
         self.phase = Phase::Running(Deployed::Deploying);
         self.status_changed(now, from, JobStatus::Running);
         let restore = self.coordinator.latest().cloned();

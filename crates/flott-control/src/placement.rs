@@ -307,6 +307,7 @@ impl Placement {
             let placed = self.tasks.iter().filter_map(|(task, slot)| Some((*task, owner(slot)?)));
             let workers: Arc<BTreeMap<_, _>> = Arc::new(placed.collect());
             self.deployed = Deployed { attempt: Some(attempt), workers: workers.clone() };
+            self.effects.push_back(PlacementEffect::Job(JobInput::Deploying { attempt }));
             self.effects.push_back(PlacementEffect::Deploy { attempt, restore, workers });
         }
     }

@@ -66,6 +66,8 @@ pub struct JobView {
     pub description: Arc<JobDescription>,
     /// Where it is.
     pub status: JobStatus,
+    /// What it waits for before its tasks can be deployed, in words.
+    pub waiting_for: Option<String>,
     /// When it last entered each status that it has been in.
     pub timestamps: BTreeMap<JobStatus, WallTime>,
     /// How often it was restarted.
@@ -116,6 +118,7 @@ impl JobView {
         let locations = completed.chain(own).map(|id| (id, location(id))).collect();
         Self {
             status: master.status(),
+            waiting_for: None,
             timestamps: master.timestamps().clone(),
             num_restarts: master.num_restarts(),
             tasks: tasks.collect(),

@@ -56,6 +56,8 @@ struct Job {
     start: i64,
     duration: i64,
     restarts: u64,
+    /// What it waits for that has no slots.
+    waiting_for: Option<String>,
     vertices: Vec<Vertex>,
     checkpoints: Checkpoints,
     exceptions: Vec<Exception>,
@@ -125,6 +127,7 @@ impl Job {
             start: times.start,
             duration: times.duration,
             restarts: job.num_restarts,
+            waiting_for: job.waiting_for.clone(),
             vertices: vertices.map(|vertex| Vertex::of(job, vertex)).collect(),
             checkpoints: Checkpoints::of(job, &job.checkpoints),
             exceptions: exceptions.map(Exception::of).collect(),

@@ -44,6 +44,12 @@ fn a_killed_task_manager_takes_its_workers_with_it_and_another_takes_its_place()
     cluster.wait("it is missed", || cluster.get("/overview")["taskmanagers"] == 1);
     cluster
         .wait("its worker is gone", || workers.iter().filter(|pid| is_running(**pid)).count() == 1);
+    let details = || cluster.get(&format!("/jobs/{job}"));
+    cluster.wait("it says what it waits for", || {
+        let details = details();
+        let waits = details["waiting-for"].as_str().unwrap_or_default();
+        waits.contains("1 are missing") && details["status-counts"]["CREATED"] == 2
+    });
     cluster.add_taskmanager();
     goes_on(&cluster, &job);
     assert_eq!(cluster.get("/overview")["taskmanagers"], 2);

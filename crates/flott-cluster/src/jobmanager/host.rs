@@ -111,6 +111,7 @@ fn is_of_tasks(input: &JobInput) -> bool {
         | JobInput::Decline { .. } => true,
         JobInput::Start
         | JobInput::Cancel
+        | JobInput::Deploying { .. }
         | JobInput::LocationPrepared { .. }
         | JobInput::LocationFailed { .. }
         | JobInput::MetadataPersisted { .. }

@@ -177,6 +177,11 @@ impl Shared {
         self.slots_changed.notify_one();
     }
 
+    /// Why a job waits for slots; nothing if it does not.
+    pub(super) fn missing_slots(&self, job: JobId) -> Option<String> {
+        self.lock().slots.missing(job)
+    }
+
     pub(super) fn start_worker(&self, id: TaskManagerId, start: WorkerStart) {
         if let Some(task_manager) = self.lock().task_managers.get(&id) {
             let _ = task_manager.outgoing.send(ToTaskManager::StartWorker(start));

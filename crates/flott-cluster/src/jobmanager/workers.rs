@@ -234,6 +234,10 @@ impl Workplace for Workers {
         &self.metrics
     }
 
+    fn waiting_for(&self) -> Option<String> {
+        self.shared.missing_slots(self.start.job)
+    }
+
     fn end(&mut self) {
         self.placement.handle(PlacementInput::End);
         self.perform();

@@ -25,6 +25,11 @@ pub enum JobInput {
         /// Why.
         failure: Failure,
     },
+    /// The tasks of an attempt have their slots, and are on their way.
+    Deploying {
+        /// The attempt.
+        attempt: AttemptNumber,
+    },
     /// A task runs: it has restored its state and can be triggered.
     TaskRunning {
         /// Its attempt.

@@ -36,6 +36,7 @@ impl JobMaster {
             JobInput::Start
             | JobInput::Cancel
             | JobInput::DeploymentFailed { .. }
+            | JobInput::Deploying { .. }
             | JobInput::TaskRunning { .. }
             | JobInput::TaskFinished { .. }
             | JobInput::TaskFailed { .. }

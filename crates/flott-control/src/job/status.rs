@@ -73,6 +73,8 @@ impl From<TerminalStatus> for JobStatus {
 pub enum ExecutionState {
     /// Not deployed.
     Created,
+    /// To be deployed; on a cluster it waits for a slot, or for the worker in it.
+    Scheduled,
     /// On its way, or restoring its state.
     Deploying,
     /// Runs.
@@ -92,7 +94,9 @@ impl ExecutionState {
     pub const fn is_out(self) -> bool {
         match self {
             Self::Finished | Self::Canceled | Self::Failed => true,
-            Self::Created | Self::Deploying | Self::Running | Self::Canceling => false,
+            Self::Created | Self::Scheduled | Self::Deploying | Self::Running | Self::Canceling => {
+                false
+            }
         }
     }
 }
@@ -101,6 +105,7 @@ impl fmt::Display for ExecutionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Created => "CREATED",
+            Self::Scheduled => "SCHEDULED",
             Self::Deploying => "DEPLOYING",
             Self::Running => "RUNNING",
             Self::Finished => "FINISHED",

@@ -43,11 +43,17 @@ impl Tasks {
         Self(specs.iter().map(task).collect())
     }
 
-    /// They are on their way.
-    pub(super) fn deployed(&mut self) {
+    /// They are to be deployed.
+    pub(super) fn scheduled(&mut self) {
         for task in self.0.values_mut() {
-            task.state = ExecutionState::Deploying;
+            task.state = ExecutionState::Scheduled;
         }
+    }
+
+    /// They are on their way: those that still wait for that.
+    pub(super) fn deploying(&mut self, now: Now) {
+        let waiting = self.0.values_mut().filter(|task| task.state == ExecutionState::Scheduled);
+        waiting.for_each(|task| (task.state, task.since) = (ExecutionState::Deploying, now.wall));
     }
 
     pub(super) fn views(&self) -> impl Iterator<Item = TaskView<'_>> {
@@ -83,7 +89,7 @@ impl Tasks {
     pub(super) fn change(&mut self, now: Now, task: TaskId, state: ExecutionState) -> bool {
         let Some(task) = self.0.get_mut(&task) else { return false };
         let is_new = match task.state {
-            ExecutionState::Created | ExecutionState::Deploying => true,
+            ExecutionState::Created | ExecutionState::Scheduled | ExecutionState::Deploying => true,
             ExecutionState::Running | ExecutionState::Canceling => state.is_out(),
             ExecutionState::Finished | ExecutionState::Canceled | ExecutionState::Failed => false,
         };

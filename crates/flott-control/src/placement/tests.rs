@@ -44,6 +44,7 @@ fn effects(placement: &mut Placement) -> Vec<String> {
             format!("canceled {attempt}")
         }
         PlacementEffect::Job(JobInput::DeploymentFailed { failure, .. }) => failure.message,
+        PlacementEffect::Job(JobInput::Deploying { attempt }) => format!("deploying {attempt}"),
         PlacementEffect::Job(other) => format!("{other:?}"),
         PlacementEffect::ReleaseSlots => "release".into(),
     };
@@ -82,7 +83,7 @@ fn slots_then_workers_then_tasks() {
     assert!(effects(&mut placement).is_empty());
     ready(&mut placement, 0);
     // Two subtasks of both vertices on A; the third of the sink on B.
-    assert_eq!(effects(&mut placement), ["deploy 0 {0: 4, 1: 1}"]);
+    assert_eq!(effects(&mut placement), ["deploying 0", "deploy 0 {0: 4, 1: 1}"]);
 }
 
 #[test]
@@ -96,7 +97,7 @@ fn what_is_left_is_told_the_next_attempt() {
     placement.deploy(AttemptNumber(1), None);
     assert_eq!(effects(&mut placement), ["start 2 on 2"]);
     ready(&mut placement, 2);
-    assert_eq!(effects(&mut placement), ["deploy 1 {0: 2, 2: 2}"]);
+    assert_eq!(effects(&mut placement), ["deploying 1", "deploy 1 {0: 2, 2: 2}"]);
 }
 
 #[test]
@@ -108,7 +109,7 @@ fn a_lost_task_manager_is_replaced() {
     placement.deploy(AttemptNumber(1), None);
     assert_eq!(effects(&mut placement), ["request 1"]);
     placement.handle(PlacementInput::SlotsGranted { slots: vec![B] });
-    assert_eq!(effects(&mut placement), ["deploy 1 {1: 4}"]);
+    assert_eq!(effects(&mut placement), ["deploying 1", "deploy 1 {1: 4}"]);
 }
 
 #[test]

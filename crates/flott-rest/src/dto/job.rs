@@ -153,6 +153,9 @@ pub(crate) struct JobDetailsInfo {
     status_counts: StateCounts,
     plan: Plan,
     pending_operators: u32,
+    /// Not Flink's: what a job waits for that has no slots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<String>,
 }
 
 /// A vertex of the plan, with what its tasks do.
@@ -218,6 +221,7 @@ impl JobDetailsInfo {
             vertices: vertices.iter().map(|vertex| VertexDetails::of(now, job, vertex)).collect(),
             plan: Plan::of(job),
             pending_operators: 0,
+            waiting_for: job.waiting_for.clone(),
         }
     }
 }

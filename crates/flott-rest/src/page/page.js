@@ -124,6 +124,7 @@ function render({ job }) {
   show("facts", [
     ["Uptime", duration(job.duration)],
     ["Restarts", count.format(job.restarts)],
+    ...(job.waiting_for ? [["Waits", job.waiting_for]] : []),
     ["Started", moment(job.start)],
     ["Job", job.id, true],
   ], facts);

@@ -8,7 +8,10 @@ use super::*;
 fn a_started_job_is_deployed_and_running_at_once() {
     let mut f = Fixture::started(&[]);
     assert_eq!(f.status(), "RUNNING");
-    assert_eq!(f.states(), ["k0 (1/1) DEPLOYING", "s0 (1/1) DEPLOYING"]);
+    assert_eq!(f.states(), ["k0 (1/1) SCHEDULED", "s0 (1/1) SCHEDULED"]);
+    f.feed(running(0, "k0"));
+    f.feed(JobInput::Deploying { attempt: AttemptNumber(0) });
+    assert_eq!(f.states(), ["k0 (1/1) RUNNING", "s0 (1/1) DEPLOYING"]);
     assert_eq!(f.feed(JobInput::Start), [""; 0], "starting twice changes nothing");
     let statuses: Vec<_> = f.job.timestamps().keys().map(ToString::to_string).collect();
     assert_eq!(statuses, ["INITIALIZING", "CREATED", "RUNNING"]);
