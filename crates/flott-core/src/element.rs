@@ -54,7 +54,10 @@ pub enum Control {
     /// The checkpoint was aborted upstream: do not wait for its barrier.
     CancelBarrier(CheckpointId),
     /// No more records will follow, but barriers still may (the final checkpoint).
-    EndOfData,
+    EndOfData {
+        /// Whether the job's user wants it so: the barrier of a savepoint follows.
+        drain: bool,
+    },
     /// Nothing will follow.
     EndOfPartition,
 }

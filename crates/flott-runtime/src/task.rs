@@ -81,6 +81,8 @@ pub struct Task {
     metrics: TaskMetrics,
     restored: RestoredTask,
     phase: Phase,
+    /// Whether the input ends because the job's user wants it so.
+    is_drained: bool,
     aligner: Aligner,
     valve: WatermarkValve,
     /// Channels that have sent all their data.
@@ -117,6 +119,7 @@ impl Task {
             metrics: TaskMetrics::default(),
             restored,
             phase: Phase::Created,
+            is_drained: false,
             events: Vec::new(),
         }
     }
@@ -233,7 +236,8 @@ impl Task {
                 if self.aligner.trigger(barrier) {
                     let drain = barrier.kind == CheckpointKind::Stop { drain: true };
                     if drain && self.phase == Phase::Running {
-                        self.drain(context)?;
+                        self.is_drained = true;
+                        self.end_of_input(context)?;
                     }
                     self.checkpoint(barrier, context.now.mono, context)?;
                 }
@@ -280,7 +284,7 @@ impl Task {
                 Ok(Progress::Idle(survey.next_time))
             }
             SourceStatus::EndOfInput => {
-                self.drain(context)?;
+                self.end_of_input(context)?;
                 Ok(Progress::More)
             }
         }
@@ -338,7 +342,8 @@ impl Task {
                 }
                 Ok(())
             }
-            Control::EndOfData => {
+            Control::EndOfData { drain } => {
+                self.is_drained |= drain;
                 let events = self.valve.end_on(channel);
                 self.valve_events(events, context)?;
                 self.drained[channel] = true;
@@ -375,7 +380,7 @@ impl Task {
     }
 
     /// A source has no more data: event time is at its end.
-    fn drain(&mut self, context: &mut StepContext<'_>) -> Result<()> {
+    fn end_of_input(&mut self, context: &mut StepContext<'_>) -> Result<()> {
         self.signal(&mut Signal::Watermark(Timestamp::MAX), context)?;
         self.end_of_data(context)
     }
@@ -385,10 +390,12 @@ impl Task {
         if !self.restored.end_of_data || Mutant::FinishTwice.is_on() {
             self.signal(&mut Signal::Finish, context)?;
         }
-        self.signal(&mut Signal::Emit(Control::EndOfData), context)?;
+        let end = Control::EndOfData { drain: self.is_drained };
+        self.signal(&mut Signal::Emit(end), context)?;
         self.events.push(TaskEvent::EndOfData);
         self.phase = Phase::Draining { covered_by: None };
-        if !self.settings.await_final_checkpoint || Mutant::FinishBeforeFinalCommit.is_on() {
+        let waits = self.settings.await_final_checkpoint || self.is_drained;
+        if !waits || Mutant::FinishBeforeFinalCommit.is_on() {
             self.finish(context)?;
         }
         Ok(())

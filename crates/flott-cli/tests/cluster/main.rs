@@ -3,6 +3,7 @@
 
 mod failures;
 mod limits;
+mod rescale;
 mod setup;
 mod soak;
 mod story;

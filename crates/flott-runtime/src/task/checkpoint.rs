@@ -54,7 +54,7 @@ impl Task {
         let end_of_data = match &mut self.phase {
             Phase::Draining { covered_by } => {
                 covered_by.get_or_insert(barrier.checkpoint);
-                barrier.kind != CheckpointKind::Stop { drain: true }
+                !self.is_drained
             }
             Phase::Running if is_stop => {
                 self.phase = Phase::Suspended { by: barrier.checkpoint };

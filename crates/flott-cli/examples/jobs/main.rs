@@ -3,11 +3,13 @@
 
 use copy_lines::copy_lines;
 use flott::prelude::*;
+use remember::remember;
 use word_totals::word_totals;
 
-#[path = "../../../examples/src/copy_lines.rs"]
+#[path = "../../../../examples/src/copy_lines.rs"]
 mod copy_lines;
-#[path = "../../../examples/src/word_totals.rs"]
+mod remember;
+#[path = "../../../../examples/src/word_totals.rs"]
 mod word_totals;
 
 /// Counts up.
@@ -54,4 +56,4 @@ fn differs(env: &StreamExecutionEnvironment, _: NoArgs) -> flott::Result<()> {
     Ok(())
 }
 
-flott::main! { count, hangs, panics, nothing, executes, differs, word_totals, copy_lines }
+flott::main! { count, hangs, panics, nothing, executes, differs, word_totals, copy_lines, remember }

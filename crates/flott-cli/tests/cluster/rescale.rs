@@ -1,0 +1,96 @@
+//! A job with state of every kind whose parallelism changes, again and again: it knows what it would
+//! know had it run with one from the beginning.
+
+use std::fs;
+
+use crate::setup::{Cluster, jobs};
+
+/// Numbers that are fed at each parallelism.
+const NUMBERS: i64 = 20;
+
+struct Remember {
+    cluster: Cluster,
+    fed: i64,
+}
+
+impl Remember {
+    fn run(&self, parallelism: &str, savepoint: Option<&str>) -> String {
+        let (jobs, numbers, asks) = (jobs(), self.cluster.path("feed"), self.cluster.path("asks"));
+        let mut arguments = vec!["-c", "remember", "-p", parallelism];
+        arguments.extend(["-D", "pipeline.max-parallelism=16"]);
+        arguments.extend(savepoint.iter().flat_map(|savepoint| ["-s", savepoint]));
+        arguments.extend([jobs.to_str().unwrap(), "--numbers", numbers.to_str().unwrap()]);
+        arguments.extend(["--asks", asks.to_str().unwrap()]);
+        self.cluster.submit(&arguments)
+    }
+
+    /// Feeds some numbers, and waits until the last of them is seen.
+    fn feed(&mut self) {
+        let numbers = self.fed + 1..=self.fed + NUMBERS;
+        self.fed += NUMBERS;
+        let lines: String = numbers.clone().map(|number| format!("{number}\n")).collect();
+        self.cluster.feed(&format!("{:04}", self.fed), &lines);
+        self.cluster.wait("all are seen", || {
+            let seen = self.said("seen ");
+            numbers.clone().all(|number| seen.contains(&format!("seen {number}")))
+        });
+    }
+
+    /// What was said that begins so, in order.
+    fn said(&self, what: &str) -> Vec<String> {
+        let lines = self.cluster.printed().into_iter();
+        // A subtask puts its number before what it prints, if there are several.
+        let own = lines.map(|line| {
+            let text = line.split_once("> ").map_or(&*line, |(_, text)| text);
+            text.trim_matches('"').to_owned()
+        });
+        let mut own: Vec<String> = own.filter(|line| line.starts_with(what)).collect();
+        own.sort();
+        own
+    }
+}
+
+#[test]
+fn state_of_every_kind_survives_every_parallelism() {
+    let cluster = Cluster::start(3, &["taskmanager.numberOfTaskSlots: 2"]);
+    fs::create_dir(cluster.path("asks")).unwrap();
+    let savepoints = cluster.path("savepoints");
+    let savepoints = savepoints.to_str().unwrap();
+    let mut remember = Remember { cluster, fed: 0 };
+    let mut savepoint: Option<String> = None;
+    let steps = ["1", "2", "3", "5", "3", "2", "1", "5"];
+    for (index, parallelism) in steps.into_iter().enumerate() {
+        let job = remember.run(parallelism, savepoint.as_deref());
+        remember.feed();
+        if index + 1 < steps.len() {
+            let stopped = remember.cluster.done(&["stop", "-p", savepoints, "--json", &job]);
+            let stopped: serde_json::Value = serde_json::from_str(&stopped).unwrap();
+            savepoint = Some(stopped["location"].as_str().unwrap().to_owned());
+            continue;
+        }
+        let (hidden, ask) = (remember.cluster.path("ask"), remember.cluster.path("asks/ask"));
+        fs::write(&hidden, "0\n").unwrap();
+        fs::rename(hidden, ask).unwrap();
+        // Every subtask answers.
+        remember.cluster.wait("the answers", || remember.said("broadcast").len() == 5);
+        remember.cluster.done(&["stop", "-p", savepoints, "--drain", &job]);
+    }
+
+    let all: Vec<i64> = (1..=remember.fed).collect();
+    let expected = |text: &dyn Fn(&i64) -> String| {
+        let mut lines: Vec<String> = all.iter().map(text).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(remember.said("split"), expected(&|number| format!("split {number}")));
+    let mut united = remember.said("union");
+    united.dedup();
+    assert_eq!(united, expected(&|number| format!("union {number}")));
+    assert_eq!(remember.said("broadcast"), vec![format!("broadcast {all:?}"); 5]);
+    let sum = |key: i64| all.iter().filter(|number| *number % 10 == key).sum::<i64>();
+    let timers = expected(&|number| {
+        format!("timer {number} of key {} with {}", number % 10, sum(number % 10))
+    });
+    assert_eq!(remember.said("timer"), timers);
+    assert_eq!(remember.said("seen"), expected(&|number| format!("seen {number}")));
+}
