@@ -34,6 +34,9 @@ pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: Vec<u8>) -> Result<Vec
         .map_err(|e| Error::with_source(ErrorKind::User, "cannot encode a value", e))
 }
 
+/// Up to so many bytes are appended one by one.
+const SHORT: usize = 8;
+
 /// Appends to a vector, slices as slices.
 struct Appending(Vec<u8>);
 
@@ -48,7 +51,12 @@ impl Flavor for Appending {
 
     #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        // Most are numbers of few bytes: a call that copies them would take longer than the copy.
+        if bytes.len() <= SHORT {
+            bytes.iter().for_each(|byte| self.0.push(*byte));
+        } else {
+            self.0.extend_from_slice(bytes);
+        }
         Ok(())
     }
 

@@ -2,12 +2,12 @@
 
 use std::ops::AddAssign;
 
-use flott_core::Result;
 use flott_core::codec::{Data, Key, StateData};
+use flott_core::hash::stable_hash;
 use flott_plan::{NodeKind, StreamNode};
 use flott_runtime::{NodeCode, Operator, OperatorInstance};
 use flott_state::AggregateFunction;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::stream::{DataStream, Endpoint, add_operator};
 
 /// A record with its key and the key's stable hash, which are computed once, where the stream is
 /// partitioned.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyed<K, T> {
     /// The key's stable hash.
     pub hash: u64,
@@ -27,6 +27,24 @@ pub struct Keyed<K, T> {
     pub key: K,
     /// The record.
     pub value: T,
+}
+
+/// To another process only key and record go: to hash again costs less than eight bytes that say
+/// nothing new.
+impl<K: Serialize, T: Serialize> Serialize for Keyed<K, T> {
+    #[inline]
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.key, &self.value).serialize(serializer)
+    }
+}
+
+impl<'de, K: Serialize + Deserialize<'de>, T: Deserialize<'de>> Deserialize<'de> for Keyed<K, T> {
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (key, value) = <(K, T)>::deserialize(deserializer)?;
+        let hash = stable_hash(&key).map_err(serde::de::Error::custom)?;
+        Ok(Self { hash, key, value })
+    }
 }
 
 /// A stream in which records with equal keys meet in one subtask.
@@ -165,8 +183,25 @@ impl<K: Key, T: StateData> KeyedStream<K, T> {
     fn rolling(
         self,
         name: &str,
-        update: impl Fn(&mut T, T) -> Result<()> + Clone + Send + Sync + 'static,
+        update: impl Fn(&mut T, T) -> flott_core::Result<()> + Clone + Send + Sync + 'static,
     ) -> DataStream<T> {
         self.transform(name, move |_| Rolling::new(update.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_core::codec;
+
+    use super::*;
+
+    #[test]
+    fn a_keyed_record_has_its_hash_again_on_the_other_side() {
+        let key = ("word".to_owned(), 7u32);
+        let hash = stable_hash(&key).unwrap();
+        let record = Keyed { hash, key, value: vec![1u8, 2, 3] };
+        let bytes = codec::encode(&record).unwrap();
+        assert_eq!(bytes.len(), 1 + 4 + 1 + 1 + 3, "the hash does not travel");
+        assert_eq!(codec::decode::<Keyed<(String, u32), Vec<u8>>>(&bytes).unwrap(), record);
     }
 }
