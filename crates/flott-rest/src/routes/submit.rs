@@ -105,14 +105,10 @@ async fn plan(
     query: Parameters,
     body: std::result::Result<Bytes, BytesRejection>,
 ) -> Response {
-    let submission = match submission(id, query, body) {
-        Ok(submission) => submission,
-        Err(refusal) => return *refusal,
+    let planned = |host: &dyn Submissions, submission: &Submission| {
+        host.plan(submission).map(|(name, graph)| json(&JobPlanInfo::of_graph(&name, &graph)))
     };
-    match elsewhere(move || host.plan(&submission)).await {
-        Ok((name, graph)) => json(&JobPlanInfo::of_graph(&name, &graph)),
-        Err(failure) => failed(&failure),
-    }
+    answer(host, submission(id, query, body), planned).await
 }
 
 async fn run(
@@ -121,13 +117,23 @@ async fn run(
     query: Parameters,
     body: std::result::Result<Bytes, BytesRejection>,
 ) -> Response {
-    let submission = match submission(id, query, body) {
-        Ok(submission) => submission,
-        Err(refusal) => return *refusal,
+    let run = |host: &dyn Submissions, submission: &Submission| {
+        host.submit(submission).map(|job| json(&JarRunResponse::of(job)))
     };
-    match elsewhere(move || host.submit(&submission)).await {
-        Ok(job) => json(&JarRunResponse::of(job)),
-        Err(failure) => failed(&failure),
+    answer(host, submission(id, query, body), run).await
+}
+
+/// What the host makes of a submission, if it is one.
+async fn answer(
+    host: Host,
+    submission: std::result::Result<Submission, Box<Response>>,
+    work: impl FnOnce(&dyn Submissions, &Submission) -> Result<Response> + Send + 'static,
+) -> Response {
+    match submission {
+        Ok(submission) => elsewhere(move || work(&*host, &submission))
+            .await
+            .unwrap_or_else(|failure| failed(&failure)),
+        Err(refusal) => *refusal,
     }
 }
 
