@@ -28,6 +28,7 @@ pub(super) struct Process {
     machines: Machines,
     /// Where savepoints go: no restart looks there.
     savepoint_folder: Arc<JobFolder>,
+    savepoints_in: String,
     /// Checkpoints that are savepoints.
     savepoints: BTreeSet<CheckpointId>,
     /// The savepoint that the job has stopped with.
@@ -44,6 +45,7 @@ impl Process {
         let graph = &world.program.graph;
         let mut planned = PlannedJob::new(job, graph, &world.config, restored, folder.clone())?;
         Arc::make_mut(&mut planned.plan).settings.batch_records = world.scenario.batch_records;
+        planned.spec.first_attempt = world.first_attempt();
         let mut master = JobMaster::new(world.now(), planned.spec.clone(), 0);
         master.handle(world.now(), JobInput::Start);
         Ok(Self {
@@ -53,21 +55,22 @@ impl Process {
             master,
             savepoint_folder: Arc::new(JobFolder::of_savepoints(
                 world.disk.clone(),
-                savepoint_folder(job),
+                world.savepoint_folder(),
             )),
+            savepoints_in: world.savepoint_folder(),
             savepoints: BTreeSet::new(),
             stopped_with: None,
         })
     }
 
     /// The savepoint that the job has stopped with, if it has: there is more to do.
-    pub(super) fn stopped_with(&self) -> Option<(JobId, CheckpointId)> {
-        self.stopped_with.map(|checkpoint| (self.planned.spec.job, checkpoint))
+    pub(super) fn stopped_with(&self) -> Option<(String, CheckpointId)> {
+        self.stopped_with.map(|checkpoint| (self.savepoints_in.clone(), checkpoint))
     }
 
     /// What somebody says who wants the job to stop.
     pub(super) fn stop_request(&self) -> JobInput {
-        let folder = savepoint_folder(self.planned.spec.job);
+        let folder = self.savepoints_in.clone();
         JobInput::StopRequested { request: STOP_REQUEST, drain: false, folder }
     }
 
@@ -279,7 +282,7 @@ impl Process {
         let (job, checkpoint) = (self.planned.spec.job, record.checkpoint);
         let mut written = Ok(());
         if kind.is_savepoint() {
-            let relative = record.clone().relative_to(&savepoint_folder(job));
+            let relative = record.clone().relative_to(&self.savepoints_in);
             written = complete_savepoint(&relative, &*self.folder, &*self.savepoint_folder);
             if written.is_ok() {
                 world.savepoints += 1;
@@ -292,6 +295,9 @@ impl Process {
             let path = self.folder.record(checkpoint);
             if self.folder.read(&path, None).is_ok_and(|found| found == bytes) {
                 world.ledger.completed(job, checkpoint);
+                if kind.is_savepoint() {
+                    world.stop_recorded();
+                }
                 self.must_be_readable(record)?;
             }
         }
@@ -321,6 +327,7 @@ impl Process {
             match effect {
                 JobEffect::Deploy { attempt, restore } => {
                     world.trace.line(format_args!("deploy attempt {attempt}"));
+                    world.last_attempt = Some(attempt);
                     self.machines.deploy(world, &self.planned, attempt, restore);
                 }
                 JobEffect::CancelTasks { attempt } => {
@@ -387,11 +394,6 @@ fn perform_checkpoint(world: &mut World<'_>, machines: &Machines, effect: Effect
         }
         Effect::FailJob { .. } | Effect::Stopping { .. } | Effect::Answer { .. } => {}
     }
-}
-
-/// Where the savepoints of a job are.
-pub(super) fn savepoint_folder(job: JobId) -> String {
-    format!("/savepoints/{job}")
 }
 
 /// What the world does to a write. Only what can be repeated may stay unknown.

@@ -35,6 +35,8 @@ pub(crate) struct Scenario {
     /// How many workers, TaskManagers and connections are lost.
     pub(crate) machine_failures: u64,
     pub(crate) kills: u64,
+    /// Whether the job goes on after that, or another one is started from its checkpoint.
+    pub(crate) high_availability: bool,
     /// How many savepoints somebody wants.
     pub(crate) savepoints: u64,
     /// How often somebody wants the job to stop with one.
@@ -53,7 +55,7 @@ impl Scenario {
         let rng = &mut rng;
         let faulty = rng.permille(850);
         let mut rate = |limit: u64| if faulty && rng.permille(600) { rng.below(limit) } else { 0 };
-        let (store_failed, store_unknown, store_slow) = (rate(200), rate(300), rate(300));
+        let (store_failed, store_unknown, store_slow) = (rate(120), rate(200), rate(200));
         let latency_micros = *rng.choose(&[1, 500, 4000]);
         let timeout = Duration::from_millis(*rng.choose(&[20, 60, 400]));
         Self {
@@ -79,8 +81,9 @@ impl Scenario {
             task_managers: 1 + rng.below(3) as u32,
             spread_out: rng.permille(700),
             kills: if faulty { rng.below(3) } else { 0 },
+            high_availability: rng.permille(500),
             savepoints: rng.below(4),
-            stops: rng.below(3),
+            stops: rng.below(4),
             store_failed,
             store_unknown,
             store_slow,

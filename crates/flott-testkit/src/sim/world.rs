@@ -19,7 +19,7 @@ use flott_runtime::{Clock, PendingSnapshot, Program, TaskEvent};
 use super::clock::SimClock;
 use super::ledger::Ledger;
 use super::machines::{LINK_LOST, MachineEvent};
-use super::process::{Process, savepoint_folder};
+use super::process::Process;
 use super::scenario::Scenario;
 use super::trace::Trace;
 use crate::rng::Rng;
@@ -40,6 +40,11 @@ const SAVEPOINT_PERMILLE: u64 = 4;
 
 /// How often somebody wants the job to stop with a savepoint, in the same way.
 const STOP_PERMILLE: u64 = 3;
+
+/// After the record of a stop is complete and before the job has ended, for so many turns, what fails
+/// does so so many times as often: that is where a stop goes wrong.
+const STOPPING_TURNS: u32 = 60;
+const STOPPING_FACTOR: u64 = 10;
 
 /// What is on its way.
 pub(super) enum Event {
@@ -90,12 +95,27 @@ pub(super) struct World<'a> {
     pub(super) savepoints: u64,
     /// How often the job has stopped with one.
     stops: u64,
-    /// How many times the process was started.
+    /// For how many more turns failures are likelier.
+    stopping: u32,
+    /// How many jobs there were, one after the other.
     runs: u64,
+    /// How many times a process was started; the same job may go on in several.
+    starts: u64,
+    /// The newest attempt of the job that was deployed.
+    pub(super) last_attempt: Option<AttemptNumber>,
     /// What the process that runs now was started from.
-    start_point: Option<(JobId, CheckpointId)>,
-    /// Whether that is the savepoint that the job stopped with.
-    start_from_stop: bool,
+    start_point: Option<StartPoint>,
+}
+
+/// A record to start from.
+#[derive(Clone, Debug)]
+struct StartPoint {
+    job: JobId,
+    checkpoint: CheckpointId,
+    /// Its files are named from here.
+    folder: String,
+    /// What its own folder there is called, without its number.
+    name: &'static str,
 }
 
 /// What a run that went well has to tell.
@@ -149,10 +169,12 @@ impl<'a> World<'a> {
             savepoints_left: scenario.savepoints,
             stops_left: scenario.stops,
             stops: 0,
+            stopping: 0,
             savepoints: 0,
             runs: 0,
+            starts: 0,
+            last_attempt: None,
             start_point: None,
-            start_from_stop: false,
         }
     }
 
@@ -160,6 +182,7 @@ impl<'a> World<'a> {
     pub(super) fn run(&mut self) -> Result<Report, String> {
         let mut process = self.start()?;
         for _ in 0..TURNS_MAX {
+            self.stopping = self.stopping.saturating_sub(1);
             if let Some((status, failure)) = process.perform_effects(self)? {
                 if status != TerminalStatus::Finished {
                     return Err(format!(
@@ -172,12 +195,12 @@ impl<'a> World<'a> {
                 process = self.start_from_savepoint(savepoint)?;
                 continue;
             }
-            if self.kills_left > 0 && self.faults.permille(KILL_PERMILLE) {
+            if self.kills_left > 0 && self.fails(KILL_PERMILLE) {
                 self.kills_left -= 1;
                 process = self.crash(process)?;
                 continue;
             }
-            if self.machine_failures_left > 0 && self.faults.permille(MACHINE_FAILURE_PERMILLE) {
+            if self.machine_failures_left > 0 && self.fails(MACHINE_FAILURE_PERMILLE) {
                 self.machine_failures_left -= 1;
                 process.fail_machine(self);
                 continue;
@@ -197,6 +220,17 @@ impl<'a> World<'a> {
         Err(format!("the job hangs: {}", process.describe()))
     }
 
+    /// Whether something that fails now and then fails now.
+    fn fails(&mut self, permille: u64) -> bool {
+        let factor = if self.stopping > 0 { STOPPING_FACTOR } else { 1 };
+        self.faults.permille(permille * factor)
+    }
+
+    /// The record of a stop is complete.
+    pub(super) fn stop_recorded(&mut self) {
+        self.stopping = STOPPING_TURNS;
+    }
+
     /// One thing happens.
     fn turn(&mut self, process: &mut Process) -> Result<(), String> {
         let now = self.clock.now();
@@ -210,7 +244,7 @@ impl<'a> World<'a> {
         let choice = self.schedule.below(choices as u64) as usize;
         if let Some(task) = ready.get(choice) {
             self.clock.advance(Duration::from_micros(self.schedule.below(400)));
-            if self.task_failures_left > 0 && self.faults.permille(TASK_FAILURE_PERMILLE) {
+            if self.task_failures_left > 0 && self.fails(TASK_FAILURE_PERMILLE) {
                 self.task_failures_left -= 1;
                 process.fail_task(self, *task);
                 return Ok(());
@@ -262,72 +296,90 @@ impl<'a> World<'a> {
         Duration::from_micros(self.store.below(limit))
     }
 
-    /// Starts the process from the newest checkpoint that there is.
+    /// Starts the process from the newest checkpoint that there is. With high availability it is the
+    /// same job that goes on; else somebody starts another one with `-s`.
     fn start(&mut self) -> Result<Process, String> {
-        self.runs += 1;
-        let restored = self.newest_checkpoint()?;
-        let job = JobId::from_u128(u128::from(self.runs));
-        let from = restored.as_ref().map(|record| record.checkpoint);
-        self.trace.line(format_args!("start of run {} from checkpoint {from:?}", self.runs));
-        Process::start(self, job, restored).map_err(|error| error.report())
+        let goes_on = self.scenario.high_availability && self.runs > 0;
+        if !goes_on {
+            self.runs += 1;
+            self.last_attempt = None;
+        }
+        let job = self.job();
+        let last = if goes_on { job } else { JobId::from_u128(u128::from(self.runs - 1)) };
+        self.look_for_newest(last)?;
+        self.start_process(job)
     }
 
-    /// The job has stopped: somebody starts it again from its savepoint. What was on its way is not any
-    /// more, but what was to be deleted is.
+    /// The job has stopped: somebody starts another one from its savepoint. What was on its way is not
+    /// any more.
     fn start_from_savepoint(
         &mut self,
-        savepoint: (JobId, CheckpointId),
+        (folder, checkpoint): (String, CheckpointId),
     ) -> Result<Process, String> {
         self.events.clear();
         self.ways.clear();
+        let job = self.job();
         self.runs += 1;
-        self.start_point = Some(savepoint);
-        self.start_from_stop = true;
-        let record = self.record_at_start_point()?;
-        let job = JobId::from_u128(u128::from(self.runs));
-        self.trace.line(format_args!("start of run {} from savepoint {}", self.runs, savepoint.1));
-        Process::start(self, job, record).map_err(|error| error.report())
+        self.last_attempt = None;
+        self.start_point = Some(StartPoint { job, checkpoint, folder, name: "savepoint-chk" });
+        self.start_process(self.job())
     }
 
-    /// Where the process that runs now puts its savepoints.
+    fn start_process(&mut self, job: JobId) -> Result<Process, String> {
+        self.starts += 1;
+        let restored = self.record_at_start_point()?;
+        let from = restored.as_ref().map(|record| record.checkpoint);
+        self.trace.line(format_args!("start {} of job {job} from {from:?}", self.starts));
+        Process::start(self, job, restored).map_err(|error| error.report())
+    }
+
+    /// The job that runs now.
+    fn job(&self) -> JobId {
+        JobId::from_u128(u128::from(self.runs))
+    }
+
+    /// Where the process that runs now puts its savepoints: each in a folder that is nobody else's.
     pub(super) fn savepoint_folder(&self) -> String {
-        savepoint_folder(JobId::from_u128(u128::from(self.runs)))
+        format!("/savepoints/{}", self.starts)
     }
 
-    /// What `-s` would be given: the newest record of the last run, or what that was started from.
-    /// A record that exists must be whole.
-    fn newest_checkpoint(&mut self) -> Result<Option<CompletedCheckpoint>, String> {
-        let last = JobId::from_u128(u128::from(self.runs - 1));
-        let folder = format!("/{last}/chk-");
+    /// The attempt that the process that runs now begins with.
+    pub(super) fn first_attempt(&self) -> AttemptNumber {
+        self.last_attempt.map_or(AttemptNumber::default(), AttemptNumber::next)
+    }
+
+    /// What `-s` would be given, or a JobManager takes: the newest record of a job, or what that was
+    /// started from.
+    fn look_for_newest(&mut self, job: JobId) -> Result<(), String> {
+        let folder = format!("/{job}");
         let paths = self.disk.paths();
         let ids = paths.iter().filter_map(|path| {
-            let number = path.strip_prefix(&folder)?.strip_suffix(METADATA_FILE)?;
-            number.strip_suffix('/')?.parse().ok().map(CheckpointId)
+            let number = path.strip_prefix(&folder)?.strip_prefix("/chk-")?;
+            let number = number.strip_suffix(METADATA_FILE)?.strip_suffix('/')?;
+            number.parse().ok().map(CheckpointId)
         });
-        if let Some(newest) = ids.max() {
-            if self.start_point.is_some_and(|(_, before)| before >= newest) {
-                return Err(format!(
-                    "checkpoint {newest} is not newer than {:?}",
-                    self.start_point
-                ));
+        let Some(newest) = ids.max() else { return Ok(()) };
+        if let Some(before) = &self.start_point {
+            let is_same = (before.job, before.checkpoint) == (job, newest);
+            if before.checkpoint >= newest && !is_same {
+                return Err(format!("checkpoint {newest} is not newer than {before:?}"));
             }
-            self.start_point = Some((last, newest));
-            self.start_from_stop = false;
         }
-        self.record_at_start_point()
+        self.start_point = Some(StartPoint { job, checkpoint: newest, folder, name: "chk" });
+        Ok(())
     }
 
+    /// A record that exists must be whole.
     fn record_at_start_point(&self) -> Result<Option<CompletedCheckpoint>, String> {
-        let Some((job, checkpoint)) = self.start_point else { return Ok(None) };
-        let (base, name) = match self.start_from_stop {
-            true => (savepoint_folder(job), "savepoint-chk"),
-            false => (format!("/{job}"), "chk"),
+        let Some(StartPoint { job, checkpoint, folder, name }) = &self.start_point else {
+            return Ok(None);
         };
-        let path = format!("{base}/{name}-{checkpoint}/{METADATA_FILE}");
+        let path = format!("{folder}/{name}-{checkpoint}/{METADATA_FILE}");
         let bytes = flott_checkpoint::storage::CheckpointStorage::read(&*self.disk, &path, None);
         let bytes = bytes.map_err(|error| error.into_error().report())?;
         let record = metadata::decode(&bytes, &path).map_err(|error| error.report())?;
-        Ok(Some(record.rebased(&base)))
+        // Its own files a job finds where they are.
+        Ok(Some(if *job == self.job() { record } else { record.rebased(folder) }))
     }
 
     /// The process dies. What it was writing may or may not get through.
