@@ -1,7 +1,7 @@
 //! The JobManager: jobs, and the TaskManagers and workers that they run on.
 //!
-//! Each job has a thread with its job master ([`crate::job`]); who has which slots is decided by one
-//! machine for all ([`flott_control::Slots`]); TaskManagers and workers call in ([`crate::rpc`]). User
+//! Each job has a thread with its job master (`crate::job`); who has which slots is decided by one
+//! machine for all ([`flott_control::Slots`]); TaskManagers and workers call in (`crate::rpc`). User
 //! code does not run here.
 
 mod binaries;
