@@ -123,6 +123,9 @@ impl Coordinator {
     pub fn handle(&mut self, now: Now, input: Input) {
         match input {
             Input::TasksRunning { attempt, tasks } => self.tasks_running(now, attempt, tasks),
+            Input::TasksReattached { attempt, tasks, newest } => {
+                self.tasks_reattached(now, attempt, tasks, newest);
+            }
             Input::Ack { attempt, checkpoint, task, snapshot, metrics } => {
                 self.ack(now, attempt, checkpoint, task, snapshot, metrics);
             }
@@ -206,7 +209,7 @@ impl Coordinator {
     }
 
     /// The job's own completed checkpoints that are kept, oldest first.
-    pub fn retained(&self) -> impl Iterator<Item = &Arc<CompletedCheckpoint>> {
+    pub fn retained(&self) -> impl DoubleEndedIterator<Item = &Arc<CompletedCheckpoint>> {
         self.store.retained()
     }
 

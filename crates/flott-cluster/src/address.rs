@@ -1,9 +1,49 @@
-//! Where processes of a cluster listen: on loopback, unless TLS and tokens guard what is further.
+//! Where processes of a cluster listen: on loopback, unless TLS and tokens guard what is further. And
+//! where they find the JobManager, which may be another one each time.
 
 use std::io::ErrorKind as IoErrorKind;
 use std::net::{IpAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
 
+use flott_core::config::{Configuration, options};
 use flott_core::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::jobmanager::leader_file;
+
+/// Where the JobManager is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct JobManagerAddress {
+    /// As the options say.
+    given: String,
+    /// Where the one that leads writes its address, with high availability.
+    leader_file: Option<PathBuf>,
+}
+
+impl JobManagerAddress {
+    /// As the options say.
+    ///
+    /// # Errors
+    /// If an option is wrong, or the host is not on loopback.
+    pub(crate) fn new(config: &Configuration) -> Result<Self> {
+        let host = config.get(&options::JOBMANAGER_ADDRESS)?;
+        let port = config.get(&options::JOBMANAGER_PORT)?;
+        loopback(&host, "jobmanager.rpc.address")?;
+        Ok(Self { given: format!("{host}:{port}"), leader_file: leader_file(config)? })
+    }
+
+    /// Whether another one takes over when the JobManager is lost.
+    pub(crate) fn has_successors(&self) -> bool {
+        self.leader_file.is_some()
+    }
+
+    /// Host and port of the one that leads, as far as known.
+    pub(crate) fn current(&self) -> String {
+        let written = self.leader_file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+        let written = written.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        written.unwrap_or_else(|| self.given.clone())
+    }
+}
 
 /// The loopback address that a host name or address means.
 ///

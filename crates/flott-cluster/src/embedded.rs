@@ -142,6 +142,9 @@ impl Workplace for ThisProcess {
         self.deployed = DeployedTasks::deploy(&self.site, attempt, restore.as_deref(), None);
     }
 
+    /// Another process's tasks are not here: that is never wanted.
+    fn reattach(&mut self, _: AttemptNumber) {}
+
     fn cancel(&mut self, attempt: AttemptNumber) {
         self.deployed.cancel(attempt, &self.site.report);
     }
@@ -164,6 +167,8 @@ impl Workplace for ThisProcess {
     fn waiting_for(&self) -> Option<String> {
         None
     }
+
+    fn over(&mut self) {}
 
     fn end(&mut self) {}
 }

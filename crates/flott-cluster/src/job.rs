@@ -34,6 +34,9 @@ pub(crate) trait Workplace {
     /// Deploys all tasks, with the state of `restore`.
     fn deploy(&mut self, attempt: AttemptNumber, restore: Option<Arc<CompletedCheckpoint>>);
 
+    /// Waits for the tasks of an attempt that another process has deployed.
+    fn reattach(&mut self, attempt: AttemptNumber);
+
     /// Cancels the tasks of an attempt.
     fn cancel(&mut self, attempt: AttemptNumber);
 
@@ -52,7 +55,10 @@ pub(crate) trait Workplace {
     /// What a deployment waits for, in words.
     fn waiting_for(&self) -> Option<String>;
 
-    /// The job is over.
+    /// The job is over: nobody starts it again. Its checkpoints may be deleted now.
+    fn over(&mut self);
+
+    /// Nothing is left to do.
     fn end(&mut self);
 }
 
@@ -201,6 +207,8 @@ impl<W: Workplace> JobRunner<W> {
         while let Some(effect) = self.master.poll_effect() {
             match effect {
                 JobEffect::Deploy { attempt, restore } => self.workplace.deploy(attempt, restore),
+                JobEffect::Reattach { attempt } => self.workplace.reattach(attempt),
+                JobEffect::Over => self.workplace.over(),
                 JobEffect::CancelTasks { attempt } => self.workplace.cancel(attempt),
                 JobEffect::Checkpoint(effect) => self.perform_checkpoint(effect),
                 JobEffect::AllRunning { attempt } => {

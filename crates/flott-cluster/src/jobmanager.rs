@@ -28,12 +28,14 @@ use tracing::error;
 use crate::address;
 use crate::jobs::Jobs;
 use ha::HaStore;
+pub(crate) use ha::leader_file;
 pub(crate) use state::Shared;
 
 /// Threads that carry what processes say to each other: they decide nothing.
 const RPC_THREADS: usize = 2;
 
-/// A JobManager that runs. Dropping it ends it, and the workers of its jobs.
+/// A JobManager that runs. Dropping it ends it, and the workers of its jobs, unless another one can take
+/// them over.
 pub struct JobManager {
     shared: Arc<Shared>,
     address: SocketAddr,
@@ -88,6 +90,11 @@ impl JobManager {
         let listener = address::listen(&host, port, "jobmanager.rpc.port")?;
         let address = listener.local_addr().map_err(io("the JobManager has no address"))?;
         let shared = Arc::new(Shared::new(JobManagerConfig::new(config)?, ha)?);
+        // Before anybody can call: workers that come back must be known.
+        JobManagerHandle { shared: shared.clone() }.recover()?;
+        if let Some(ha) = &shared.ha {
+            ha.announce(address)?;
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(RPC_THREADS)
             .thread_name("rpc")
@@ -120,9 +127,7 @@ impl JobManager {
             .name("jobmanager".into())
             .spawn(body)
             .map_err(io("cannot start the thread \"jobmanager\""))?;
-        let jobmanager = Self { shared, address, stop: Some(stop), threads: vec![thread] };
-        jobmanager.handle().recover()?;
-        Ok(jobmanager)
+        Ok(Self { shared, address, stop: Some(stop), threads: vec![thread] })
     }
 
     /// Where TaskManagers and workers call.

@@ -76,6 +76,7 @@ impl PlannedJob {
             checkpointing,
             restored: restored.map(Arc::new),
             first_attempt: AttemptNumber::default(),
+            reattach: None,
             exception_history_size: config.get(&options::EXCEPTION_HISTORY_SIZE)?.0 as usize,
         };
         let plan = Arc::new(TaskPlan::new(job, graph, config, storage)?);

@@ -30,8 +30,8 @@ pub(crate) fn prepare(
     plan(job, program, config, restored)
 }
 
-/// Plans a job that another process has had, to go on from its newest checkpoint; without one, it
-/// begins as it did there.
+/// Plans a job that another process has had, to go on with `attempt`, which that one has deployed last, or
+/// after it from the job's newest checkpoint; without one, it begins as it did there.
 ///
 /// # Errors
 /// As [`prepare`]; also if the newest checkpoint is damaged.
@@ -39,7 +39,7 @@ pub(crate) fn prepare_again(
     job: JobId,
     program: &StreamGraph,
     config: &Configuration,
-    attempt: AttemptNumber,
+    attempt: Option<AttemptNumber>,
 ) -> Result<PlannedJob> {
     let checkpointing = CheckpointConfig::from_configuration(config)?;
     let restored = match storage::newest_of_job(&checkpointing.storage, job)? {
@@ -47,7 +47,10 @@ pub(crate) fn prepare_again(
         None => restored(config, &checkpointing.storage)?,
     };
     let mut planned = plan(job, program, config, restored)?;
-    planned.spec.first_attempt = attempt;
+    if let Some(attempt) = attempt {
+        planned.spec.first_attempt = attempt;
+        planned.spec.reattach = Some(config.get(&options::REATTACH_TIMEOUT)?);
+    }
     Ok(planned)
 }
 

@@ -8,13 +8,14 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use flott_control::WorkerId;
 use flott_core::config::{Configuration, options};
-use flott_core::{Error, ErrorKind, Result};
+use flott_core::{Error, ErrorKind, JobId, Result};
 use flott_runtime::Clock;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
-use crate::address;
+use crate::address::{self, JobManagerAddress};
 use crate::clock::SystemClock;
 use crate::prepare::settings;
 use crate::rpc::messages::{FromTaskManager, Settings, TaskManagerInfo, ToTaskManager};
@@ -23,13 +24,12 @@ use blobs::Blobs;
 use workers::Workers;
 
 /// How often the JobManager is called that does not answer.
-const RETRY: Duration = Duration::from_millis(200);
+const RETRY: Duration = Duration::from_millis(50);
 
 /// What a TaskManager needs to know.
 #[derive(Clone)]
 pub(crate) struct TaskManagerConfig {
-    /// The JobManager's host and port.
-    pub(crate) jobmanager: String,
+    pub(crate) jobmanager: JobManagerAddress,
     pub(crate) host: IpAddr,
     pub(crate) slots: u32,
     pub(crate) registration_timeout: Duration,
@@ -42,11 +42,8 @@ pub(crate) struct TaskManagerConfig {
 
 impl TaskManagerConfig {
     fn new(config: &Configuration) -> Result<Self> {
-        let jobmanager = config.get(&options::JOBMANAGER_ADDRESS)?;
-        let port = config.get(&options::JOBMANAGER_PORT)?;
-        address::loopback(&jobmanager, "jobmanager.rpc.address")?;
         Ok(Self {
-            jobmanager: format!("{jobmanager}:{port}"),
+            jobmanager: JobManagerAddress::new(config)?,
             host: address::loopback(&config.get(&options::TASKMANAGER_HOST)?, "taskmanager.host")?,
             slots: config.get(&options::TASK_SLOTS)?.0,
             registration_timeout: config.get(&options::REGISTRATION_TIMEOUT)?,
@@ -77,22 +74,25 @@ pub fn run(config: &Configuration) -> Result<()> {
     })
 }
 
-/// Belongs to a JobManager, and to the next one when that is lost.
+/// Belongs to a JobManager, and to the next one when that is lost. The workers go on if there is one.
 async fn offer(config: &TaskManagerConfig) -> Result<()> {
     let clock = SystemClock::new();
     let blobs = Blobs::new(config)?;
     let name = name(config.host);
     let mut since = clock.now().mono;
+    let mut workers = Workers::new(config.clone(), blobs);
     loop {
-        match register(config, &name).await {
+        let jobmanager = config.jobmanager.current();
+        match register(config, &jobmanager, &name, workers.running()).await {
             Ok((client, incoming, outgoing)) => {
-                info!("Registered at the JobManager at {}.", config.jobmanager);
-                let mut workers =
-                    Workers::new(config.clone(), client, blobs.clone(), outgoing.clone());
-                let why = serve(config, incoming, outgoing, &mut workers).await;
-                warn!("The JobManager at {} is lost: {why}.", config.jobmanager);
-                // Its jobs are lost with it.
-                workers.stop_all().await;
+                info!("Registered at the JobManager at {jobmanager}.");
+                workers.belong_to(outgoing.clone());
+                let why = serve(config, incoming, outgoing, client, &mut workers).await;
+                warn!("The JobManager at {jobmanager} is lost: {why}.");
+                if !config.jobmanager.has_successors() {
+                    // Its jobs are lost with it.
+                    workers.stop_all().await;
+                }
                 since = clock.now().mono;
             }
             Err(error) if error.kind() == ErrorKind::InvalidInput => return Err(error),
@@ -108,7 +108,9 @@ async fn offer(config: &TaskManagerConfig) -> Result<()> {
 
 async fn register(
     config: &TaskManagerConfig,
+    jobmanager: &str,
     name: &str,
+    workers: Vec<(JobId, WorkerId)>,
 ) -> Result<(Client, Incoming<ToTaskManager>, Outgoing<FromTaskManager>)> {
     let info = TaskManagerInfo {
         name: name.to_owned(),
@@ -116,8 +118,8 @@ async fn register(
         cpus: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
         memory: rustix::system::sysinfo().totalram as u64,
     };
-    let mut client = Client::connect(&config.jobmanager).await?;
-    let first = FromTaskManager::Register(info);
+    let mut client = Client::connect(jobmanager).await?;
+    let first = FromTaskManager::Register { info, workers };
     let (incoming, outgoing) = client.task_manager(config.heartbeat_timeout, first).await?;
     Ok((client, incoming, outgoing))
 }
@@ -127,6 +129,7 @@ async fn serve(
     config: &TaskManagerConfig,
     mut incoming: Incoming<ToTaskManager>,
     outgoing: Outgoing<FromTaskManager>,
+    client: Client,
     workers: &mut Workers,
 ) -> String {
     let mut heartbeat = interval(config.heartbeat_interval);
@@ -141,7 +144,7 @@ async fn serve(
         loop {
             match incoming.next().await {
                 Ok(ToTaskManager::Heartbeat) => {}
-                Ok(ToTaskManager::StartWorker(start)) => workers.start(start),
+                Ok(ToTaskManager::StartWorker(start)) => workers.start(start, client.clone()),
                 Ok(ToTaskManager::StopWorker { job, worker }) => workers.stop(job, worker),
                 Err(why) => return why,
             }

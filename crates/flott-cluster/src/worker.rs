@@ -3,10 +3,11 @@
 //! A TaskManager starts it with [`VARIABLE`] in its environment. It calls the JobManager, builds the
 //! program by calling the job function as the JobManager's child process did, checks that it is the
 //! same program, and is told what to run. It ends with the job, with its TaskManager, or when the
-//! JobManager is lost.
+//! JobManager is lost and no other one takes over.
 
 mod call;
 mod job;
+mod voice;
 
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +21,7 @@ use flott_datastream::{Executor, JobExecutionResult};
 use flott_runtime::{Program, panic_message};
 use serde::{Deserialize, Serialize};
 
+use crate::address::JobManagerAddress;
 use crate::exchange::{DataPlane, Identity};
 use crate::prepare::configuration;
 use crate::rpc::messages::{Settings, ToWorker};
@@ -34,8 +36,7 @@ const COUNT_INTERVAL: Duration = Duration::from_millis(500);
 /// Whom a worker works for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct WorkerSpec {
-    /// The JobManager's host and port.
-    pub(crate) jobmanager: String,
+    pub(crate) jobmanager: JobManagerAddress,
     /// Where to listen for other workers.
     pub(crate) host: IpAddr,
     pub(crate) job: JobId,
@@ -44,6 +45,8 @@ pub(crate) struct WorkerSpec {
     /// The TaskManager's process: the worker ends with it.
     pub(crate) parent: i32,
     pub(crate) settings: Settings,
+    /// How long it looks for the next JobManager.
+    pub(crate) registration_timeout: Duration,
     pub(crate) heartbeat_interval: Duration,
     pub(crate) heartbeat_timeout: Duration,
 }
@@ -63,7 +66,7 @@ pub fn work(
     end_with_parent(spec.parent)?;
     let identity = Identity { job: spec.job, ticket: spec.ticket, worker: spec.worker };
     let plane = DataPlane::listen(spec.host, identity)?;
-    let call = Call::start(&spec, plane.address())?;
+    let call = Call::start(&spec, plane.address(), None)?;
     let ToWorker::Start(job) = call.next()? else {
         return Err(Error::internal("the JobManager does not begin with the job"));
     };

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! INITIALIZING ─▶ CREATED ─▶ RUNNING ─▶ FINISHED
-//!                              │  ▲
-//!                              ▼  │
-//!                          RESTARTING        FAILING ─▶ FAILED
+//!        │                     ▲  │  ▲
+//!        ▼                     │  ▼  │
+//!   RECONCILING ───────────────┴ RESTARTING        FAILING ─▶ FAILED
 //!                              (from anywhere: CANCELLING ─▶ CANCELED)
 //! ```
 //!
@@ -12,6 +12,10 @@
 //! from the latest completed checkpoint. It begins only when every task of the last one is out, no
 //! completed record is being written (so that it is known which checkpoint is the latest), and the
 //! delay is over. Messages of another attempt are refused and counted.
+//!
+//! A job that another JobManager has had may still run: it is RECONCILING until every task has been
+//! heard of, and RUNNING then, without having been interrupted. If they do not come back in time, that
+//! is no failure: the next attempt begins.
 
 mod event;
 mod failure;
@@ -23,6 +27,7 @@ mod tasks;
 use std::collections::{BTreeMap, VecDeque};
 
 use flott_checkpoint::{Coordinator, Effect, TerminalStatus};
+use flott_core::mutant::Mutant;
 use flott_core::{AttemptNumber, CheckpointId, MonoTime, Now, TaskId, WallTime};
 
 use crate::exception::{ExceptionHistory, Failure};
@@ -47,6 +52,9 @@ pub struct JobMaster {
     strategy: RestartStrategy,
     exceptions: ExceptionHistory,
     num_restarts: u64,
+    /// The tasks of the attempt were started by another JobManager: the newest checkpoint that any of
+    /// them was told of.
+    reattached: Option<CheckpointId>,
     /// The job stops: whose request that was, and the savepoint, which is complete.
     stopping: Option<(u64, CheckpointId)>,
     stale_messages: u64,
@@ -59,6 +67,9 @@ pub struct JobMaster {
 enum Phase {
     /// Nothing has been deployed. Ends with `Start`.
     Initializing,
+    /// The attempt may run, on workers that are waited for. Ends when every task has been heard of,
+    /// with a failure, a cancel, or when the wait is over.
+    Reconciling { until: MonoTime },
     /// An attempt is deployed. Ends when all tasks have finished, with a failure, or with a cancel.
     Running(Deployed),
     /// The attempt failed; its tasks are being cancelled. Ends with the next deployment.
@@ -108,6 +119,7 @@ impl JobMaster {
             strategy: RestartStrategy::new(&spec.restart, seed),
             exceptions: ExceptionHistory::new(spec.exception_history_size),
             num_restarts: 0,
+            reattached: None,
             stopping: None,
             stale_messages: 0,
             timestamps: BTreeMap::from([(JobStatus::Initializing, now.wall)]),
@@ -131,6 +143,20 @@ impl JobMaster {
             JobInput::Deploying { attempt } => {
                 if self.is_current(attempt) {
                     self.tasks.deploying(now);
+                } else {
+                    self.stale_messages += 1;
+                }
+            }
+            JobInput::Reattached { attempt, newest } => {
+                if self.is_current(attempt) && matches!(self.phase, Phase::Reconciling { .. }) {
+                    self.reattached = self.reattached.max(Some(newest));
+                } else {
+                    self.stale_messages += 1;
+                }
+            }
+            JobInput::NotReattached { attempt } => {
+                if self.is_current(attempt) {
+                    self.not_reattached(now);
                 } else {
                     self.stale_messages += 1;
                 }
@@ -167,8 +193,9 @@ impl JobMaster {
 
     /// When [`JobMaster::handle_timeout`] is to be called next, and why.
     pub fn poll_timeout(&self) -> Option<(MonoTime, &'static str)> {
-        let restart = match &self.phase {
+        let own = match &self.phase {
             Phase::Restarting { until, is_due: false } => Some((*until, "restart delay")),
+            Phase::Reconciling { until } => Some((*until, "workers come back")),
             Phase::Restarting { is_due: true, .. }
             | Phase::Initializing
             | Phase::Running(_)
@@ -176,12 +203,15 @@ impl JobMaster {
             | Phase::Cancelling { .. }
             | Phase::Ended(_) => None,
         };
-        self.coordinator.poll_timeout().into_iter().chain(restart).min_by_key(|(at, _)| *at)
+        self.coordinator.poll_timeout().into_iter().chain(own).min_by_key(|(at, _)| *at)
     }
 
     /// Takes in that time has passed. Calling it early does nothing.
     pub fn handle_timeout(&mut self, now: Now) {
         self.coordinator.handle_timeout(now);
+        if matches!(self.phase, Phase::Reconciling { until } if until <= now.mono) {
+            self.not_reattached(now);
+        }
         if let Phase::Restarting { until, is_due } = &mut self.phase {
             *is_due |= *until <= now.mono;
         }
@@ -192,6 +222,7 @@ impl JobMaster {
     pub fn status(&self) -> JobStatus {
         match &self.phase {
             Phase::Initializing => JobStatus::Initializing,
+            Phase::Reconciling { .. } => JobStatus::Reconciling,
             Phase::Running(_) => JobStatus::Running,
             Phase::Restarting { .. } => JobStatus::Restarting,
             Phase::Failing { .. } => JobStatus::Failing,
@@ -241,9 +272,26 @@ impl JobMaster {
     }
 
     fn start(&mut self, now: Now) {
-        if self.phase == Phase::Initializing {
+        if self.phase != Phase::Initializing {
+            return;
+        }
+        let Some(wait) = self.spec.reattach else {
             self.status_changed(now, JobStatus::Initializing, JobStatus::Created);
-            self.deploy(now, JobStatus::Created);
+            return self.deploy(now, JobStatus::Created);
+        };
+        self.tasks.scheduled();
+        self.tasks.deploying(now);
+        self.phase = Phase::Reconciling { until: now.mono.plus(wait) };
+        self.status_changed(now, JobStatus::Initializing, JobStatus::Reconciling);
+        self.effects.push_back(JobEffect::Reattach { attempt: self.attempt });
+    }
+
+    /// The attempt cannot be gone on with: the next one begins.
+    fn not_reattached(&mut self, now: Now) {
+        if matches!(self.phase, Phase::Reconciling { .. }) {
+            self.phase = Phase::Restarting { until: now.mono, is_due: true };
+            self.status_changed(now, JobStatus::Reconciling, JobStatus::Restarting);
+            self.cancel_tasks(now);
         }
     }
 
@@ -261,7 +309,7 @@ impl JobMaster {
         let from = self.status();
         let tasks_told = match &self.phase {
             Phase::Initializing | Phase::Restarting { .. } | Phase::Failing { .. } => true,
-            Phase::Running(_) => false,
+            Phase::Running(_) | Phase::Reconciling { .. } => false,
             Phase::Cancelling { .. } | Phase::Ended(_) => return,
         };
         self.stop_checkpoints(now);
@@ -345,10 +393,15 @@ impl JobMaster {
                 self.phase = Phase::Running(Deployed::Finishing);
                 self.stop_checkpoints(now);
             }
+            Phase::Reconciling { .. }
+                if self.tasks.all_finished()
+                    || (self.reattached.is_some() && self.tasks.all_started()) =>
+            {
+                self.status_changed(now, JobStatus::Reconciling, JobStatus::Running);
+                self.all_running(now);
+            }
             Phase::Running(Deployed::Deploying) if self.tasks.all_started() => {
-                self.phase = Phase::Running(Deployed::AllRunning);
-                self.effects.push_back(JobEffect::AllRunning { attempt: self.attempt });
-                self.tell_all_running(now);
+                self.all_running(now)
             }
             Phase::Restarting { is_due: true, .. } if all_out && is_settled => {
                 self.attempt = self.attempt.next();
@@ -366,6 +419,7 @@ impl JobMaster {
                 self.end(now, TerminalStatus::Canceled, None);
             }
             Phase::Initializing
+            | Phase::Reconciling { .. }
             | Phase::Running(_)
             | Phase::Restarting { .. }
             | Phase::Failing { .. }
@@ -375,10 +429,22 @@ impl JobMaster {
         true
     }
 
+    fn all_running(&mut self, now: Now) {
+        self.phase = Phase::Running(Deployed::AllRunning);
+        self.effects.push_back(JobEffect::AllRunning { attempt: self.attempt });
+        self.tell_all_running(now);
+    }
+
     fn end(&mut self, now: Now, status: TerminalStatus, failure: Option<String>) {
         let from = self.status();
         self.phase = Phase::Ended(status);
+        if !Mutant::ForgetJobLast.is_on() {
+            self.effects.push_back(JobEffect::Over);
+        }
         self.shut_down_checkpoints(now, status);
+        if Mutant::ForgetJobLast.is_on() {
+            self.effects.push_back(JobEffect::Over);
+        }
         self.status_changed(now, from, status.into());
         if status == TerminalStatus::Finished
             && let Some((request, checkpoint)) = self.stopping.take()

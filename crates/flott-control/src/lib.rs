@@ -4,7 +4,8 @@
 //! coordinator, and on a failure asks the [`restart::RestartStrategy`] whether to begin again from
 //! the latest completed checkpoint. [`exception`] keeps what went wrong, for people, and [`view`] is
 //! what they see of a run. In a cluster, [`placement`] is between the master and the workers, and
-//! [`slots`] between the jobs. [`actions`] is what people can do.
+//! [`slots`] between the jobs; [`standing`]
+//! is what a worker tells the next JobManager. [`actions`] is what people can do.
 //!
 //! This crate performs nothing: machines go in by inputs and come out by effects. It does not know
 //! processes, sockets or threads, nor what a task computes. Start with [`job::JobMaster`].
@@ -15,6 +16,7 @@ pub mod job;
 pub mod placement;
 pub mod restart;
 pub mod slots;
+pub mod standing;
 pub mod view;
 
 pub use exception::{ExceptionEntry, ExceptionHistory, Failure};
@@ -24,3 +26,4 @@ pub use job::{
 pub use placement::{Placement, PlacementEffect, PlacementInput, WorkerId};
 pub use restart::{Decision, RestartStrategy, RestartStrategyConfig};
 pub use slots::{SlotConfig, SlotCount, SlotEffect, Slots, TaskManagerId};
+pub use standing::{Standing, StandingSummary};

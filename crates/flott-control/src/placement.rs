@@ -6,18 +6,24 @@
 //!
 //! This machine stands between the [`crate::JobMaster`], whose `Deploy` and `CancelTasks` go in here,
 //! and the cluster. What it learns about tasks comes out as inputs for the master.
+//!
+//! When a JobManager is lost, workers go on, and the placement of the next one waits for them: each is
+//! back when it has called itself, and its TaskManager has said that it is there.
 
-use std::collections::{BTreeMap, VecDeque};
+mod returned;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use flott_checkpoint::CompletedCheckpoint;
-use flott_core::{AttemptNumber, TaskId};
+use flott_core::{AttemptNumber, CheckpointId, TaskId};
 use flott_plan::JobGraph;
 use serde::{Deserialize, Serialize};
 
 use crate::exception::Failure;
 use crate::job::JobInput;
 use crate::slots::TaskManagerId;
+use crate::standing::StandingSummary;
 
 /// A worker process of a job; numbers are not used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,6 +54,27 @@ pub enum PlacementInput {
         /// Which.
         worker: WorkerId,
     },
+    /// A worker has come back that another JobManager has started.
+    WorkerReturned {
+        /// Which.
+        worker: WorkerId,
+        /// What it runs.
+        standing: StandingSummary,
+    },
+    /// A TaskManager has a worker that another JobManager has started, and the job its slots there.
+    WorkerKept {
+        /// Which.
+        worker: WorkerId,
+        /// The TaskManager.
+        task_manager: TaskManagerId,
+    },
+    /// What was to be deployed could not be said to the workers.
+    NotDeployed {
+        /// The attempt.
+        attempt: AttemptNumber,
+        /// Why.
+        failure: Failure,
+    },
     /// A worker is gone.
     WorkerLost {
         /// Which.
@@ -76,8 +103,8 @@ pub enum PlacementEffect {
     },
     /// Have a worker stopped: at once, it may not listen any more.
     StopWorker {
-        /// By this TaskManager.
-        task_manager: TaskManagerId,
+        /// By this TaskManager, if it is known whose it is.
+        task_manager: Option<TaskManagerId>,
         /// Which.
         worker: WorkerId,
     },
@@ -97,6 +124,13 @@ pub enum PlacementEffect {
     },
     /// Tell the job's master.
     Job(JobInput),
+    /// Give slots on a TaskManager back, except for so many.
+    KeepSlots {
+        /// The TaskManager.
+        task_manager: TaskManagerId,
+        /// How many of them the job needs.
+        count: u32,
+    },
     /// Give all slots back.
     ReleaseSlots,
 }
@@ -114,7 +148,18 @@ pub struct Placement {
     /// What is to be deployed as soon as all workers are there.
     wanted: Option<Wanted>,
     deployed: Deployed,
+    /// Workers of the deployed attempt that are to come back.
+    awaited: BTreeMap<WorkerId, Awaited>,
+    /// The newest checkpoint that those were told of which have.
+    newest: CheckpointId,
     effects: VecDeque<PlacementEffect>,
+}
+
+/// A worker is back when both are known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Awaited {
+    has_called: bool,
+    task_manager: Option<TaskManagerId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -136,10 +181,19 @@ struct Deployed {
     workers: Arc<BTreeMap<TaskId, WorkerId>>,
 }
 
+impl Deployed {
+    /// What a worker runs.
+    fn tasks_of(&self, worker: WorkerId) -> impl Iterator<Item = TaskId> {
+        let own = self.workers.iter().filter(move |(_, owner)| **owner == worker);
+        own.map(|(task, _)| *task)
+    }
+}
+
 impl Placement {
     /// The job of this plan, of which nothing runs yet. Subtask *i* of every vertex of a slot
-    /// sharing group has the group's slot *i*: what is joined one to one meets in one process.
-    pub fn new(graph: &JobGraph) -> Self {
+    /// sharing group has the group's slot *i*: what is joined one to one meets in one process. Workers
+    /// are numbered from `first_worker`.
+    pub fn new(graph: &JobGraph, first_worker: WorkerId) -> Self {
         let mut groups: BTreeMap<&str, u32> = BTreeMap::new();
         for vertex in &graph.vertices {
             let width = groups.entry(&vertex.slot_sharing_group).or_default();
@@ -163,9 +217,11 @@ impl Placement {
             slots: vec![None; first],
             requested: false,
             workers: BTreeMap::new(),
-            next_worker: WorkerId(0),
+            next_worker: first_worker,
             wanted: None,
             deployed: Deployed::default(),
+            awaited: BTreeMap::new(),
+            newest: CheckpointId(0),
             effects: VecDeque::new(),
         }
     }
@@ -175,10 +231,28 @@ impl Placement {
         self.slots.len()
     }
 
+    /// How many slots each worker stands for that runs these tasks.
+    pub fn slots_of(&self, workers: &BTreeMap<TaskId, WorkerId>) -> BTreeMap<WorkerId, u32> {
+        let owned =
+            workers.iter().filter_map(|(task, worker)| Some((self.tasks.get(task)?, worker)));
+        let distinct: BTreeSet<(&usize, &WorkerId)> = owned.collect();
+        let mut counts = BTreeMap::new();
+        distinct.into_iter().for_each(|(_, worker)| *counts.entry(*worker).or_default() += 1);
+        counts
+    }
+
     /// The master wants an attempt to be deployed.
     pub fn deploy(&mut self, attempt: AttemptNumber, restore: Option<Arc<CompletedCheckpoint>>) {
+        // Their tasks are out, as far as anybody knows.
+        self.stop_awaited();
         self.wanted = Some(Wanted { attempt, restore });
         self.advance();
+    }
+
+    /// The master wants to go on with an attempt that another JobManager has deployed, on these workers.
+    pub fn reattach(&mut self, attempt: AttemptNumber, workers: Arc<BTreeMap<TaskId, WorkerId>>) {
+        self.awaited = workers.values().map(|worker| (*worker, Awaited::default())).collect();
+        self.deployed = Deployed { attempt: Some(attempt), workers };
     }
 
     /// The master wants the tasks of an attempt to end.
@@ -187,6 +261,11 @@ impl Placement {
             self.wanted = None;
         }
         if self.deployed.attempt == Some(attempt) {
+            for worker in self.stop_awaited() {
+                let out = self.deployed.tasks_of(worker);
+                let inputs = out.map(|task| JobInput::TaskCanceled { attempt, task });
+                self.effects.extend(inputs.map(PlacementEffect::Job));
+            }
             // Those on workers that are lost have been reported.
             self.effects.push_back(PlacementEffect::CancelTasks { attempt });
         } else {
@@ -212,34 +291,57 @@ impl Placement {
             PlacementInput::TaskManagerLost { task_manager, why } => {
                 let own = self.slots.iter_mut().filter(|slot| **slot == Some(task_manager));
                 own.for_each(|slot| *slot = None);
+                let failure = Failure::new(format!("the TaskManager is lost: {why}"));
+                let mut awaited =
+                    self.awaited.iter().map(|(id, worker)| (*id, worker.task_manager));
                 if let Some(worker) = self.workers.remove(&task_manager) {
-                    self.lost(worker, Failure::new(format!("the TaskManager is lost: {why}")));
+                    self.lost(worker, failure);
+                } else if let Some((id, _)) = awaited.find(|(_, on)| *on == Some(task_manager)) {
+                    self.awaited.remove(&id);
+                    self.tasks_failed(id, &failure);
                 }
                 self.advance();
             }
             PlacementInput::WorkerReady { worker } => {
-                let known = self.workers.values_mut().find(|known| known.id == worker);
-                known.into_iter().for_each(|worker| worker.is_ready = true);
+                match self.workers.values_mut().find(|known| known.id == worker) {
+                    Some(known) => known.is_ready = true,
+                    None => self.send_away(worker),
+                }
                 self.advance();
             }
+            PlacementInput::WorkerReturned { worker, standing } => {
+                self.worker_returned(worker, standing);
+            }
+            PlacementInput::WorkerKept { worker, task_manager } => {
+                self.worker_kept(worker, task_manager);
+            }
+            PlacementInput::NotDeployed { attempt, failure } => {
+                if self.deployed.attempt == Some(attempt) {
+                    self.deployed = Deployed::default();
+                }
+                let input = JobInput::DeploymentFailed { attempt, failure };
+                self.effects.push_back(PlacementEffect::Job(input));
+            }
             PlacementInput::WorkerLost { worker, failure } => {
+                if let Some(Awaited { task_manager, .. }) = self.awaited.remove(&worker) {
+                    self.effects.push_back(PlacementEffect::StopWorker { task_manager, worker });
+                    self.tasks_failed(worker, &failure);
+                }
                 let known = self.workers.iter().find(|(_, known)| known.id == worker);
                 if let Some((task_manager, worker)) = known.map(|(tm, worker)| (*tm, *worker)) {
                     self.workers.remove(&task_manager);
                     // Its connection is lost; whether the process is gone is for the TaskManager
                     // to see to.
-                    let worker_id = worker.id;
-                    self.effects
-                        .push_back(PlacementEffect::StopWorker { task_manager, worker: worker_id });
+                    self.stop_worker(task_manager, worker.id);
                     self.lost(worker, failure);
                 }
                 self.advance();
             }
             PlacementInput::End => {
                 self.wanted = None;
+                self.stop_awaited();
                 for (task_manager, worker) in std::mem::take(&mut self.workers) {
-                    let worker = worker.id;
-                    self.effects.push_back(PlacementEffect::StopWorker { task_manager, worker });
+                    self.stop_worker(task_manager, worker.id);
                 }
                 self.slots.iter_mut().for_each(|slot| *slot = None);
                 self.effects.push_back(PlacementEffect::ReleaseSlots);
@@ -258,13 +360,26 @@ impl Placement {
             // Starting it again would only repeat this: the restart strategy decides.
             return self.give_up(failure);
         }
+        self.tasks_failed(worker.id, &failure);
+    }
+
+    fn tasks_failed(&mut self, worker: WorkerId, failure: &Failure) {
         let Some(attempt) = self.deployed.attempt else { return };
-        let tasks = self.deployed.workers.iter().filter(|(_, owner)| **owner == worker.id);
-        let inputs = tasks.map(|(task, _)| {
+        let inputs = self.deployed.tasks_of(worker).map(|task| {
             let failure = failure.clone();
-            PlacementEffect::Job(JobInput::TaskFailed { attempt, task: *task, failure })
+            PlacementEffect::Job(JobInput::TaskFailed { attempt, task, failure })
         });
         self.effects.extend(inputs);
+    }
+
+    /// Nobody waits for this worker, or not any more.
+    fn send_away(&mut self, worker: WorkerId) {
+        self.effects.push_back(PlacementEffect::StopWorker { task_manager: None, worker });
+    }
+
+    fn stop_worker(&mut self, task_manager: TaskManagerId, worker: WorkerId) {
+        let task_manager = Some(task_manager);
+        self.effects.push_back(PlacementEffect::StopWorker { task_manager, worker });
     }
 
     /// What is wanted cannot be had.

@@ -94,10 +94,20 @@ impl Slots {
         Self { config, task_managers: BTreeMap::new(), waiting, effects }
     }
 
-    /// A TaskManager has come with so many slots.
-    pub fn offer(&mut self, task_manager: TaskManagerId, slots: u32) {
-        self.task_managers.insert(task_manager, Offer { slots, taken: BTreeMap::new() });
+    /// A TaskManager has come with so many slots. Jobs may have some of them already, if another
+    /// JobManager gave them to these.
+    pub fn offer(&mut self, task_manager: TaskManagerId, slots: u32, taken: BTreeMap<JobId, u32>) {
+        self.task_managers.insert(task_manager, Offer { slots, taken });
         self.serve();
+    }
+
+    /// Of its slots on a TaskManager a job needs no more than so many.
+    pub fn keep(&mut self, job: JobId, task_manager: TaskManagerId, count: u32) {
+        let offer = self.task_managers.get_mut(&task_manager);
+        if let Some(taken) = offer.and_then(|offer| offer.taken.get_mut(&job)) {
+            *taken = count.min(*taken);
+            self.serve();
+        }
     }
 
     /// A TaskManager is gone.

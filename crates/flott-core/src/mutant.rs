@@ -46,11 +46,18 @@ pub enum Mutant {
     StopIsNoCheckpoint,
     /// What is on its way for an older attempt reaches the tasks of the new one (RisingWave #14931).
     DeliverStaleFrames,
+    /// A new leader does not tell running tasks again which checkpoint is complete.
+    ForgetToTellAgain,
+    /// A new leader takes a worker of another attempt for one of the one that it goes on with
+    /// (FLINK-5197).
+    TrustOtherAttempts,
+    /// A job that is over loses its checkpoints before whoever would run it again knows (FLINK-11813).
+    ForgetJobLast,
 }
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::ReadPastBarrier,
         Self::EmitBetweenSnapshotAndBarrier,
         Self::RestoreWrongSubtask,
@@ -70,6 +77,9 @@ impl Mutant {
         Self::SavepointCommits,
         Self::StopIsNoCheckpoint,
         Self::DeliverStaleFrames,
+        Self::ForgetToTellAgain,
+        Self::TrustOtherAttempts,
+        Self::ForgetJobLast,
     ];
 
     /// Whether this thread runs with the bug.

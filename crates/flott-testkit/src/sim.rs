@@ -6,6 +6,7 @@
 mod check;
 mod clock;
 mod job;
+mod leader;
 mod ledger;
 mod machines;
 mod process;

@@ -46,6 +46,16 @@ pub enum Input {
         /// Its tasks.
         tasks: Vec<TaskInfo>,
     },
+    /// As [`Input::TasksRunning`], for tasks that another coordinator had started, which is gone. What
+    /// it had under way is aborted, and that its last checkpoint is complete is told again.
+    TasksReattached {
+        /// The attempt.
+        attempt: AttemptNumber,
+        /// Its tasks.
+        tasks: Vec<TaskInfo>,
+        /// The newest checkpoint that any of them was told of: no id comes twice.
+        newest: CheckpointId,
+    },
     /// A task has stored its part of a checkpoint.
     Ack {
         /// The task's attempt.

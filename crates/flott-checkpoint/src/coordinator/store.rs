@@ -40,7 +40,7 @@ impl Store {
         self.retained.back().or(self.foreign.as_ref())
     }
 
-    pub(super) fn retained(&self) -> impl Iterator<Item = &Arc<CompletedCheckpoint>> {
+    pub(super) fn retained(&self) -> impl DoubleEndedIterator<Item = &Arc<CompletedCheckpoint>> {
         self.retained.iter()
     }
 

@@ -1,6 +1,7 @@
 //! From the wish for a checkpoint to its barriers.
 
 use flott_core::element::CheckpointKind;
+use flott_core::mutant::Mutant;
 use flott_core::{AttemptNumber, CheckpointId, Now, TaskId};
 
 use super::Coordinator;
@@ -9,6 +10,9 @@ use super::pending::{Part, PartState, Pending, Phase, Request};
 use super::run::{FinalCheckpoint, Run};
 use super::stats::Trigger;
 use crate::reason::FailureReason;
+
+/// How many checkpoints another coordinator may have had under way; older ones have timed out.
+const UNDER_WAY_MAX: u64 = 100;
 
 /// How many manual requests may wait (Flink's bound).
 const REQUESTS_MAX: usize = 1000;
@@ -26,6 +30,35 @@ impl Coordinator {
         self.continue_ids();
         if let Some(latest) = self.store.latest() {
             self.stats.restored(now, latest.checkpoint);
+        }
+    }
+
+    pub(super) fn tasks_reattached(
+        &mut self,
+        now: Now,
+        attempt: AttemptNumber,
+        tasks: Vec<TaskInfo>,
+        newest: CheckpointId,
+    ) {
+        let audience: Vec<TaskId> = tasks.iter().map(|task| task.id).collect();
+        self.tasks_running(now, attempt, tasks);
+        if self.attempt != Some(attempt) {
+            return;
+        }
+        // Before its record was written nobody was told; whether they were told since is not known.
+        let last = self.retained().next_back().map(|latest| latest.checkpoint);
+        if let Some(checkpoint) = last.filter(|_| !Mutant::ForgetToTellAgain.is_on()) {
+            let tasks = audience.clone();
+            self.effects.push_back(Effect::NotifyComplete { attempt, checkpoint, tasks });
+        }
+        // What the other had under way has no record, and never will.
+        let open = self.next_id.0.max(newest.0.saturating_sub(UNDER_WAY_MAX))..=newest.0;
+        for checkpoint in open.map(CheckpointId) {
+            let tasks = audience.clone();
+            self.effects.push_back(Effect::NotifyAborted { attempt, checkpoint, tasks });
+        }
+        if !Mutant::ReuseCheckpointIds.is_on() {
+            self.next_id = self.next_id.max(newest.next());
         }
     }
 

@@ -18,7 +18,7 @@ fn goes_on(cluster: &Cluster, job: &str) {
     cluster.feed("2", "hello,10\nworld,20\n");
     cluster.wait_for_total("hello", 11);
     cluster.wait_for_total("world", 22);
-    assert_eq!(cluster.status(job), "RUNNING");
+    cluster.wait("it is shown to run", || cluster.status(job) == "RUNNING");
 }
 
 #[test]
@@ -85,33 +85,84 @@ fn high_availability(folder: &std::path::Path) -> [String; 2] {
     ["high-availability.type: filesystem".into(), format!("high-availability.storageDir: {folder}")]
 }
 
-#[test]
-fn a_killed_job_manager_that_is_started_again_goes_on_with_its_jobs() {
-    let folder = tempfile::tempdir().unwrap();
-    let options = high_availability(folder.path());
-    let mut cluster = Cluster::start(2, &options.each_ref().map(String::as_str));
+/// A job on two TaskManagers whose JobManager may die.
+fn counted_with_high_availability(folder: &std::path::Path, more: &[&str]) -> (Cluster, String) {
+    let own = high_availability(folder);
+    let options: Vec<&str> = own.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    let cluster = Cluster::start(2, &options);
     let job = cluster.run_totals(&["-p", "2"]);
     cluster.feed("1", "hello,1\nworld,2\n");
     cluster.wait_for_total("hello", 1);
     cluster.wait_for_total("world", 2);
     cluster.wait_for_checkpoint(&job);
-    for round in 1..=2 {
-        let workers = cluster.workers();
+    (cluster, job)
+}
+
+#[test]
+fn tasks_go_on_without_their_job_manager_and_belong_to_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut cluster, job) = counted_with_high_availability(folder.path(), &[]);
+    let workers = cluster.workers();
+    for round in 1..=3 {
         kill(cluster.jobmanager(), "-KILL");
-        cluster.add_jobmanager();
-        cluster.wait("the TaskManagers are back", || {
-            cluster.try_get("/overview").is_some_and(|overview| overview["taskmanagers"] == 2)
-        });
+        // Nobody leads, and records go through.
         let word = format!("word{round}");
         cluster.feed(&word, &format!("hello,10\n{word},7\n"));
         cluster.wait_for_total("hello", 1 + 10 * round);
         cluster.wait_for_total(&word, 7);
-        cluster.wait("old workers are gone", || !workers.iter().any(|pid| is_running(*pid)));
+        cluster.add_jobmanager();
+        cluster.wait("the job is taken over", || {
+            cluster.try_get(&format!("/jobs/{job}")).is_some_and(|job| job["state"] == "RUNNING")
+        });
         cluster.wait_for_checkpoint(&job);
+        let details = cluster.get(&format!("/jobs/{job}"));
+        assert!(details["timestamps"]["RECONCILING"].as_i64().unwrap() > 0, "{details}");
+        assert_eq!(details["timestamps"]["RESTARTING"], 0, "{details}");
+        assert_eq!(cluster.get("/overview")["slots-available"], 0);
     }
+    assert_eq!(cluster.workers(), workers, "no other worker was started");
+    assert!(workers.iter().all(|pid| is_running(*pid)), "{}", cluster.logs());
+    // It is a cluster like any other: what fails now is replaced.
+    kill(workers[0], "-KILL");
+    cluster.feed("last", "hello,100\n");
+    cluster.wait_for_total("hello", 131);
     cluster.done(&["cancel", &job]);
     cluster.wait("the job is over", || cluster.status(&job) == "CANCELED");
     assert_eq!(std::fs::read_dir(folder.path().join("default/jobs")).unwrap().count(), 0);
+    cluster.wait("no worker is left", || cluster.running(Some("worker")).is_empty());
+}
+
+#[test]
+fn a_worker_that_dies_while_nobody_leads_is_missed_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    // Far longer than this test.
+    let more = ["high-availability.reattach-timeout: 10 min"];
+    let (mut cluster, job) = counted_with_high_availability(folder.path(), &more);
+    let workers = cluster.workers();
+    kill(cluster.jobmanager(), "-KILL");
+    kill(workers[0], "-KILL");
+    cluster.wait("it is gone", || !is_running(workers[0]));
+    cluster.add_jobmanager();
+    cluster.wait("it answers", || cluster.try_get("/overview").is_some());
+    goes_on(&cluster, &job);
+    assert!(is_running(workers[1]), "{}", cluster.logs());
+}
+
+#[test]
+fn a_job_whose_workers_are_all_gone_is_restarted_when_they_do_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = ["high-availability.reattach-timeout: 1 s"];
+    let (mut cluster, job) = counted_with_high_availability(folder.path(), &more);
+    let mut gone = cluster.taskmanagers();
+    gone.extend(cluster.workers());
+    gone.push(cluster.jobmanager());
+    gone.iter().for_each(|pid| kill(*pid, "-KILL"));
+    cluster.wait("all are gone", || !gone.iter().any(|pid| is_running(*pid)));
+    cluster.add_jobmanager();
+    cluster.add_taskmanager();
+    cluster.add_taskmanager();
+    cluster.wait("it answers", || cluster.try_get("/overview").is_some());
+    goes_on(&cluster, &job);
 }
 
 #[test]
@@ -119,17 +170,20 @@ fn a_standby_waits_until_the_leader_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let options = high_availability(folder.path());
     let mut cluster = Cluster::start(1, &options.each_ref().map(String::as_str));
-    cluster.add_jobmanager();
+    // On another port: those who look for it find it nevertheless.
+    cluster.add("jobmanager", &["-D", "jobmanager.rpc.port=0"]);
     cluster.wait("it waits", || cluster.logs().contains("Another JobManager leads"));
     let job = cluster.run_totals(&[]);
     cluster.feed("1", "hello,1\n");
     cluster.wait_for_total("hello", 1);
     cluster.wait_for_checkpoint(&job);
     let before = cluster.logs().matches("This JobManager leads").count();
+    let workers = cluster.workers();
     kill(cluster.jobmanager(), "-KILL");
     cluster.wait("it leads", || cluster.logs().matches("This JobManager leads").count() > before);
     cluster.feed("2", "hello,10\n");
     cluster.wait_for_total("hello", 11);
     cluster.wait("it answers", || cluster.try_get("/overview").is_some());
     cluster.wait("it runs", || cluster.status(&job) == "RUNNING");
+    assert_eq!(cluster.workers(), workers, "{}", cluster.logs());
 }

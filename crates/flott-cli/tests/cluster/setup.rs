@@ -262,20 +262,21 @@ impl Cluster {
 
     /// Starts another TaskManager.
     pub(crate) fn add_taskmanager(&mut self) {
-        self.add("taskmanager");
+        self.add("taskmanager", &[]);
     }
 
     /// Starts another JobManager.
     pub(crate) fn add_jobmanager(&mut self) {
-        self.add("jobmanager");
+        self.add("jobmanager", &[]);
     }
 
-    fn add(&mut self, kind: &'static str) {
+    /// Starts another process of this kind, with more arguments.
+    pub(crate) fn add(&mut self, kind: &'static str, arguments: &[&str]) {
         let number = self.children.len();
         let log = |extension| {
             File::create(self.path("log").join(format!("added-{number}.{extension}"))).unwrap()
         };
-        let mut command = self.command(&[kind]);
+        let mut command = self.command(&[&[kind], arguments].concat());
         let command = command.stdin(Stdio::null()).stdout(log("out")).stderr(log("log"));
         let child = command.spawn().unwrap();
         self.children.push((kind, child));

@@ -1,17 +1,20 @@
 //! High availability: what a JobManager writes down, so that the next one can go on.
 //!
 //! `high-availability.type: filesystem` keeps a folder for the cluster: a lock that the JobManager that
-//! leads holds as long as it lives, the job binaries, and a record of each job that is not over
-//! (`docs/formats/job-record.md`). Completed checkpoints need no record: those of a job are in the
+//! leads holds as long as it lives, and its address; the job binaries, and a record of each job that is not
+//! over (`docs/formats/job-record.md`). Completed checkpoints need no record: those of a job are in the
 //! job's own folder, and the newest is where it goes on.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use flott_control::WorkerId;
 use flott_core::config::options::HighAvailability;
 use flott_core::config::{Configuration, options};
-use flott_core::{AttemptNumber, Error, ErrorKind, JobId, Result};
+use flott_core::{AttemptNumber, Error, ErrorKind, JobId, Result, TaskId};
 use flott_plan::StreamGraph;
 use serde::{Deserialize, Serialize};
 use tracing::info;
@@ -21,6 +24,9 @@ use crate::storage;
 
 /// Changes when an older reader would not understand a [`JobRecord`].
 const VERSION: u32 = 1;
+
+/// So many numbers each JobManager has for the workers of a job.
+const WORKERS_EACH: u32 = 1 << 16;
 
 /// A job that is not over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,22 +43,48 @@ pub(super) struct JobRecord {
     pub(super) settings: Settings,
     /// The newest attempt that was, or was to be, deployed.
     pub(super) attempt: Option<AttemptNumber>,
+    /// What the job's workers know, and nobody else.
+    #[serde(default)]
+    pub(super) ticket: u128,
+    /// How many JobManagers have taken the job over.
+    #[serde(default)]
+    pub(super) leads: u32,
+    /// Which worker runs which task of that attempt.
+    #[serde(default)]
+    workers: Vec<(TaskId, WorkerId)>,
 }
 
 impl JobRecord {
     pub(super) fn new(
         job: JobId,
+        ticket: u128,
         binary: String,
         arguments: Vec<String>,
         program: StreamGraph,
         settings: Settings,
     ) -> Self {
-        Self { version: VERSION, job, binary, arguments, program, settings, attempt: None }
+        let (version, attempt, leads, workers) = (VERSION, None, 0, Vec::new());
+        Self { version, job, binary, arguments, program, settings, attempt, ticket, leads, workers }
     }
 
-    /// The attempt to go on with: no number comes twice.
-    pub(super) fn next_attempt(&self) -> AttemptNumber {
-        self.attempt.map_or(AttemptNumber::default(), AttemptNumber::next)
+    /// An attempt is about to be deployed.
+    pub(super) fn deployed(
+        &mut self,
+        attempt: AttemptNumber,
+        workers: &BTreeMap<TaskId, WorkerId>,
+    ) {
+        self.attempt = Some(attempt);
+        self.workers = workers.iter().map(|(task, worker)| (*task, *worker)).collect();
+    }
+
+    /// Which worker runs which task of the newest attempt.
+    pub(super) fn owners(&self) -> BTreeMap<TaskId, WorkerId> {
+        self.workers.iter().copied().collect()
+    }
+
+    /// The first number for a worker that no JobManager before has used.
+    pub(super) fn first_worker(&self) -> WorkerId {
+        WorkerId(self.leads.saturating_mul(WORKERS_EACH))
     }
 }
 
@@ -69,15 +101,7 @@ impl HaStore {
     /// # Errors
     /// If an option is missing, or the folder cannot be written.
     pub(super) fn lead(config: &Configuration) -> Result<Option<Self>> {
-        if config.get(&options::HIGH_AVAILABILITY)? == HighAvailability::None {
-            return Ok(None);
-        }
-        let directory = config.get(&options::HA_STORAGE_DIR)?.ok_or_else(|| {
-            Error::invalid(
-                "high-availability.type is filesystem, but high-availability.storageDir is not set",
-            )
-        })?;
-        let folder = storage::local_path(&directory)?.join(config.get(&options::HA_CLUSTER_ID)?);
+        let Some(folder) = folder(config)? else { return Ok(None) };
         let failed = |e| {
             let what = format!("\"{}\" (high-availability.storageDir)", folder.display());
             Error::with_source(ErrorKind::Io, what, e)
@@ -94,6 +118,18 @@ impl HaStore {
         }
         info!("This JobManager leads.");
         Ok(Some(Self { folder, _lead: lead }))
+    }
+
+    /// Says where TaskManagers and workers reach this JobManager.
+    ///
+    /// # Errors
+    /// If that cannot be written.
+    pub(super) fn announce(&self, address: SocketAddr) -> Result<()> {
+        let path = self.folder.join(LEADER);
+        write(&path, format!("{address}\n").as_bytes()).map_err(|e| {
+            let what = format!("cannot write \"{}\"", path.display());
+            Error::with_source(ErrorKind::Io, what, e)
+        })
     }
 
     /// Where job binaries are kept.
@@ -154,6 +190,30 @@ impl HaStore {
     }
 }
 
+/// The file with the address of the JobManager that leads.
+const LEADER: &str = "leader";
+
+/// The folder of the cluster; nothing without high availability.
+fn folder(config: &Configuration) -> Result<Option<PathBuf>> {
+    if config.get(&options::HIGH_AVAILABILITY)? == HighAvailability::None {
+        return Ok(None);
+    }
+    let directory = config.get(&options::HA_STORAGE_DIR)?.ok_or_else(|| {
+        Error::invalid(
+            "high-availability.type is filesystem, but high-availability.storageDir is not set",
+        )
+    })?;
+    Ok(Some(storage::local_path(&directory)?.join(config.get(&options::HA_CLUSTER_ID)?)))
+}
+
+/// Where the JobManager that leads writes its address; nothing without high availability.
+///
+/// # Errors
+/// If an option is missing or wrong.
+pub(crate) fn leader_file(config: &Configuration) -> Result<Option<PathBuf>> {
+    Ok(folder(config)?.map(|folder| folder.join(LEADER)))
+}
+
 /// Writes a file whole or not at all.
 fn write(path: &Path, text: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -191,13 +251,14 @@ fn read(path: &Path) -> Result<JobRecord> {
 
 #[cfg(test)]
 mod tests {
+    use flott_core::VertexId;
     use flott_core::config::Origin;
     use flott_plan::{NodeKind, StreamEdge, StreamNode};
 
     use super::*;
 
     /// Written once by this version; never changed.
-    const GOLDEN: &str = include_str!("../../tests/golden/job-record-1.json");
+    const GOLDEN: &str = include_str!("../../tests/golden/job-record-1-workers.json");
 
     fn record() -> JobRecord {
         let mut program = StreamGraph::new();
@@ -206,9 +267,11 @@ mod tests {
         program.add_edge(StreamEdge::new(source, sink));
         let settings = vec![("pipeline.name".to_owned(), "golden".to_owned(), Origin::CommandLine)];
         let arguments = vec!["count".to_owned(), "--to".to_owned(), "3".to_owned()];
-        let job = JobId::from_u128(7);
-        let mut record = JobRecord::new(job, "ab12".into(), arguments, program, settings);
-        record.attempt = Some(AttemptNumber(4));
+        let (job, ticket) = (JobId::from_u128(7), u128::MAX);
+        let mut record = JobRecord::new(job, ticket, "ab12".into(), arguments, program, settings);
+        let task = TaskId { vertex: VertexId::from_u128(9), subtask: 1 };
+        record.deployed(AttemptNumber(4), &BTreeMap::from([(task, WorkerId(65_537))]));
+        record.leads = 2;
         record
     }
 
@@ -229,7 +292,14 @@ mod tests {
         assert_eq!(read, record());
         let written = serde_json::to_string(&record()).unwrap();
         assert_eq!(written, GOLDEN.trim_end());
-        assert_eq!(read.next_attempt(), AttemptNumber(5));
+        assert_eq!(read.first_worker(), WorkerId(2 << 16));
+    }
+
+    #[test]
+    fn a_record_from_before_workers_came_back_is_read() {
+        let old = include_str!("../../tests/golden/job-record-1.json");
+        let read: JobRecord = serde_json::from_str(old).unwrap();
+        assert_eq!((read.attempt, read.owners()), (Some(AttemptNumber(4)), BTreeMap::new()));
     }
 
     #[test]

@@ -22,8 +22,8 @@ impl Host for Shared {
         mut incoming: Incoming<FromTaskManager>,
         outgoing: Outgoing<ToTaskManager>,
     ) {
-        let Ok(FromTaskManager::Register(info)) = incoming.next().await else { return };
-        let id = self.joined(info, outgoing);
+        let Ok(FromTaskManager::Register { info, workers }) = incoming.next().await else { return };
+        let id = self.joined(info, workers, outgoing);
         let why = loop {
             match incoming.next().await {
                 Ok(FromTaskManager::Heartbeat) => self.heard(id),
@@ -32,7 +32,9 @@ impl Host for Shared {
                     let lost = PlacementInput::WorkerLost { worker, failure };
                     self.tell_job(job, WorkersEvent::Placement(lost));
                 }
-                Ok(FromTaskManager::Register(_)) => break "it registers a second time".to_owned(),
+                Ok(FromTaskManager::Register { .. }) => {
+                    break "it registers a second time".to_owned();
+                }
                 Err(why) => break why,
             }
         };
@@ -45,15 +47,18 @@ impl Host for Shared {
         outgoing: Outgoing<ToWorker>,
     ) {
         let first = incoming.next().await;
-        let Ok(FromWorker::Register { job, worker, ticket, address }) = first else { return };
+        let Ok(FromWorker::Register { job, worker, ticket, address, standing }) = first else {
+            return;
+        };
         // The job may be over.
         let Some(inputs) = self.job_of(job, ticket) else {
             debug!("A worker of job {job} has come that nobody waits for.");
+            let _ = outgoing.send(ToWorker::End);
             return;
         };
         let beat = tokio::spawn(beat(outgoing.clone(), self.config.heartbeat_interval));
         let say = |event| inputs.send(Input::Workplace(event)).is_ok();
-        let mut goes_on = say(WorkersEvent::Connected { worker, address, outgoing });
+        let mut goes_on = say(WorkersEvent::Connected { worker, address, outgoing, standing });
         while goes_on {
             goes_on = match incoming.next().await {
                 Ok(message) => heard(&inputs, worker, message),
@@ -112,6 +117,8 @@ fn is_of_tasks(input: &JobInput) -> bool {
         JobInput::Start
         | JobInput::Cancel
         | JobInput::Deploying { .. }
+        | JobInput::Reattached { .. }
+        | JobInput::NotReattached { .. }
         | JobInput::LocationPrepared { .. }
         | JobInput::LocationFailed { .. }
         | JobInput::MetadataPersisted { .. }

@@ -55,10 +55,11 @@ struct TaskManager {
     last_heartbeat: WallTime,
 }
 
-#[derive(Clone)]
 struct RunningJob {
     ticket: u128,
     inputs: Sender<Input<WorkersEvent>>,
+    /// Workers that another JobManager has had started, and how many slots each stands for.
+    kept: BTreeMap<WorkerId, u32>,
 }
 
 impl Shared {
@@ -96,10 +97,11 @@ impl Shared {
         half() << 64 | half()
     }
 
-    /// A TaskManager has come.
+    /// A TaskManager has come, with workers that another JobManager has had started.
     pub(super) fn joined(
         &self,
         info: TaskManagerInfo,
+        workers: Vec<(JobId, WorkerId)>,
         outgoing: Outgoing<ToTaskManager>,
     ) -> TaskManagerId {
         let mut state = self.lock();
@@ -108,8 +110,19 @@ impl Shared {
         info!("TaskManager {} has come, with {} slots.", info.name, info.slots);
         let slots = info.slots;
         let last_heartbeat = self.clock.now().wall;
+        let mut taken = BTreeMap::new();
+        for (job, worker) in workers {
+            let running = state.running.get_mut(&job);
+            match running.and_then(|running| running.kept.remove(&worker)) {
+                Some(slots) => {
+                    taken.insert(job, slots);
+                    state.tell(job, PlacementInput::WorkerKept { worker, task_manager: id });
+                }
+                None => drop(outgoing.send(ToTaskManager::StopWorker { job, worker })),
+            }
+        }
         state.task_managers.insert(id, TaskManager { info, outgoing, last_heartbeat });
-        state.slots.offer(id, slots);
+        state.slots.offer(id, slots, taken);
         self.perform(&mut state);
         id
     }
@@ -138,9 +151,30 @@ impl Shared {
         }
     }
 
-    /// A job begins; `inputs` is the way to its thread.
-    pub(super) fn began(&self, job: JobId, ticket: u128, inputs: Sender<Input<WorkersEvent>>) {
-        self.lock().running.insert(job, RunningJob { ticket, inputs });
+    /// A job begins; `inputs` is the way to its thread. It may have workers, each standing for so many
+    /// slots, that another JobManager has had started.
+    pub(super) fn began(
+        &self,
+        job: JobId,
+        ticket: u128,
+        inputs: Sender<Input<WorkersEvent>>,
+        kept: BTreeMap<WorkerId, u32>,
+    ) {
+        self.lock().running.insert(job, RunningJob { ticket, inputs, kept });
+    }
+
+    /// A job waits no more for workers that another JobManager has had started.
+    pub(super) fn forget_kept(&self, job: JobId) {
+        if let Some(running) = self.lock().running.get_mut(&job) {
+            running.kept.clear();
+        }
+    }
+
+    /// A job gives slots on a TaskManager back, except for so many.
+    pub(super) fn keep_slots(&self, job: JobId, id: TaskManagerId, count: u32) {
+        let mut state = self.lock();
+        state.slots.keep(job, id, count);
+        self.perform(&mut state);
     }
 
     /// A job is over.

@@ -11,7 +11,7 @@ use flott_core::{Error, ErrorKind, JobId, Result};
 use flott_plan::{JobGraph, fingerprint};
 use tracing::{error, info};
 
-use super::ha::JobRecord;
+use super::ha::{HaStore, JobRecord};
 use super::workers::Workers;
 use super::{JobManagerHandle, Shared, binaries};
 use crate::extract::{JobPlan, Outcome, describe};
@@ -68,7 +68,8 @@ impl Submissions for JobManagerHandle {
             fingerprint(&planned.plan.graph)
         );
         let sha256 = binary.sha256().to_owned();
-        let record = JobRecord::new(job, sha256, arguments, plan.program, plan.settings);
+        let ticket = self.shared.new_ticket();
+        let record = JobRecord::new(job, ticket, sha256, arguments, plan.program, plan.settings);
         if let Some(ha) = &self.shared.ha {
             ha.put(&record)?;
         }
@@ -95,22 +96,12 @@ impl JobManagerHandle {
         }
     }
 
-    /// Goes on with the jobs that another JobManager has left. What cannot be gone on with is logged, and
-    /// its record stays.
+    /// Goes on with the jobs that another JobManager has left, with their tasks if these still run. What
+    /// cannot be gone on with is logged, and its record stays.
     pub(super) fn recover(&self) -> Result<()> {
         let Some(ha) = &self.shared.ha else { return Ok(()) };
         for record in ha.jobs()? {
-            let recovered = record.and_then(|record| {
-                let config = configuration(&record.settings)?;
-                let attempt = record.next_attempt();
-                let planned = prepare_again(record.job, &record.program, &config, attempt)?;
-                let from = planned.spec.restored.as_ref().map(|restored| restored.checkpoint.0);
-                info!(
-                    "Job {} ({}) is recovered, from checkpoint {from:?}.",
-                    planned.spec.name, record.job
-                );
-                self.launch(record, planned, &config)
-            });
+            let recovered = record.and_then(|record| self.take_over(ha, record));
             if let Err(error) = recovered {
                 error!("A job cannot be recovered: {}", error.report());
             }
@@ -118,23 +109,33 @@ impl JobManagerHandle {
         Ok(())
     }
 
+    fn take_over(&self, ha: &HaStore, mut record: JobRecord) -> Result<()> {
+        let config = configuration(&record.settings)?;
+        let planned = prepare_again(record.job, &record.program, &config, record.attempt)?;
+        record.leads += 1;
+        ha.put(&record)?;
+        let from = planned.spec.restored.as_ref().map(|restored| restored.checkpoint.0);
+        let (name, job) = (&planned.spec.name, record.job);
+        info!("Job {name} ({job}) is taken over; its newest checkpoint is {from:?}.");
+        self.launch(record, planned, &config)
+    }
+
     /// Starts the thread of a job.
     fn launch(&self, record: JobRecord, planned: PlannedJob, config: &Configuration) -> Result<()> {
         let shared = &self.shared;
         let (job, inputs) = (record.job, Inputs::new());
         let sender = inputs.sender.clone();
-        let ticket = shared.new_ticket();
-        shared.began(job, ticket, sender.clone());
+        let ticket = record.ticket;
+        let workers = Workers::new(shared.clone(), &planned.plan.graph, record, sender.clone());
+        shared.began(job, ticket, sender.clone(), workers.kept());
         let savepoint_directory = config.get(&options::SAVEPOINT_DIR)?;
         let savepoints = Savepoints::default();
-        let report = sender.clone();
         shared.jobs.started(
             job,
-            Arc::new(move |input| drop(report.send(Input::Job(input)))),
+            Arc::new(move |input| drop(sender.send(Input::Job(input)))),
             savepoints.clone(),
             savepoint_directory,
         );
-        let workers = Workers::new(shared.clone(), &planned.plan.graph, record, ticket, sender);
         let surroundings = Surroundings {
             clock: shared.clock.clone(),
             jobs: shared.jobs.clone(),

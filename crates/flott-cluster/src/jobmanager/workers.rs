@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use flott_checkpoint::{CompletedCheckpoint, metadata};
-use flott_control::{Failure, JobInput, Placement, PlacementEffect, PlacementInput, WorkerId};
+use flott_control::{
+    Failure, JobInput, Placement, PlacementEffect, PlacementInput, StandingSummary, WorkerId,
+};
 use flott_core::metrics::TaskMetrics;
-use flott_core::{AttemptNumber, CheckpointId, TaskId};
+use flott_core::{AttemptNumber, CheckpointId, Result, TaskId};
 use flott_plan::JobGraph;
 use flott_runtime::Command;
 use tracing::warn;
@@ -29,6 +31,8 @@ pub(crate) enum WorkersEvent {
         worker: WorkerId,
         address: SocketAddr,
         outgoing: Outgoing<ToWorker>,
+        /// What it runs, if it has worked for another JobManager.
+        standing: Option<StandingSummary>,
     },
     /// What the tasks of an attempt have counted.
     Counted {
@@ -63,20 +67,19 @@ impl Workers {
         shared: Arc<Shared>,
         graph: &JobGraph,
         record: JobRecord,
-        ticket: u128,
         inputs: Sender<Input<WorkersEvent>>,
     ) -> Self {
         let start = WorkerStart {
             job: record.job,
             worker: WorkerId(0),
-            ticket,
+            ticket: record.ticket,
             binary: record.binary.clone(),
             arguments: record.arguments.clone(),
             settings: settings(&shared.config.settings),
         };
         Self {
             shared,
-            placement: Placement::new(graph),
+            placement: Placement::new(graph, record.first_worker()),
             start,
             graph: graph.clone(),
             record,
@@ -88,11 +91,19 @@ impl Workers {
         }
     }
 
+    /// How many slots each worker stands for that may come back.
+    pub(super) fn kept(&self) -> BTreeMap<WorkerId, u32> {
+        self.placement.slots_of(&self.record.owners())
+    }
+
     fn perform(&mut self) {
         let job = self.start.job;
         while let Some(effect) = self.placement.poll_effect() {
             match effect {
                 PlacementEffect::RequestSlots { count } => self.shared.request_slots(job, count),
+                PlacementEffect::KeepSlots { task_manager, count } => {
+                    self.shared.keep_slots(job, task_manager, count);
+                }
                 PlacementEffect::ReleaseSlots => self.shared.ended(job),
                 PlacementEffect::StartWorker { task_manager, worker } => {
                     let start = WorkerStart { worker, ..self.start.clone() };
@@ -101,12 +112,18 @@ impl Workers {
                 PlacementEffect::StopWorker { task_manager, worker } => {
                     self.say(worker, ToWorker::End);
                     self.connected.remove(&worker);
-                    self.shared.stop_worker(task_manager, job, worker);
+                    if let Some(task_manager) = task_manager {
+                        self.shared.stop_worker(task_manager, job, worker);
+                    }
                 }
                 PlacementEffect::Deploy { attempt, restore, workers } => {
-                    self.deploy_to(attempt, restore.as_deref(), workers);
+                    if let Err(error) = self.deploy_to(attempt, restore.as_deref(), workers) {
+                        let failure = Failure::new(error.report());
+                        self.placement.handle(PlacementInput::NotDeployed { attempt, failure });
+                    }
                 }
                 PlacementEffect::CancelTasks { attempt } => {
+                    self.shared.forget_kept(job);
                     for worker in self.connected.values() {
                         let _ = worker.outgoing.send(ToWorker::Cancel { attempt });
                     }
@@ -121,17 +138,14 @@ impl Workers {
         attempt: AttemptNumber,
         restore: Option<&CompletedCheckpoint>,
         workers: Arc<BTreeMap<TaskId, WorkerId>>,
-    ) {
-        let restore = match restore.map(metadata::encode).transpose() {
-            Ok(restore) => restore,
-            Err(error) => {
-                let failure = Failure::new(error.report());
-                return self.tell_master(JobInput::DeploymentFailed { attempt, failure });
-            }
-        };
-        self.attempt = attempt;
-        self.metrics = workers.keys().map(|task| (*task, TaskMetrics::default())).collect();
-        self.tasks = workers;
+    ) -> Result<()> {
+        let restore = restore.map(metadata::encode).transpose()?;
+        // Whoever has the job next must not use this number again, and can find these workers.
+        self.record.deployed(attempt, &workers);
+        if let Some(ha) = &self.shared.ha {
+            ha.put(&self.record)?;
+        }
+        self.begin(attempt, workers);
         let addresses = self.connected.iter().map(|(worker, known)| (*worker, known.address));
         let addresses: BTreeMap<WorkerId, SocketAddr> = addresses.collect();
         for worker in self.connected.values() {
@@ -143,6 +157,14 @@ impl Workers {
             };
             let _ = worker.outgoing.send(ToWorker::Deploy(Box::new(deploy)));
         }
+        Ok(())
+    }
+
+    /// From now on, this attempt is meant.
+    fn begin(&mut self, attempt: AttemptNumber, workers: Arc<BTreeMap<TaskId, WorkerId>>) {
+        self.attempt = attempt;
+        self.metrics = workers.keys().map(|task| (*task, TaskMetrics::default())).collect();
+        self.tasks = workers;
     }
 
     /// Says something to a worker; one that is lost hears nothing.
@@ -162,17 +184,14 @@ impl Workplace for Workers {
     type Event = WorkersEvent;
 
     fn deploy(&mut self, attempt: AttemptNumber, restore: Option<Arc<CompletedCheckpoint>>) {
-        // Whoever has the job next must not use this number again.
-        self.record.attempt = Some(attempt);
-        if let Some(ha) = &self.shared.ha
-            && let Err(error) = ha.put(&self.record)
-        {
-            let failure = Failure::new(error.report());
-            self.tell_master(JobInput::DeploymentFailed { attempt, failure });
-            return;
-        }
         self.placement.deploy(attempt, restore);
         self.perform();
+    }
+
+    fn reattach(&mut self, attempt: AttemptNumber) {
+        let workers = Arc::new(self.record.owners());
+        self.begin(attempt, workers.clone());
+        self.placement.reattach(attempt, workers);
     }
 
     fn cancel(&mut self, attempt: AttemptNumber) {
@@ -208,7 +227,12 @@ impl Workplace for Workers {
                 self.placement.handle(input);
                 self.perform();
             }
-            WorkersEvent::Connected { worker, address, outgoing } => {
+            WorkersEvent::Connected { worker, address, outgoing, standing: Some(standing) } => {
+                self.connected.insert(worker, Connected { address, outgoing });
+                self.placement.handle(PlacementInput::WorkerReturned { worker, standing });
+                self.perform();
+            }
+            WorkersEvent::Connected { worker, address, outgoing, standing: None } => {
                 let job = WorkerJob {
                     program: self.record.program.clone(),
                     graph: self.graph.clone(),
@@ -238,14 +262,17 @@ impl Workplace for Workers {
         self.shared.missing_slots(self.start.job)
     }
 
-    fn end(&mut self) {
-        self.placement.handle(PlacementInput::End);
-        self.perform();
+    fn over(&mut self) {
         if let Some(ha) = &self.shared.ha
             && let Err(error) = ha.remove(self.start.job)
         {
             warn!("{}", error.report());
         }
+    }
+
+    fn end(&mut self) {
+        self.placement.handle(PlacementInput::End);
+        self.perform();
         // Those that came when nobody waited for them any more.
         for worker in std::mem::take(&mut self.connected).into_values() {
             let _ = worker.outgoing.send(ToWorker::End);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use flott_control::{JobInput, WorkerId};
+use flott_control::{JobInput, StandingSummary, WorkerId};
 use flott_core::config::Origin;
 use flott_core::{AttemptNumber, CheckpointId, JobId, TaskId};
 use flott_plan::{JobGraph, StreamGraph};
@@ -17,7 +17,11 @@ pub type Settings = Vec<(String, String, Origin)>;
 /// What a TaskManager says. The first is [`FromTaskManager::Register`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum FromTaskManager {
-    Register(TaskManagerInfo),
+    Register {
+        info: TaskManagerInfo,
+        /// The workers that it has: another JobManager has had them started.
+        workers: Vec<(JobId, WorkerId)>,
+    },
     Heartbeat,
     /// A worker has ended; nothing of it is left.
     WorkerEnded {
@@ -77,6 +81,8 @@ pub(crate) enum FromWorker {
         ticket: u128,
         /// Where other workers reach it.
         address: SocketAddr,
+        /// What it runs, if it has worked for another JobManager. What its tasks have said follows.
+        standing: Option<StandingSummary>,
     },
     Heartbeat,
     /// It has built the job's program, and can be told its tasks.

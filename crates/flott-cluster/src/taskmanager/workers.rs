@@ -1,7 +1,8 @@
 //! The workers that a TaskManager has started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flott_control::WorkerId;
@@ -29,13 +30,47 @@ const ENVIRONMENT: [&str; 8] =
 const BUSY_TRIES: usize = 500;
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 
-/// The workers that were started for one JobManager.
+/// How many workers that have ended are remembered for the next JobManager.
+const ENDED_MAX: usize = 100;
+
+/// The workers that JobManagers have had started.
 pub(super) struct Workers {
     config: TaskManagerConfig,
-    client: Client,
     blobs: Blobs,
-    outgoing: Outgoing<FromTaskManager>,
+    endings: Arc<Mutex<Endings>>,
     running: BTreeMap<(JobId, WorkerId), Running>,
+}
+
+/// How workers have ended, and whom to tell.
+#[derive(Default)]
+struct Endings {
+    /// The JobManager, as far as there is one.
+    outgoing: Option<Outgoing<FromTaskManager>>,
+    /// The last ones: a JobManager may be lost before it has heard of them.
+    last: VecDeque<Ending>,
+}
+
+#[derive(Clone)]
+struct Ending {
+    job: JobId,
+    worker: WorkerId,
+    status: String,
+}
+
+impl Endings {
+    fn tell(&self, Ending { job, worker, status }: Ending) {
+        if let Some(outgoing) = &self.outgoing {
+            let _ = outgoing.send(FromTaskManager::WorkerEnded { job, worker, status });
+        }
+    }
+
+    fn add(&mut self, ending: Ending) {
+        self.tell(ending.clone());
+        self.last.push_back(ending);
+        if self.last.len() > ENDED_MAX {
+            self.last.pop_front();
+        }
+    }
 }
 
 struct Running {
@@ -45,21 +80,29 @@ struct Running {
 }
 
 impl Workers {
-    pub(super) fn new(
-        config: TaskManagerConfig,
-        client: Client,
-        blobs: Blobs,
-        outgoing: Outgoing<FromTaskManager>,
-    ) -> Self {
-        Self { config, client, blobs, outgoing, running: BTreeMap::new() }
+    pub(super) fn new(config: TaskManagerConfig, blobs: Blobs) -> Self {
+        Self { config, blobs, endings: Arc::default(), running: BTreeMap::new() }
     }
 
-    /// Starts a worker; how it ends is told to the JobManager.
-    pub(super) fn start(&mut self, start: WorkerStart) {
+    /// Those that have not ended.
+    pub(super) fn running(&self) -> Vec<(JobId, WorkerId)> {
+        let running = self.running.iter().filter(|(_, running)| !running.task.is_finished());
+        running.map(|(key, _)| *key).collect()
+    }
+
+    /// From now on this JobManager is told how workers end. It may have missed the last ones.
+    pub(super) fn belong_to(&mut self, outgoing: Outgoing<FromTaskManager>) {
+        let mut endings = lock(&self.endings);
+        endings.outgoing = Some(outgoing);
+        endings.last.iter().for_each(|ending| endings.tell(ending.clone()));
+    }
+
+    /// Starts a worker, whose binary `client` can fetch; how it ends is told to the JobManager.
+    pub(super) fn start(&mut self, start: WorkerStart, mut client: Client) {
         let key = (start.job, start.worker);
         let (stop, stopped) = oneshot::channel();
-        let (config, mut client) = (self.config.clone(), self.client.clone());
-        let (blobs, outgoing) = (self.blobs.clone(), self.outgoing.clone());
+        let config = self.config.clone();
+        let (blobs, endings) = (self.blobs.clone(), self.endings.clone());
         let task = tokio::spawn(async move {
             let (job, worker) = (start.job, start.worker);
             let status = match spawn(&config, &blobs, &mut client, start).await {
@@ -67,7 +110,7 @@ impl Workers {
                 Err(error) => error.report(),
             };
             info!("Worker {} of job {job} has ended: {status}.", worker.0);
-            let _ = outgoing.send(FromTaskManager::WorkerEnded { job, worker, status });
+            lock(&endings).add(Ending { job, worker, status });
         });
         self.running.retain(|_, running| !running.task.is_finished());
         self.running.insert(key, Running { stop: Some(stop), task });
@@ -90,6 +133,10 @@ impl Workers {
     }
 }
 
+fn lock(endings: &Mutex<Endings>) -> MutexGuard<'_, Endings> {
+    endings.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 async fn spawn(
     config: &TaskManagerConfig,
     blobs: &Blobs,
@@ -107,6 +154,7 @@ async fn spawn(
         parent: rustix::process::getpid().as_raw_nonzero().get(),
         // What is said here about workers holds here.
         settings: [settings, config.settings.clone()].concat(),
+        registration_timeout: config.registration_timeout,
         heartbeat_interval: config.heartbeat_interval,
         heartbeat_timeout: config.heartbeat_timeout,
     };

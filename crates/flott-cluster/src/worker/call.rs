@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::Builder;
 use std::time::Duration;
 
+use flott_control::StandingSummary;
 use flott_core::{Error, ErrorKind, Result};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -19,17 +20,23 @@ pub(super) enum Event {
     Lost(String),
 }
 
-/// A call that lasts as long as the worker does.
+/// A call that lasts as long as the worker does, or the JobManager.
 pub(super) struct Call {
     outgoing: Outgoing<FromWorker>,
     events: Receiver<Event>,
 }
 
 impl Call {
-    /// Calls, and says who this is.
-    pub(super) fn start(spec: &WorkerSpec, address: SocketAddr) -> Result<Self> {
+    /// Calls the JobManager that leads, and says who this is, and what it runs for another one.
+    pub(super) fn start(
+        spec: &WorkerSpec,
+        address: SocketAddr,
+        standing: Option<StandingSummary>,
+    ) -> Result<Self> {
         let (events, receiver) = channel();
         let (answer, answered) = channel();
+        let WorkerSpec { job, worker, ticket, .. } = *spec;
+        let first = FromWorker::Register { job, worker, ticket, address, standing };
         let spec = spec.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -37,7 +44,7 @@ impl Call {
             .map_err(|e| Error::with_source(ErrorKind::Io, "a worker's runtime", e))?;
         Builder::new()
             .name("jobmanager-call".into())
-            .spawn(move || runtime.block_on(converse(&spec, address, &answer, &events)))
+            .spawn(move || runtime.block_on(converse(&spec, first, &answer, &events)))
             .map_err(|e| Error::with_source(ErrorKind::Io, "a worker's thread", e))?;
         let outgoing = answered.recv().map_err(|_| Error::internal("nobody calls"))??;
         Ok(Self { outgoing, events: receiver })
@@ -86,14 +93,13 @@ fn lost(why: &str) -> Error {
 
 async fn converse(
     spec: &WorkerSpec,
-    address: SocketAddr,
+    first: FromWorker,
     answer: &Sender<Result<Outgoing<FromWorker>>>,
     events: &Sender<Event>,
 ) {
-    let WorkerSpec { job, worker, ticket, heartbeat_timeout, .. } = *spec;
-    let first = FromWorker::Register { job, worker, ticket, address };
+    let jobmanager = spec.jobmanager.current();
     let called =
-        async { Client::connect(&spec.jobmanager).await?.worker(heartbeat_timeout, first).await };
+        async { Client::connect(&jobmanager).await?.worker(spec.heartbeat_timeout, first).await };
     let (mut incoming, outgoing) = match called.await {
         Ok((incoming, outgoing)) => {
             let _ = answer.send(Ok(outgoing.clone()));

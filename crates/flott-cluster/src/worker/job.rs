@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
 
 use flott_checkpoint::{CheckpointConfig, metadata};
 use flott_core::config::Configuration;
-use flott_core::{Error, Result, TaskId};
-use flott_runtime::Program;
+use flott_core::{Error, ErrorKind, Result, TaskId};
 use flott_runtime::build::Elsewhere;
+use flott_runtime::{Clock, Command, Program};
+use tracing::warn;
 
 use super::call::Call;
+use super::voice::Voice;
 use super::{COUNT_INTERVAL, WorkerSpec};
 use crate::clock::SystemClock;
 use crate::driver::{DriverPool, driver_threads};
@@ -23,6 +27,9 @@ use crate::storage;
 use crate::storage::savepoint::Savepoints;
 use crate::tasks::{DeployedTasks, Site};
 
+/// How often a JobManager is called that does not answer.
+const RETRY: Duration = Duration::from_millis(50);
+
 /// A worker that has been given its job.
 pub(super) struct Work {
     pub(super) spec: WorkerSpec,
@@ -35,26 +42,39 @@ impl Work {
     /// Runs tasks of the job, as the JobManager says, until it is over.
     ///
     /// # Errors
-    /// If the JobManager is lost, or this process cannot work for the job.
-    pub(super) fn run(self, program: Arc<Program>, config: &Configuration) -> Result<()> {
-        let site = match self.site(program, config) {
+    /// If the JobManager is lost and no other one takes over, or this process cannot work for the job.
+    pub(super) fn run(mut self, program: Arc<Program>, config: &Configuration) -> Result<()> {
+        let voice = Arc::new(Voice::new(self.call.outgoing()));
+        let site = match self.site(program, config, &voice) {
             Ok(site) => site,
             Err(error) => {
                 self.call.refuse(&error);
                 return Err(error);
             }
         };
-        let _ = self.call.outgoing().send(FromWorker::Ready);
+        voice.say(FromWorker::Ready);
         let mut deployed = DeployedTasks::default();
         let mut counted = BTreeMap::new();
         loop {
-            match self.call.next_within(COUNT_INTERVAL)? {
+            let said = match self.call.next_within(COUNT_INTERVAL) {
+                Ok(said) => said,
+                Err(lost) => {
+                    self.call = self.next_call(&voice, lost)?;
+                    counted.clear();
+                    continue;
+                }
+            };
+            match said {
                 Some(ToWorker::Deploy(deploy)) => {
+                    voice.deployed(deploy.attempt);
                     deployed = self.deploy(&site, &deploy)?;
                     counted.clear();
                 }
                 Some(ToWorker::Cancel { attempt }) => deployed.cancel(attempt, &site.report),
                 Some(ToWorker::Tell { attempt, tasks, command }) => {
+                    if let Command::TriggerCheckpoint(barrier) = command {
+                        voice.triggered(barrier);
+                    }
                     deployed.tell(attempt, &tasks, command);
                 }
                 Some(ToWorker::Savepoint { checkpoint, folder }) => {
@@ -62,13 +82,45 @@ impl Work {
                 }
                 Some(ToWorker::End) => return Ok(()),
                 Some(ToWorker::Start(_) | ToWorker::Heartbeat) => {}
-                None => self.count(&deployed, &mut counted),
+                None => count(&voice, &deployed, &mut counted),
+            }
+        }
+    }
+
+    /// Looks for the next JobManager, if there can be one and something runs here for it to take over.
+    #[expect(clippy::disallowed_methods, reason = "nothing says when the next one listens")]
+    fn next_call(&self, voice: &Voice, lost: Error) -> Result<Call> {
+        let standing = voice.lost().filter(|_| self.spec.jobmanager.has_successors());
+        if standing.is_none() {
+            return Err(lost);
+        }
+        warn!("{}: this worker goes on, and looks for the next one.", lost.report());
+        let clock = SystemClock::new();
+        let since = clock.now().mono;
+        loop {
+            match Call::start(&self.spec, self.plane.address(), standing) {
+                Ok(call) => {
+                    voice.found(call.outgoing());
+                    return Ok(call);
+                }
+                Err(error) if error.kind() == ErrorKind::InvalidInput => return Err(error),
+                Err(error) => {
+                    if clock.now().mono.since(since) >= self.spec.registration_timeout {
+                        return Err(error.context("taskmanager.registration.timeout is over"));
+                    }
+                    sleep(RETRY);
+                }
             }
         }
     }
 
     /// What tasks run on here; the program must be that of the job.
-    fn site(&self, program: Arc<Program>, config: &Configuration) -> Result<Site> {
+    fn site(
+        &self,
+        program: Arc<Program>,
+        config: &Configuration,
+        voice: &Arc<Voice>,
+    ) -> Result<Site> {
         let WorkerJob { program: wanted, graph, settings } = &self.job;
         if let Some(difference) = program.graph.difference(wanted) {
             return Err(Error::invalid(format!(
@@ -82,7 +134,7 @@ impl Work {
         let checkpointing = CheckpointConfig::from_configuration(&config)?;
         let storage = storage::for_job(&checkpointing.storage, self.spec.job)?;
         let plan = TaskPlan::new(self.spec.job, graph.clone(), &config, storage)?;
-        let outgoing = self.call.outgoing();
+        let voice = voice.clone();
         let clock = Arc::new(SystemClock::new());
         Ok(Site {
             plan: Arc::new(plan),
@@ -91,7 +143,7 @@ impl Work {
             io: Arc::new(IoPool::start(IO_THREADS)?),
             clock,
             savepoints: Savepoints::default(),
-            report: Arc::new(move |input| drop(outgoing.send(FromWorker::Task(input)))),
+            report: Arc::new(move |input| voice.report(input)),
         })
     }
 
@@ -114,23 +166,23 @@ impl Work {
         let restore = restore.as_ref().map(decode).transpose()?;
         Ok(DeployedTasks::deploy(site, *attempt, restore.as_ref(), Some(elsewhere)))
     }
+}
 
-    /// Says what has changed since the last time.
-    fn count(&self, deployed: &DeployedTasks, counted: &mut BTreeMap<TaskId, TaskCounts>) {
-        let counts = deployed.metrics().iter().map(|(task, metrics)| {
-            let counts = TaskCounts {
-                records_in: metrics.records_in.get(),
-                records_out: metrics.records_out.get(),
-                input_watermark: metrics.input_watermark.get(),
-            };
-            (*task, counts)
-        });
-        let new: Vec<(TaskId, TaskCounts)> =
-            counts.filter(|(task, counts)| counted.get(task) != Some(counts)).collect();
-        if !new.is_empty() {
-            counted.extend(new.iter().copied());
-            let attempt = deployed.attempt();
-            let _ = self.call.outgoing().send(FromWorker::Counted { attempt, counts: new });
-        }
+/// Says what has changed since the last time.
+fn count(voice: &Voice, deployed: &DeployedTasks, counted: &mut BTreeMap<TaskId, TaskCounts>) {
+    let counts = deployed.metrics().iter().map(|(task, metrics)| {
+        let counts = TaskCounts {
+            records_in: metrics.records_in.get(),
+            records_out: metrics.records_out.get(),
+            input_watermark: metrics.input_watermark.get(),
+        };
+        (*task, counts)
+    });
+    let new: Vec<(TaskId, TaskCounts)> =
+        counts.filter(|(task, counts)| counted.get(task) != Some(counts)).collect();
+    if !new.is_empty() {
+        counted.extend(new.iter().copied());
+        let attempt = deployed.attempt();
+        voice.say(FromWorker::Counted { attempt, counts: new });
     }
 }

@@ -30,6 +30,18 @@ pub enum JobInput {
         /// The attempt.
         attempt: AttemptNumber,
     },
+    /// All workers have come back that run tasks of an attempt. What these have said before comes, too.
+    Reattached {
+        /// The attempt.
+        attempt: AttemptNumber,
+        /// The newest checkpoint that any of them was told of.
+        newest: CheckpointId,
+    },
+    /// An attempt that may have run elsewhere cannot be gone on with.
+    NotReattached {
+        /// The attempt.
+        attempt: AttemptNumber,
+    },
     /// A task runs: it has restored its state and can be triggered.
     TaskRunning {
         /// Its attempt.
@@ -155,6 +167,12 @@ pub enum JobEffect {
         /// The checkpoint that they start from.
         restore: Option<Arc<CompletedCheckpoint>>,
     },
+    /// Wait for the workers that run this attempt: another JobManager has deployed it. Answer with
+    /// `Reattached` when all are back, or with `NotReattached`, and with what their tasks have said.
+    Reattach {
+        /// The attempt.
+        attempt: AttemptNumber,
+    },
     /// Cancel every task of the attempt that is not out. Answer with `TaskCanceled`,
     /// `TaskFinished` or `TaskFailed` for each, also for those that were never deployed.
     CancelTasks {
@@ -184,7 +202,10 @@ pub enum JobEffect {
         /// The new one.
         to: JobStatus,
     },
-    /// The job is over. Nothing follows, except what is due to late messages.
+    /// The job is over: whoever would run it again after this process must not, from now on. What
+    /// follows may delete its checkpoints.
+    Over,
+    /// Nothing is left to do, except what is due to late messages.
     Ended {
         /// How.
         status: TerminalStatus,

@@ -10,7 +10,8 @@ impl JobMaster {
     /// A task, or the job itself, failed.
     pub(super) fn failed(&mut self, now: Now, failure: Failure, task: Option<TaskId>) {
         match self.phase {
-            Phase::Running(Deployed::Deploying | Deployed::AllRunning) => {
+            Phase::Reconciling { .. }
+            | Phase::Running(Deployed::Deploying | Deployed::AllRunning) => {
                 self.end_attempt(now, failure, task);
             }
             // The attempt is over already: the same restart, or the same end, serves this failure.
@@ -34,6 +35,7 @@ impl JobMaster {
         };
         let entry = self.exception(now, failure.clone(), task);
         self.exceptions.push(entry);
+        let from = self.status();
         let to = match decision {
             Decision::Restart { delay } => {
                 self.num_restarts += 1;
@@ -46,7 +48,7 @@ impl JobMaster {
                 JobStatus::Failing
             }
         };
-        self.status_changed(now, JobStatus::Running, to);
+        self.status_changed(now, from, to);
         self.stop_failed();
         self.stop_checkpoints(now);
         self.cancel_tasks(now);

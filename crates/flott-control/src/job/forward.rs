@@ -37,6 +37,8 @@ impl JobMaster {
             | JobInput::Cancel
             | JobInput::DeploymentFailed { .. }
             | JobInput::Deploying { .. }
+            | JobInput::Reattached { .. }
+            | JobInput::NotReattached { .. }
             | JobInput::TaskRunning { .. }
             | JobInput::TaskFinished { .. }
             | JobInput::TaskFailed { .. }
@@ -49,7 +51,12 @@ impl JobMaster {
     /// All tasks run or have finished: tells so, and what happened before this could be told.
     pub(super) fn tell_all_running(&mut self, now: Now) {
         let tasks = self.spec.tasks.iter().map(|task| task.info.clone()).collect();
-        self.coordinator.handle(now, Input::TasksRunning { attempt: self.attempt, tasks });
+        let attempt = self.attempt;
+        let input = match self.reattached.take() {
+            Some(newest) => Input::TasksReattached { attempt, tasks, newest },
+            None => Input::TasksRunning { attempt, tasks },
+        };
+        self.coordinator.handle(now, input);
         let early: Vec<(TaskId, ExecutionState, bool)> = self
             .tasks
             .views()

@@ -1,6 +1,7 @@
 //! What a job is made of.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use flott_checkpoint::snapshot::OperatorInfo;
 use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, TaskInfo};
@@ -28,6 +29,9 @@ pub struct JobSpec {
     pub restored: Option<Arc<CompletedCheckpoint>>,
     /// The number of its first attempt here: more than 0 if another JobManager has had it before.
     pub first_attempt: AttemptNumber,
+    /// Whether that attempt may run already, on workers that have lost their JobManager, and how long
+    /// they have to come back.
+    pub reattach: Option<Duration>,
     /// How many failures its history keeps.
     pub exception_history_size: usize,
 }

@@ -11,6 +11,8 @@ pub enum JobStatus {
     Initializing,
     /// About to be deployed.
     Created,
+    /// Taken over from another JobManager: its tasks may still run, and are waited for.
+    Reconciling,
     /// Deployed; tasks may still be on their way.
     Running,
     /// Failed for good; tasks are being cancelled.
@@ -34,6 +36,7 @@ impl JobStatus {
             Self::Failed | Self::Canceled | Self::Finished => true,
             Self::Initializing
             | Self::Created
+            | Self::Reconciling
             | Self::Running
             | Self::Failing
             | Self::Cancelling
@@ -47,6 +50,7 @@ impl fmt::Display for JobStatus {
         f.write_str(match self {
             Self::Initializing => "INITIALIZING",
             Self::Created => "CREATED",
+            Self::Reconciling => "RECONCILING",
             Self::Running => "RUNNING",
             Self::Failing => "FAILING",
             Self::Failed => "FAILED",

@@ -8,6 +8,7 @@ mod checkpoint;
 mod failure;
 mod finish;
 mod random;
+mod reattach;
 mod start;
 
 use std::time::Duration;
@@ -127,6 +128,7 @@ fn spec(options: &[(&str, &str)]) -> JobSpec {
         restart: RestartStrategyConfig::FixedDelay { attempts: 2, delay: Duration::from_secs(2) },
         restored: None,
         first_attempt: AttemptNumber(0),
+        reattach: None,
         exception_history_size: 2,
     }
 }
@@ -184,6 +186,8 @@ fn show(effect: &JobEffect) -> String {
             format!("deploy @{attempt} from {}", record.checkpoint)
         }
         JobEffect::Deploy { attempt, restore: None } => format!("deploy @{attempt} from nothing"),
+        JobEffect::Reattach { attempt } => format!("reattach @{attempt}"),
+        JobEffect::Over => "over".into(),
         JobEffect::CancelTasks { attempt } => format!("cancel tasks @{attempt}"),
         JobEffect::AllRunning { attempt } => format!("all running @{attempt}"),
         JobEffect::StatusChanged { from, to } => format!("{from} > {to}"),

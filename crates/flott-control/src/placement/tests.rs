@@ -1,5 +1,7 @@
 //! From a wish to deploy to workers that are told so, and back.
 
+mod returned;
+
 use flott_core::config::Configuration;
 use flott_plan::{NodeKind, Partitioning, StreamEdge, StreamGraph, StreamNode};
 
@@ -29,7 +31,8 @@ fn effects(placement: &mut Placement) -> Vec<String> {
             format!("start {} on {}", worker.0, task_manager.0)
         }
         PlacementEffect::StopWorker { task_manager, worker } => {
-            format!("stop {} on {}", worker.0, task_manager.0)
+            let task_manager = task_manager.map(|id| id.0.to_string());
+            format!("stop {} on {}", worker.0, task_manager.as_deref().unwrap_or("any"))
         }
         PlacementEffect::Deploy { attempt, workers, .. } => {
             let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
@@ -46,6 +49,9 @@ fn effects(placement: &mut Placement) -> Vec<String> {
         PlacementEffect::Job(JobInput::DeploymentFailed { failure, .. }) => failure.message,
         PlacementEffect::Job(JobInput::Deploying { attempt }) => format!("deploying {attempt}"),
         PlacementEffect::Job(other) => format!("{other:?}"),
+        PlacementEffect::KeepSlots { task_manager, count } => {
+            format!("keep {count} on {}", task_manager.0)
+        }
         PlacementEffect::ReleaseSlots => "release".into(),
     };
     std::iter::from_fn(|| placement.poll_effect()).map(text).collect()
@@ -57,7 +63,7 @@ fn ready(placement: &mut Placement, worker: u32) {
 
 /// Deployed with one slot on each of two TaskManagers.
 fn deployed() -> Placement {
-    let mut placement = Placement::new(&graph(2, None));
+    let mut placement = Placement::new(&graph(2, None), WorkerId(0));
     placement.deploy(AttemptNumber(0), None);
     placement.handle(PlacementInput::SlotsGranted { slots: vec![A, B] });
     ready(&mut placement, 0);
@@ -68,13 +74,13 @@ fn deployed() -> Placement {
 
 #[test]
 fn a_job_needs_the_slots_of_its_widest_vertex_in_each_group() {
-    assert_eq!(Placement::new(&graph(3, None)).slots_needed(), 3);
-    assert_eq!(Placement::new(&graph(3, Some("other"))).slots_needed(), 5);
+    assert_eq!(Placement::new(&graph(3, None), WorkerId(0)).slots_needed(), 3);
+    assert_eq!(Placement::new(&graph(3, Some("other")), WorkerId(0)).slots_needed(), 5);
 }
 
 #[test]
 fn slots_then_workers_then_tasks() {
-    let mut placement = Placement::new(&graph(3, None));
+    let mut placement = Placement::new(&graph(3, None), WorkerId(0));
     placement.deploy(AttemptNumber(0), None);
     assert_eq!(effects(&mut placement), ["request 3"]);
     placement.handle(PlacementInput::SlotsGranted { slots: vec![A, A, B] });
@@ -114,7 +120,7 @@ fn a_lost_task_manager_is_replaced() {
 
 #[test]
 fn a_worker_that_does_not_come_up_is_a_failure_of_the_job() {
-    let mut placement = Placement::new(&graph(2, None));
+    let mut placement = Placement::new(&graph(2, None), WorkerId(0));
     placement.deploy(AttemptNumber(0), None);
     placement.handle(PlacementInput::SlotsGranted { slots: vec![A, A] });
     let failure = Failure::new("no such library");
@@ -130,7 +136,7 @@ fn a_worker_that_does_not_come_up_is_a_failure_of_the_job() {
 
 #[test]
 fn a_job_that_gets_no_slots_is_told_so() {
-    let mut placement = Placement::new(&graph(2, None));
+    let mut placement = Placement::new(&graph(2, None), WorkerId(0));
     placement.deploy(AttemptNumber(0), None);
     placement.handle(PlacementInput::SlotsRefused { message: "2 are missing".into() });
     assert_eq!(effects(&mut placement), ["request 2", "2 are missing"]);

@@ -261,6 +261,8 @@ options! {
     HA_STORAGE_DIR: Option<String> = "high-availability.storageDir", "";
     /// The folder in that directory: clusters that share the directory have different ones.
     HA_CLUSTER_ID: String = "high-availability.cluster-id", "default";
+    /// How long a JobManager that takes over waits for the workers of a job, before it restarts the job.
+    REATTACH_TIMEOUT: Duration = "high-availability.reattach-timeout", "10 s";
     /// How long a job binary may take to say what the plan of a job is.
     PLAN_TIMEOUT: Duration = "jobmanager.job-plan.timeout", "10 s";
     /// The port of the REST API and the dashboard; 0 is any that is free.

@@ -100,6 +100,7 @@ impl JobExecutionResultInfo {
             JobStatus::Failed => "FAILED",
             JobStatus::Initializing
             | JobStatus::Created
+            | JobStatus::Reconciling
             | JobStatus::Running
             | JobStatus::Failing
             | JobStatus::Cancelling

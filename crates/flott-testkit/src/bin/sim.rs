@@ -65,6 +65,8 @@ fn hunt(options: &Options) -> bool {
                 total.task_failures += report.task_failures;
                 total.machine_failures += report.machine_failures;
                 total.kills += report.kills;
+                total.leader_losses += report.leader_losses;
+                total.reattached += report.reattached;
                 total.checkpoints += report.checkpoints;
                 total.savepoints += report.savepoints;
                 total.stops += report.stops;
@@ -77,13 +79,15 @@ fn hunt(options: &Options) -> bool {
         }
     }
     println!(
-        "{} seeds from {}: nothing found; {} task failures, {} machine failures, {} kills, {} checkpoints, {} \
-         savepoints, {} stops, {} transactions",
+        "{} seeds from {}: nothing found; {} task failures, {} machine failures, {} kills, \
+         {} JobManagers lost ({} times tasks went on), {} checkpoints, {} savepoints, {} stops, {} transactions",
         options.seeds,
         options.start,
         total.task_failures,
         total.machine_failures,
         total.kills,
+        total.leader_losses,
+        total.reattached,
         total.checkpoints,
         total.savepoints,
         total.stops,

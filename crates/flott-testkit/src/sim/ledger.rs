@@ -59,6 +59,13 @@ impl Ledger {
         self.lock().completed.contains(&(job, checkpoint))
     }
 
+    /// The newest checkpoint of a job whose record exists.
+    pub(crate) fn newest(&self, job: JobId) -> Option<CheckpointId> {
+        let books = self.lock();
+        let own = (job, CheckpointId(0))..=(job, CheckpointId(u64::MAX));
+        books.completed.range(own).next_back().map(|(_, checkpoint)| *checkpoint)
+    }
+
     /// Rules of the protocol that were broken.
     pub(crate) fn violations(&self) -> Vec<String> {
         self.lock().violations.clone()

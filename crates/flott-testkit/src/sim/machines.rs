@@ -1,18 +1,14 @@
-//! The simulated machines of a run: TaskManagers with slots, workers with tasks, and the links between
-//! them. The simulator's shell around `Slots`, `Placement`, `Exchange` and `Task`; the cluster's
-//! processes are the other one.
+//! The simulated machines of a run: workers with tasks on hosts, and the links between them. They outlive
+//! a JobManager ([`super::leader`]). The simulator's shell around `Standing`, `Exchange` and `Task`; the
+//! cluster's processes are the other one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use flott_checkpoint::CompletedCheckpoint;
 use flott_cluster::plan::{PlannedJob, assign_record};
-use flott_control::{
-    Failure, JobInput, Placement, PlacementEffect, PlacementInput, SlotConfig, SlotEffect, Slots,
-    TaskManagerId, WorkerId,
-};
+use flott_control::{Failure, JobInput, PlacementInput, Standing, TaskManagerId, WorkerId};
 use flott_core::{AttemptNumber, Error, ErrorKind, Result, TaskId, Timestamp};
 use flott_runtime::build::{Deployment, Elsewhere, build_tasks};
 use flott_runtime::exchange::{Exchange, Frame, Link};
@@ -60,10 +56,16 @@ impl Running {
     }
 }
 
+/// A machine with a TaskManager; one that is started again is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Host(pub(super) u32);
+
 /// A worker process.
-#[derive(Default)]
 pub(super) struct Worker {
-    task_manager: Option<TaskManagerId>,
+    host: Host,
+    /// What it says reaches the JobManager that leads.
+    is_connected: bool,
+    standing: Standing,
     pub(super) attempt: AttemptNumber,
     pub(super) tasks: BTreeMap<TaskId, Running>,
     exchange: Exchange,
@@ -98,15 +100,23 @@ impl Link for SimLink {
 
 /// What a worker is told to run.
 pub(super) struct Order {
-    attempt: AttemptNumber,
-    restore: Option<Arc<CompletedCheckpoint>>,
-    workers: Arc<BTreeMap<TaskId, WorkerId>>,
+    pub(super) attempt: AttemptNumber,
+    pub(super) restore: Option<Arc<CompletedCheckpoint>>,
+    pub(super) workers: Arc<BTreeMap<TaskId, WorkerId>>,
 }
 
-/// What happens between the master and the machines.
-pub(super) enum MachineEvent {
+/// What the JobManager that leads hears of machines.
+pub(super) enum LeaderEvent {
     Placement(PlacementInput),
-    StartWorker(TaskManagerId, WorkerId),
+    /// A TaskManager registers.
+    Registered(Host),
+    /// That a TaskManager is gone is seen.
+    Lost(TaskManagerId),
+}
+
+/// What happens to machines.
+pub(super) enum MachineEvent {
+    StartWorker(Host, WorkerId),
     StopWorker(WorkerId),
     Deploy(WorkerId, Arc<Order>),
     Cancel(WorkerId, AttemptNumber),
@@ -116,81 +126,76 @@ pub(super) enum MachineEvent {
     /// That a link is lost is seen at this end.
     LinkLost(u64),
     /// A new TaskManager comes.
-    Offer,
-    /// That a TaskManager is gone is seen.
-    TaskManagerLost(TaskManagerId),
+    Started,
+    /// A worker that has lost its JobManager finds the one that leads.
+    Returns(WorkerId),
 }
 
+impl MachineEvent {
+    /// Whom the JobManager says this to: a worker, or nobody in particular. Nothing if it is not said by
+    /// the JobManager.
+    pub(super) fn said_by_leader(&self) -> Option<Option<WorkerId>> {
+        match self {
+            Self::StopWorker(id) | Self::Deploy(id, _) | Self::Cancel(id, _) => Some(Some(*id)),
+            Self::Tell(id, ..) => Some(Some(*id)),
+            Self::StartWorker(..) => Some(None),
+            Self::Frame(..) | Self::LinkLost(_) | Self::Started | Self::Returns(_) => None,
+        }
+    }
+}
+
+#[derive(Default)]
 pub(super) struct Machines {
-    slots: Slots,
-    slots_each: u32,
-    next_task_manager: u32,
-    placement: Placement,
+    pub(super) hosts: BTreeSet<Host>,
+    next_host: u32,
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     connections: Vec<Connection>,
     outbox: Outbox,
-    attempt: AttemptNumber,
-    /// Who runs what in that attempt.
-    owners: Arc<BTreeMap<TaskId, WorkerId>>,
 }
 
 impl Machines {
-    pub(super) fn new(world: &mut World<'_>, planned: &PlannedJob) -> Self {
-        let placement = Placement::new(&planned.plan.graph);
-        let count = world.scenario.task_managers;
-        let config = SlotConfig {
-            request_timeout: Duration::from_secs(86_400),
-            spread_out: world.scenario.spread_out,
-        };
-        let mut machines = Self {
-            slots: Slots::new(config),
-            slots_each: (placement.slots_needed() as u32).div_ceil(count),
-            next_task_manager: 0,
-            placement,
-            workers: BTreeMap::new(),
-            connections: Vec::new(),
-            outbox: Outbox::default(),
-            attempt: AttemptNumber::default(),
-            owners: Arc::default(),
-        };
-        (0..count).for_each(|_| machines.offer());
-        machines
+    /// A machine comes.
+    pub(super) fn start_host(&mut self, world: &mut World<'_>) {
+        let host = Host(self.next_host);
+        self.next_host += 1;
+        self.hosts.insert(host);
+        world.send(Way::FromHost(host), Event::Leader(LeaderEvent::Registered(host)));
     }
 
-    pub(super) fn deploy(
-        &mut self,
-        world: &mut World<'_>,
-        planned: &PlannedJob,
-        attempt: AttemptNumber,
-        restore: Option<Arc<CompletedCheckpoint>>,
-    ) {
-        self.placement.deploy(attempt, restore);
-        self.perform(world, planned);
+    /// The workers of a TaskManager.
+    pub(super) fn workers_on(&self, host: Host) -> Vec<WorkerId> {
+        let on_it = self.workers.iter().filter(|(_, worker)| worker.host == host);
+        on_it.map(|(id, _)| *id).collect()
     }
 
-    pub(super) fn cancel(
-        &mut self,
-        world: &mut World<'_>,
-        planned: &PlannedJob,
-        attempt: AttemptNumber,
-    ) {
-        self.placement.cancel(attempt);
-        self.perform(world, planned);
+    /// The JobManager is lost: everybody looks for the next one, and some find it late. What it had
+    /// said may have got through, as far as it was heard.
+    pub(super) fn leader_lost(&mut self, world: &mut World<'_>) {
+        for host in &self.hosts {
+            let delay = world.return_delay();
+            let registered = Event::Leader(LeaderEvent::Registered(*host));
+            world.send_after(Way::FromHost(*host), delay, registered);
+        }
+        let ids: Vec<WorkerId> = self.workers.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.disconnected(world, id));
     }
 
-    /// Tells tasks of an attempt.
-    pub(super) fn tell(
-        &self,
-        world: &mut World<'_>,
-        attempt: AttemptNumber,
-        tasks: Vec<TaskId>,
-        command: Command,
-    ) {
-        for task in tasks {
-            if let Some(worker) = self.owners.get(&task).filter(|_| attempt == self.attempt) {
-                let tell = MachineEvent::Tell(*worker, attempt, task, command);
-                world.send(Way::ToWorker(*worker), Event::Machine(tell));
-            }
+    /// A worker loses its connection to the JobManager, and will find the one that leads then.
+    fn disconnected(&mut self, world: &mut World<'_>, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.is_connected) {
+            worker.is_connected = false;
+            let delay = world.return_delay();
+            let returns = Event::Machine(MachineEvent::Returns(id));
+            world.send_after(Way::ToWorker(id), delay, returns);
+        }
+    }
+
+    /// A worker says something to the JobManager, if it knows one.
+    pub(super) fn say(&mut self, world: &mut World<'_>, id: WorkerId, input: JobInput) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.standing.says(&input);
+        if worker.is_connected {
+            world.send(Way::FromWorker(id), Event::ToMaster(input));
         }
     }
 
@@ -202,19 +207,25 @@ impl Machines {
         event: MachineEvent,
     ) -> std::result::Result<(), String> {
         match event {
-            MachineEvent::Placement(input) => {
-                self.placement.handle(input);
-                self.perform(world, planned);
-            }
-            MachineEvent::StartWorker(task_manager, id) => {
-                if self.slots.counts().any(|(other, _)| other == task_manager) {
+            MachineEvent::StartWorker(host, id) => {
+                if self.hosts.contains(&host) {
                     world.trace.line(format_args!("worker {} starts", id.0));
-                    let worker = Worker { task_manager: Some(task_manager), ..Worker::default() };
+                    let worker = Worker {
+                        host,
+                        is_connected: true,
+                        standing: Standing::default(),
+                        attempt: AttemptNumber::default(),
+                        tasks: BTreeMap::new(),
+                        exchange: Exchange::new(),
+                        missing: Vec::new(),
+                    };
                     self.workers.insert(id, worker);
-                    let ready = MachineEvent::Placement(PlacementInput::WorkerReady { worker: id });
-                    world.send(Way::FromWorker(id), Event::Machine(ready));
+                    let ready = LeaderEvent::Placement(PlacementInput::WorkerReady { worker: id });
+                    world.send(Way::FromWorker(id), Event::Leader(ready));
                 }
             }
+            MachineEvent::Started => self.start_host(world),
+            MachineEvent::Returns(id) => self.returns(world, id),
             MachineEvent::StopWorker(id) => {
                 self.workers.remove(&id);
                 self.disconnect(world, |connection| connection.ends.contains(&id));
@@ -225,14 +236,17 @@ impl Machines {
                 if worker.attempt == attempt {
                     worker.tasks.values().for_each(|task| task.mailbox.send(Command::Cancel));
                     for task in std::mem::take(&mut worker.missing) {
-                        let input = JobInput::TaskCanceled { attempt, task };
-                        world.send(Way::FromWorker(id), Event::ToMaster(input));
+                        self.say(world, id, JobInput::TaskCanceled { attempt, task });
                     }
                 }
             }
             MachineEvent::Tell(id, attempt, task, command) => {
-                let worker = self.workers.get(&id).filter(|worker| worker.attempt == attempt);
-                if let Some(running) = worker.and_then(|worker| worker.tasks.get(&task)) {
+                let worker = self.workers.get_mut(&id).filter(|worker| worker.attempt == attempt);
+                let Some(worker) = worker else { return Ok(()) };
+                if let Command::TriggerCheckpoint(barrier) = command {
+                    worker.standing.triggered(barrier);
+                }
+                if let Some(running) = worker.tasks.get(&task) {
                     running.mailbox.send(command);
                 }
             }
@@ -251,25 +265,19 @@ impl Machines {
                     worker.exchange.lost(number, LINK_LOST);
                 }
             }
-            MachineEvent::Offer => {
-                self.offer();
-                self.perform(world, planned);
-            }
-            MachineEvent::TaskManagerLost(id) => {
-                self.slots.lost(id);
-                self.perform(world, planned);
-            }
         }
         self.send_frames(world);
         Ok(())
     }
 
     /// Something happens to a machine, or to the network; the scenario says how often.
-    pub(super) fn fail(&mut self, world: &mut World<'_>) {
+    /// Returns a host that is gone.
+    pub(super) fn fail(&mut self, world: &mut World<'_>) -> Option<Host> {
         let ids: Vec<WorkerId> = self.workers.keys().copied().collect();
         if ids.is_empty() {
-            return;
+            return None;
         }
+        let mut lost = None;
         let id = *world.schedule.choose(&ids);
         match world.schedule.below(4) {
             0 => {
@@ -278,10 +286,14 @@ impl Machines {
                 self.disconnect(world, |connection| connection.ends.contains(&id));
                 self.report_lost(world, id);
             }
-            // It goes on, but is taken for lost: a pause, or a cut line to the JobManager.
+            // It goes on, but is taken for lost: a pause, or a cut line to the JobManager, which it may
+            // see as well.
             1 => {
                 world.trace.line(format_args!("worker {} is taken for lost", id.0));
                 self.report_lost(world, id);
+                if world.schedule.permille(500) {
+                    self.disconnected(world, id);
+                }
             }
             2 => {
                 world.trace.line(format_args!("links of worker {} are cut", id.0));
@@ -291,22 +303,19 @@ impl Machines {
                 });
             }
             _ => {
-                let Some(task_manager) = self.workers.get(&id).and_then(|w| w.task_manager) else {
-                    return;
-                };
-                world.trace.line(format_args!("task manager {} is killed", task_manager.0));
-                let on_it =
-                    self.workers.iter().filter(|(_, w)| w.task_manager == Some(task_manager));
-                let on_it: Vec<WorkerId> = on_it.map(|(id, _)| *id).collect();
+                let host = self.workers.get(&id)?.host;
+                world.trace.line(format_args!("host {} is killed", host.0));
+                let on_it = self.workers_on(host);
                 on_it.iter().for_each(|id| drop(self.workers.remove(id)));
                 self.disconnect(world, |c| c.ends.iter().any(|end| on_it.contains(end)));
-                let lost = MachineEvent::TaskManagerLost(task_manager);
-                world.send(Way::Storage, Event::Machine(lost));
+                self.hosts.remove(&host);
+                lost = Some(host);
                 let delay = world.storage_delay();
-                world.send_after(Way::Storage, delay, Event::Machine(MachineEvent::Offer));
+                world.send_after(Way::Storage, delay, Event::Machine(MachineEvent::Started));
             }
         }
         self.send_frames(world);
+        lost
     }
 
     /// Puts frames on their way that were sent.
@@ -321,13 +330,25 @@ impl Machines {
 
     fn report_lost(&self, world: &mut World<'_>, worker: WorkerId) {
         let failure = Failure::new("the simulated worker is lost");
-        let lost = MachineEvent::Placement(PlacementInput::WorkerLost { worker, failure });
-        world.send(Way::FromWorker(worker), Event::Machine(lost));
+        let lost = LeaderEvent::Placement(PlacementInput::WorkerLost { worker, failure });
+        world.send(Way::FromWorker(worker), Event::Leader(lost));
     }
 
-    fn offer(&mut self) {
-        self.slots.offer(TaskManagerId(self.next_task_manager), self.slots_each);
-        self.next_task_manager += 1;
+    /// A worker finds the JobManager that leads, and says what it would need to know. One that was told
+    /// nothing has nothing to say, and ends.
+    fn returns(&mut self, world: &mut World<'_>, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Some(standing) = worker.standing.summary() else {
+            self.workers.remove(&id);
+            return self.disconnect(world, |connection| connection.ends.contains(&id));
+        };
+        world.trace.line(format_args!("worker {} returns", id.0));
+        worker.is_connected = true;
+        let returned = PlacementInput::WorkerReturned { worker: id, standing };
+        world.send(Way::FromWorker(id), Event::Leader(LeaderEvent::Placement(returned)));
+        for input in worker.standing.said().to_vec() {
+            world.send(Way::FromWorker(id), Event::ToMaster(input));
+        }
     }
 
     /// Closes connections; both ends see it, each when it does.
@@ -348,74 +369,6 @@ impl Machines {
         Arc::new(SimLink { number, outbox: self.outbox.clone() })
     }
 
-    /// Does what placement and slots want done.
-    fn perform(&mut self, world: &mut World<'_>, planned: &PlannedJob) {
-        let job = planned.spec.job;
-        loop {
-            if let Some(effect) = self.placement.poll_effect() {
-                self.perform_placement(world, planned, effect);
-                continue;
-            }
-            match self.slots.poll_effect() {
-                Some(SlotEffect::Granted { slots, .. }) => {
-                    self.placement.handle(PlacementInput::SlotsGranted { slots });
-                }
-                Some(SlotEffect::Lost { task_manager, .. }) => {
-                    let why = "it was killed".to_owned();
-                    self.placement.handle(PlacementInput::TaskManagerLost { task_manager, why });
-                }
-                Some(SlotEffect::Refused { message, .. }) => {
-                    self.placement.handle(PlacementInput::SlotsRefused { message });
-                }
-                None => break,
-            }
-        }
-        debug_assert!(self.slots.missing(job).is_none_or(|text| !text.is_empty()));
-    }
-
-    fn perform_placement(
-        &mut self,
-        world: &mut World<'_>,
-        planned: &PlannedJob,
-        effect: PlacementEffect,
-    ) {
-        let job = planned.spec.job;
-        match effect {
-            PlacementEffect::RequestSlots { count } => {
-                self.slots.request(world.now().mono, job, count);
-            }
-            PlacementEffect::ReleaseSlots => self.slots.release(job),
-            PlacementEffect::StartWorker { task_manager, worker } => {
-                let start = MachineEvent::StartWorker(task_manager, worker);
-                world.send(Way::Storage, Event::Machine(start));
-            }
-            PlacementEffect::StopWorker { worker, .. } => {
-                let delay = world.storage_delay();
-                let stop = Event::Machine(MachineEvent::StopWorker(worker));
-                world.send_after(Way::Storage, delay, stop);
-            }
-            PlacementEffect::Deploy { attempt, restore, workers } => {
-                self.attempt = attempt;
-                self.owners = workers.clone();
-                let order = Arc::new(Order { attempt, restore, workers });
-                let told: std::collections::BTreeSet<WorkerId> =
-                    order.workers.values().copied().collect();
-                for worker in told {
-                    let deploy = MachineEvent::Deploy(worker, order.clone());
-                    world.send(Way::ToWorker(worker), Event::Machine(deploy));
-                }
-            }
-            PlacementEffect::CancelTasks { attempt } => {
-                let told: Vec<WorkerId> = self.workers.keys().copied().collect();
-                for worker in told {
-                    let cancel = MachineEvent::Cancel(worker, attempt);
-                    world.send(Way::ToWorker(worker), Event::Machine(cancel));
-                }
-            }
-            PlacementEffect::Job(input) => world.send(Way::Storage, Event::ToMaster(input)),
-        }
-    }
-
     /// A worker is told what to run.
     fn start_tasks(
         &mut self,
@@ -431,6 +384,7 @@ impl Machines {
         let built = self.build(world, planned, id, order);
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.attempt = attempt;
+        worker.standing.deployed(attempt);
         worker.missing.clear();
         match built {
             Ok(tasks) => worker.tasks = tasks,
@@ -441,8 +395,7 @@ impl Machines {
                 let may_pass = error.kind() == ErrorKind::Io;
                 let failure =
                     Failure { suppresses_restarts: !may_pass, ..Failure::new(error.report()) };
-                let failed = JobInput::DeploymentFailed { attempt, failure };
-                world.send(Way::FromWorker(id), Event::ToMaster(failed));
+                self.say(world, id, JobInput::DeploymentFailed { attempt, failure });
             }
         }
     }

@@ -1,22 +1,27 @@
-//! A run of the process: what a crash takes away. The simulator's shell around the machines of
-//! `flott-control` and `flott-runtime`; the embedded cluster has the other one.
+//! A run of the JobManager, and the machines that it has: what a crash takes away. The simulator's shell
+//! around the machines of `flott-control` and `flott-runtime`; the cluster's processes are the other one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flott_checkpoint::storage::{CheckpointStorage, StoreError, checkpoint_folder};
 use flott_checkpoint::{CompletedCheckpoint, DeclineReason, Effect, TerminalStatus, metadata};
 use flott_cluster::plan::PlannedJob;
 use flott_cluster::storage::complete_savepoint;
-use flott_control::{JobEffect, JobInput, JobMaster, WorkerId};
+use flott_control::{JobEffect, JobInput, JobMaster, JobStatus, WorkerId};
 use flott_core::element::CheckpointKind;
 use flott_core::{CheckpointId, JobId, MonoTime, Now, TaskId, Timestamp};
 use flott_runtime::{Command, PendingSnapshot, Progress};
 
 use super::clock::SimClock;
+use super::leader::Leader;
 use super::machines::{Machines, Running};
 use super::storage::{JobFolder, Outcome};
-use super::world::{Event, Way, World, injected, message};
+use super::world::{Event, Message, Way, World, injected, message};
+
+/// How long workers have to come back.
+pub(super) const REATTACH_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Who wants the job to stop; others want savepoints.
 const STOP_REQUEST: u64 = u64::MAX;
@@ -25,6 +30,7 @@ pub(super) struct Process {
     planned: PlannedJob,
     folder: Arc<JobFolder>,
     master: JobMaster,
+    leader: Leader,
     machines: Machines,
     /// Where savepoints go: no restart looks there.
     savepoint_folder: Arc<JobFolder>,
@@ -40,16 +46,23 @@ impl Process {
         world: &mut World<'_>,
         job: JobId,
         restored: Option<CompletedCheckpoint>,
+        machines: Machines,
     ) -> flott_core::Result<Self> {
         let folder = Arc::new(JobFolder::new(world.disk.clone(), format!("/{job}")));
         let graph = &world.program.graph;
         let mut planned = PlannedJob::new(job, graph, &world.config, restored, folder.clone())?;
         Arc::make_mut(&mut planned.plan).settings.batch_records = world.scenario.batch_records;
-        planned.spec.first_attempt = world.first_attempt();
+        let mut leader = Leader::new(world, &planned);
+        if let Some(record) = &world.record {
+            planned.spec.first_attempt = record.attempt;
+            planned.spec.reattach = Some(REATTACH_TIMEOUT);
+            leader.reattach(record);
+        }
         let mut master = JobMaster::new(world.now(), planned.spec.clone(), 0);
         master.handle(world.now(), JobInput::Start);
         Ok(Self {
-            machines: Machines::new(world, &planned),
+            leader,
+            machines,
             planned,
             folder,
             master,
@@ -63,9 +76,18 @@ impl Process {
         })
     }
 
-    /// The savepoint that the job has stopped with, if it has: there is more to do.
-    pub(super) fn stopped_with(&self) -> Option<(String, CheckpointId)> {
-        self.stopped_with.map(|checkpoint| (self.savepoints_in.clone(), checkpoint))
+    /// The savepoint that the job has stopped with, if it has: there is more to do. Whoever wanted it may
+    /// not have heard of it, if the JobManager was lost that he had asked.
+    pub(super) fn stopped_with(&self, world: &World<'_>) -> Option<(String, CheckpointId)> {
+        let answered = self.stopped_with.map(|checkpoint| (self.savepoints_in.clone(), checkpoint));
+        let newest = world.ledger.newest(self.planned.spec.job);
+        let unheard = world.stop_record.clone().filter(|(_, stop)| Some(*stop) == newest);
+        answered.or(unheard)
+    }
+
+    /// What is left when the JobManager is lost.
+    pub(super) fn into_machines(self) -> Machines {
+        self.machines
     }
 
     /// What somebody says who wants the job to stop.
@@ -128,12 +150,16 @@ impl Process {
             host.tasks.remove(&id);
         }
         for event in events {
-            let event = message(attempt, id, event)?;
-            if matches!(event, Event::WriteSnapshot(_)) {
-                let delay = world.storage_delay();
-                world.send_after(Way::Storage, delay, event);
-            } else {
-                world.send(Way::FromWorker(worker), event);
+            match message(attempt, id, event)? {
+                Message::Input(input) => {
+                    for _ in 0..world.copies() {
+                        self.machines.say(world, worker, input.clone());
+                    }
+                }
+                Message::Snapshot(pending) => {
+                    let delay = world.storage_delay();
+                    world.send_after(Way::Storage, delay, Event::WriteSnapshot(pending));
+                }
             }
         }
         self.machines.send_frames(world);
@@ -146,13 +172,16 @@ impl Process {
         if let Some(host) = self.machines.workers.get_mut(&worker)
             && host.tasks.remove(&id).is_some()
         {
-            world.send(Way::FromWorker(worker), injected(host.attempt, id));
+            let failed = injected(host.attempt, id);
+            self.machines.say(world, worker, failed);
         }
     }
 
     /// Something happens to a machine.
     pub(super) fn fail_machine(&mut self, world: &mut World<'_>) {
-        self.machines.fail(world);
+        if let Some(host) = self.machines.fail(world) {
+            self.leader.host_lost(world, host);
+        }
     }
 
     /// Something has arrived.
@@ -163,6 +192,7 @@ impl Process {
                 self.master.handle(world.now(), input);
             }
             Event::Machine(event) => self.machines.happen(world, &self.planned, event)?,
+            Event::Leader(event) => self.leader.happen(world, &self.machines, event),
             Event::PrepareLocation(checkpoint) => {
                 let folder = self.folder_of(checkpoint);
                 folder.next_write(outcome(world, false));
@@ -182,7 +212,7 @@ impl Process {
                 world.trace.line(format_args!("late record of checkpoint {checkpoint}"));
                 // A repeated write got through before: by now the checkpoint may be subsumed and
                 // deleted, and no store keeps a write on its way for that long.
-                if !self.savepoints.contains(&checkpoint)
+                if !kind.is_savepoint()
                     && !world.ledger.is_completed(self.planned.spec.job, checkpoint)
                 {
                     let _ = self.create_metadata(world, kind, &record)?;
@@ -194,10 +224,11 @@ impl Process {
     }
 
     fn write_snapshot(&mut self, world: &mut World<'_>, pending: PendingSnapshot) {
-        let PendingSnapshot { checkpoint, task, attempt, metrics, .. } = pending;
+        let PendingSnapshot { checkpoint, task, attempt, metrics, kind, .. } = pending;
         let outcome = outcome(world, true);
         world.trace.line(format_args!("snapshot {checkpoint} of {task}: {outcome:?}"));
-        let folder = self.folder_of(checkpoint).clone();
+        let place = world.places.get(&checkpoint).filter(|_| kind.is_savepoint());
+        let folder = place.unwrap_or(&self.folder).clone();
         folder.next_write(outcome);
         let storage: Arc<dyn CheckpointStorage> = folder.clone();
         let input = match pending.write(&storage, self.planned.plan.inline_threshold) {
@@ -296,7 +327,7 @@ impl Process {
             if self.folder.read(&path, None).is_ok_and(|found| found == bytes) {
                 world.ledger.completed(job, checkpoint);
                 if kind.is_savepoint() {
-                    world.stop_recorded();
+                    world.stop_recorded((self.savepoints_in.clone(), checkpoint));
                 }
                 self.must_be_readable(record)?;
             }
@@ -317,30 +348,34 @@ impl Process {
         Ok(())
     }
 
-    /// Does everything that the master wants done. Says how the job ended, if it has.
-    pub(super) fn perform_effects(
-        &mut self,
-        world: &mut World<'_>,
-    ) -> Result<Option<(TerminalStatus, Option<String>)>, String> {
-        let mut end = None;
+    /// Does everything that the master wants done, unless the process dies meanwhile.
+    pub(super) fn perform_effects(&mut self, world: &mut World<'_>) -> Fate {
+        let mut fate = Fate::GoesOn;
         while let Some(effect) = self.master.poll_effect() {
+            if world.dies_now() {
+                return Fate::Dies;
+            }
             match effect {
                 JobEffect::Deploy { attempt, restore } => {
                     world.trace.line(format_args!("deploy attempt {attempt}"));
-                    world.last_attempt = Some(attempt);
-                    self.machines.deploy(world, &self.planned, attempt, restore);
+                    self.leader.deploy(world, &self.machines, attempt, restore);
                 }
+                JobEffect::Reattach { attempt } => {
+                    world.trace.line(format_args!("reattach attempt {attempt}"));
+                }
+                JobEffect::Over => world.over(),
                 JobEffect::CancelTasks { attempt } => {
-                    self.machines.cancel(world, &self.planned, attempt);
+                    self.leader.cancel(world, &self.machines, attempt);
                 }
                 JobEffect::Checkpoint(effect) => {
                     if let Effect::PrepareSavepoint { checkpoint, .. } = &effect {
                         self.savepoints.insert(*checkpoint);
+                        world.places.insert(*checkpoint, self.savepoint_folder.clone());
                     }
                     if let Effect::Answer { request: STOP_REQUEST, result: Ok(id) } = &effect {
                         self.stopped_with = Some(*id);
                     }
-                    perform_checkpoint(world, &self.machines, effect);
+                    perform_checkpoint(world, &self.leader, effect);
                 }
                 JobEffect::StopFailed { checkpoint, .. } => {
                     world.trace.line(format_args!("failed after savepoint {checkpoint} to stop"));
@@ -350,31 +385,40 @@ impl Process {
                 }
                 JobEffect::StatusChanged { from, to } => {
                     world.trace.line(format_args!("from {from} to {to}"));
+                    let goes_on = (from, to) == (JobStatus::Reconciling, JobStatus::Running);
+                    world.reattached += u64::from(goes_on);
                 }
-                JobEffect::Ended { status, failure } => end = Some((status, failure)),
+                JobEffect::Ended { status, failure } => fate = Fate::Ended(status, failure),
             }
         }
-        Ok(end)
+        fate
     }
 }
 
-fn perform_checkpoint(world: &mut World<'_>, machines: &Machines, effect: Effect) {
+/// What becomes of a process.
+pub(super) enum Fate {
+    GoesOn,
+    Dies,
+    Ended(TerminalStatus, Option<String>),
+}
+
+fn perform_checkpoint(world: &mut World<'_>, leader: &Leader, effect: Effect) {
     match effect {
         Effect::PrepareLocation { checkpoint } | Effect::PrepareSavepoint { checkpoint, .. } => {
             world.send(Way::Storage, Event::PrepareLocation(checkpoint));
         }
         Effect::TriggerSources { attempt, barrier, tasks } => {
-            machines.tell(world, attempt, tasks, Command::TriggerCheckpoint(barrier));
+            leader.tell(world, attempt, tasks, Command::TriggerCheckpoint(barrier));
         }
         Effect::PersistMetadata { kind, record, .. } => {
             let delay = world.storage_delay();
             world.send_after(Way::Storage, delay, Event::WriteMetadata(kind, record));
         }
         Effect::NotifyComplete { attempt, checkpoint, tasks } => {
-            machines.tell(world, attempt, tasks, Command::NotifyComplete(checkpoint));
+            leader.tell(world, attempt, tasks, Command::NotifyComplete(checkpoint));
         }
         Effect::NotifyAborted { attempt, checkpoint, tasks } => {
-            machines.tell(world, attempt, tasks, Command::NotifyAborted(checkpoint));
+            leader.tell(world, attempt, tasks, Command::NotifyAborted(checkpoint));
         }
         Effect::Discard { paths } => {
             let delay = world.storage_delay();

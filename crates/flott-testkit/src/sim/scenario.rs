@@ -37,6 +37,10 @@ pub(crate) struct Scenario {
     pub(crate) kills: u64,
     /// Whether the job goes on after that, or another one is started from its checkpoint.
     pub(crate) high_availability: bool,
+    /// With high availability: how often the JobManager alone is killed, and another one takes over.
+    pub(crate) leader_losses: u64,
+    /// Whether messages come twice now and then.
+    pub(crate) duplicates: bool,
     /// How many savepoints somebody wants.
     pub(crate) savepoints: u64,
     /// How often somebody wants the job to stop with one.
@@ -58,6 +62,8 @@ impl Scenario {
         let (store_failed, store_unknown, store_slow) = (rate(120), rate(200), rate(200));
         let latency_micros = *rng.choose(&[1, 500, 4000]);
         let timeout = Duration::from_millis(*rng.choose(&[20, 60, 400]));
+        let high_availability = rng.permille(600);
+        let leader_losses = if faulty && high_availability { rng.below(4) } else { 0 };
         Self {
             splits: [1 + rng.below(3) as u32, rng.below(3) as u32],
             records: 10 + rng.below(60),
@@ -81,7 +87,9 @@ impl Scenario {
             task_managers: 1 + rng.below(3) as u32,
             spread_out: rng.permille(700),
             kills: if faulty { rng.below(3) } else { 0 },
-            high_availability: rng.permille(500),
+            high_availability,
+            leader_losses,
+            duplicates: faulty && rng.permille(500),
             savepoints: rng.below(4),
             stops: rng.below(4),
             store_failed,

@@ -4,12 +4,13 @@
 //! Everything that takes time in the world is an event: messages, writes to storage. In between,
 //! any task that has something to do may be stepped: the seed chooses. A step takes time, too.
 
+mod restart;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flott_checkpoint::storage::METADATA_FILE;
-use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, TerminalStatus, metadata};
+use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, TerminalStatus};
 use flott_control::{Failure, JobInput, WorkerId};
 use flott_core::config::Configuration;
 use flott_core::element::CheckpointKind;
@@ -18,9 +19,10 @@ use flott_runtime::{Clock, PendingSnapshot, Program, TaskEvent};
 
 use super::clock::SimClock;
 use super::ledger::Ledger;
-use super::machines::{LINK_LOST, MachineEvent};
-use super::process::Process;
+use super::machines::{Host, LINK_LOST, LeaderEvent, MachineEvent};
+use super::process::{Fate, Process, REATTACH_TIMEOUT};
 use super::scenario::Scenario;
+use super::storage::JobFolder;
 use super::trace::Trace;
 use crate::rng::Rng;
 
@@ -41,6 +43,12 @@ const SAVEPOINT_PERMILLE: u64 = 4;
 /// How often somebody wants the job to stop with a savepoint, in the same way.
 const STOP_PERMILLE: u64 = 3;
 
+/// How often the JobManager dies between two effects, in the same way.
+const EFFECT_KILL_PERMILLE: u64 = 8;
+
+/// How often a message comes twice, out of a thousand, where they do.
+const DUPLICATE_PERMILLE: u64 = 30;
+
 /// After the record of a stop is complete and before the job has ended, for so many turns, what fails
 /// does so so many times as often: that is where a stop goes wrong.
 const STOPPING_TURNS: u32 = 60;
@@ -50,6 +58,7 @@ const STOPPING_FACTOR: u64 = 10;
 pub(super) enum Event {
     ToMaster(JobInput),
     Machine(MachineEvent),
+    Leader(LeaderEvent),
     PrepareLocation(CheckpointId),
     WriteSnapshot(PendingSnapshot),
     WriteMetadata(CheckpointKind, Arc<CompletedCheckpoint>),
@@ -63,6 +72,8 @@ pub(super) enum Event {
 pub(super) enum Way {
     FromWorker(WorkerId),
     ToWorker(WorkerId),
+    FromHost(Host),
+    ToHost(Host),
     /// From the end of a connection with this number.
     Link(u64),
     /// Storage answers in any order, and so does what has no order.
@@ -100,11 +111,27 @@ pub(super) struct World<'a> {
     /// How many jobs there were, one after the other.
     runs: u64,
     /// How many times a process was started; the same job may go on in several.
-    starts: u64,
-    /// The newest attempt of the job that was deployed.
-    pub(super) last_attempt: Option<AttemptNumber>,
+    pub(super) starts: u64,
+    /// What the JobManager that leads has written down of the job, for the next one.
+    pub(super) record: Option<JobRecord>,
+    leader_losses_left: u64,
+    /// How often a JobManager went on with the tasks that ran.
+    pub(super) reattached: u64,
+    /// The job is over: nobody minds any more what becomes of the process.
+    is_over: bool,
+    /// The folders of the job's savepoints, as workers know them.
+    pub(super) places: BTreeMap<CheckpointId, Arc<JobFolder>>,
+    /// The savepoint of the newest stop whose record exists: its folder and number.
+    pub(super) stop_record: Option<(String, CheckpointId)>,
     /// What the process that runs now was started from.
     start_point: Option<StartPoint>,
+}
+
+/// What a JobManager writes down of a job that is deployed.
+#[derive(Clone)]
+pub(super) struct JobRecord {
+    pub(super) attempt: AttemptNumber,
+    pub(super) workers: Arc<BTreeMap<TaskId, WorkerId>>,
 }
 
 /// A record to start from.
@@ -129,6 +156,10 @@ pub struct Report {
     pub machine_failures: u64,
     /// Crashes of everything.
     pub kills: u64,
+    /// How often the JobManager alone was killed, and another one took over.
+    pub leader_losses: u64,
+    /// How often that one went on with the tasks that ran.
+    pub reattached: u64,
     /// Checkpoints that were completed.
     pub checkpoints: u64,
     /// Savepoints that were completed.
@@ -173,7 +204,12 @@ impl<'a> World<'a> {
             savepoints: 0,
             runs: 0,
             starts: 0,
-            last_attempt: None,
+            record: None,
+            leader_losses_left: scenario.leader_losses,
+            reattached: 0,
+            is_over: false,
+            places: BTreeMap::new(),
+            stop_record: None,
             start_point: None,
         }
     }
@@ -183,21 +219,27 @@ impl<'a> World<'a> {
         let mut process = self.start()?;
         for _ in 0..TURNS_MAX {
             self.stopping = self.stopping.saturating_sub(1);
-            if let Some((status, failure)) = process.perform_effects(self)? {
-                if status != TerminalStatus::Finished {
-                    return Err(format!(
-                        "the job ended {status:?}: {}",
-                        failure.unwrap_or_default()
-                    ));
+            match process.perform_effects(self) {
+                Fate::GoesOn => {}
+                Fate::Dies => {
+                    process = self.die(process)?;
+                    continue;
                 }
-                let Some(savepoint) = process.stopped_with() else { return Ok(self.report()) };
-                self.stops += 1;
-                process = self.start_from_savepoint(savepoint)?;
-                continue;
+                Fate::Ended(TerminalStatus::Finished, _) => {
+                    let Some(savepoint) = process.stopped_with(self) else {
+                        return Ok(self.report());
+                    };
+                    self.stops += 1;
+                    process = self.start_from_savepoint(savepoint)?;
+                    continue;
+                }
+                Fate::Ended(status, failure) => {
+                    let failure = failure.unwrap_or_default();
+                    return Err(format!("the job ended {status:?}: {failure}"));
+                }
             }
-            if self.kills_left > 0 && self.fails(KILL_PERMILLE) {
-                self.kills_left -= 1;
-                process = self.crash(process)?;
+            if self.may_die() && self.fails(KILL_PERMILLE) {
+                process = self.die(process)?;
                 continue;
             }
             if self.machine_failures_left > 0 && self.fails(MACHINE_FAILURE_PERMILLE) {
@@ -227,8 +269,52 @@ impl<'a> World<'a> {
     }
 
     /// The record of a stop is complete.
-    pub(super) fn stop_recorded(&mut self) {
+    pub(super) fn stop_recorded(&mut self, record: (String, CheckpointId)) {
         self.stopping = STOPPING_TURNS;
+        self.stop_record = Some(record);
+    }
+
+    /// The job is over: nobody starts it again.
+    pub(super) fn over(&mut self) {
+        self.record = None;
+        self.is_over = true;
+    }
+
+    fn may_die(&self) -> bool {
+        !self.is_over && self.kills_left + self.leader_losses_left > 0
+    }
+
+    /// Whether the JobManager dies between two things that it does at once.
+    pub(super) fn dies_now(&mut self) -> bool {
+        self.may_die() && self.fails(EFFECT_KILL_PERMILLE)
+    }
+
+    /// How often a message comes.
+    pub(super) fn copies(&mut self) -> u32 {
+        1 + u32::from(self.scenario.duplicates && self.network.permille(DUPLICATE_PERMILLE))
+    }
+
+    /// How long somebody looks for the JobManager that leads: sometimes longer than that waits.
+    pub(super) fn return_delay(&mut self) -> Duration {
+        let limit =
+            if self.faults.permille(100) { REATTACH_TIMEOUT * 2 } else { REATTACH_TIMEOUT / 10 };
+        Duration::from_micros(self.faults.below(limit.as_micros() as u64))
+    }
+
+    /// Writes down what the next JobManager has to know. False if that is not known to be done.
+    pub(super) fn write_job_record(
+        &mut self,
+        attempt: AttemptNumber,
+        workers: &Arc<BTreeMap<TaskId, WorkerId>>,
+    ) -> bool {
+        if !self.scenario.high_availability {
+            return true;
+        }
+        let fails = self.store.permille(self.scenario.store_failed);
+        if !fails || self.store.permille(500) {
+            self.record = Some(JobRecord { attempt, workers: workers.clone() });
+        }
+        !fails
     }
 
     /// One thing happens.
@@ -296,114 +382,6 @@ impl<'a> World<'a> {
         Duration::from_micros(self.store.below(limit))
     }
 
-    /// Starts the process from the newest checkpoint that there is. With high availability it is the
-    /// same job that goes on; else somebody starts another one with `-s`.
-    fn start(&mut self) -> Result<Process, String> {
-        let goes_on = self.scenario.high_availability && self.runs > 0;
-        if !goes_on {
-            self.runs += 1;
-            self.last_attempt = None;
-        }
-        let job = self.job();
-        let last = if goes_on { job } else { JobId::from_u128(u128::from(self.runs - 1)) };
-        self.look_for_newest(last)?;
-        self.start_process(job)
-    }
-
-    /// The job has stopped: somebody starts another one from its savepoint. What was on its way is not
-    /// any more.
-    fn start_from_savepoint(
-        &mut self,
-        (folder, checkpoint): (String, CheckpointId),
-    ) -> Result<Process, String> {
-        self.events.clear();
-        self.ways.clear();
-        let job = self.job();
-        self.runs += 1;
-        self.last_attempt = None;
-        self.start_point = Some(StartPoint { job, checkpoint, folder, name: "savepoint-chk" });
-        self.start_process(self.job())
-    }
-
-    fn start_process(&mut self, job: JobId) -> Result<Process, String> {
-        self.starts += 1;
-        let restored = self.record_at_start_point()?;
-        let from = restored.as_ref().map(|record| record.checkpoint);
-        self.trace.line(format_args!("start {} of job {job} from {from:?}", self.starts));
-        Process::start(self, job, restored).map_err(|error| error.report())
-    }
-
-    /// The job that runs now.
-    fn job(&self) -> JobId {
-        JobId::from_u128(u128::from(self.runs))
-    }
-
-    /// Where the process that runs now puts its savepoints: each in a folder that is nobody else's.
-    pub(super) fn savepoint_folder(&self) -> String {
-        format!("/savepoints/{}", self.starts)
-    }
-
-    /// The attempt that the process that runs now begins with.
-    pub(super) fn first_attempt(&self) -> AttemptNumber {
-        self.last_attempt.map_or(AttemptNumber::default(), AttemptNumber::next)
-    }
-
-    /// What `-s` would be given, or a JobManager takes: the newest record of a job, or what that was
-    /// started from.
-    fn look_for_newest(&mut self, job: JobId) -> Result<(), String> {
-        let folder = format!("/{job}");
-        let paths = self.disk.paths();
-        let ids = paths.iter().filter_map(|path| {
-            let number = path.strip_prefix(&folder)?.strip_prefix("/chk-")?;
-            let number = number.strip_suffix(METADATA_FILE)?.strip_suffix('/')?;
-            number.parse().ok().map(CheckpointId)
-        });
-        let Some(newest) = ids.max() else { return Ok(()) };
-        if let Some(before) = &self.start_point {
-            let is_same = (before.job, before.checkpoint) == (job, newest);
-            if before.checkpoint >= newest && !is_same {
-                return Err(format!("checkpoint {newest} is not newer than {before:?}"));
-            }
-        }
-        self.start_point = Some(StartPoint { job, checkpoint: newest, folder, name: "chk" });
-        Ok(())
-    }
-
-    /// A record that exists must be whole.
-    fn record_at_start_point(&self) -> Result<Option<CompletedCheckpoint>, String> {
-        let Some(StartPoint { job, checkpoint, folder, name }) = &self.start_point else {
-            return Ok(None);
-        };
-        let path = format!("{folder}/{name}-{checkpoint}/{METADATA_FILE}");
-        let bytes = flott_checkpoint::storage::CheckpointStorage::read(&*self.disk, &path, None);
-        let bytes = bytes.map_err(|error| error.into_error().report())?;
-        let record = metadata::decode(&bytes, &path).map_err(|error| error.report())?;
-        // Its own files a job finds where they are.
-        Ok(Some(if *job == self.job() { record } else { record.rebased(folder) }))
-    }
-
-    /// The process dies. What it was writing may or may not get through.
-    fn crash(&mut self, mut process: Process) -> Result<Process, String> {
-        self.trace.line(format_args!("crash"));
-        for (_, event) in std::mem::take(&mut self.events) {
-            let is_write = matches!(
-                event,
-                Event::WriteSnapshot(_) | Event::WriteMetadata(..) | Event::LateMetadata(..)
-            );
-            if is_write && self.faults.permille(500) {
-                process.happen(self, event)?;
-            } else if let Event::Discard(paths) = event {
-                // Some of it is gone, the rest stays.
-                let limit = self.faults.below(4) as usize;
-                process.discard(self, paths, limit)?;
-            }
-        }
-        self.events.clear();
-        self.ways.clear();
-        drop(process);
-        self.start()
-    }
-
     pub(super) fn now(&self) -> Now {
         self.clock.now()
     }
@@ -414,6 +392,8 @@ impl<'a> World<'a> {
             task_failures: self.scenario.task_failures - self.task_failures_left,
             machine_failures: self.scenario.machine_failures - self.machine_failures_left,
             kills: self.scenario.kills - self.kills_left,
+            leader_losses: self.scenario.leader_losses - self.leader_losses_left,
+            reattached: self.reattached,
             checkpoints: self.ledger.checkpoints(),
             savepoints: self.savepoints,
             stops: self.stops,
@@ -422,13 +402,21 @@ impl<'a> World<'a> {
     }
 }
 
-/// What a task says, as the master hears it; a snapshot is written first.
+/// What a task says.
+pub(super) enum Message {
+    /// To the job's master.
+    Input(JobInput),
+    /// To be written first.
+    Snapshot(PendingSnapshot),
+}
+
+/// What a task says, as the master hears it.
 pub(super) fn message(
     attempt: AttemptNumber,
     task: TaskId,
     event: TaskEvent,
-) -> Result<Event, String> {
-    Ok(Event::ToMaster(match event {
+) -> Result<Message, String> {
+    Ok(Message::Input(match event {
         TaskEvent::Running => JobInput::TaskRunning { attempt, task },
         TaskEvent::EndOfData => JobInput::EndOfData { attempt, task },
         TaskEvent::Finished => JobInput::TaskFinished { attempt, task },
@@ -440,7 +428,7 @@ pub(super) fn message(
             reason: flott_checkpoint::DeclineReason::Subsumed,
             message: "a newer barrier arrived first".into(),
         },
-        TaskEvent::Snapshot(pending) => return Ok(Event::WriteSnapshot(pending)),
+        TaskEvent::Snapshot(pending) => return Ok(Message::Snapshot(pending)),
         TaskEvent::Failed { error, .. } if error.report().contains(LINK_LOST) => {
             let failure = Failure::new(error.report());
             JobInput::TaskFailed { attempt, task, failure }
@@ -451,7 +439,7 @@ pub(super) fn message(
 }
 
 /// The failure of a task that was chosen to fail.
-pub(super) fn injected(attempt: AttemptNumber, task: TaskId) -> Event {
+pub(super) fn injected(attempt: AttemptNumber, task: TaskId) -> JobInput {
     let failure = Failure::new("the simulator made it fail");
-    Event::ToMaster(JobInput::TaskFailed { attempt, task, failure })
+    JobInput::TaskFailed { attempt, task, failure }
 }

@@ -70,3 +70,27 @@ fn an_attempt_that_is_not_newer_is_refused() {
     f.feed(tasks_running(0));
     assert_eq!(f.coordinator.stale_messages(), 2);
 }
+
+#[test]
+fn tasks_that_go_on_hear_again_what_is_complete_and_what_never_will_be() {
+    let mut f = Fixture::restored(&[], Some(taken_by(job(), 41)));
+    let input = Input::TasksReattached {
+        attempt: AttemptNumber(3),
+        tasks: task_infos(),
+        newest: CheckpointId(43),
+    };
+    assert_eq!(
+        f.feed(input),
+        ["complete 41 @3 [s0 s1 k0]", "aborted 42 @3 [s0 s1 k0]", "aborted 43 @3 [s0 s1 k0]"]
+    );
+    assert_eq!(f.tick(1_000), ["prepare 44"], "no id comes twice");
+}
+
+#[test]
+fn tasks_that_go_on_from_another_jobs_checkpoint_have_nothing_to_commit() {
+    let mut f = Fixture::restored(&[], Some(taken_by(JobId::from_name("another"), 41)));
+    let (attempt, newest) = (AttemptNumber(0), CheckpointId(41));
+    let input = Input::TasksReattached { attempt, tasks: task_infos(), newest };
+    assert_eq!(f.feed(input), [""; 0]);
+    assert_eq!(f.tick(1_000), ["prepare 42"]);
+}

@@ -10,7 +10,7 @@ fn a_running_job_is_canceled_when_its_tasks_are_out() {
     assert_eq!(f.feed(canceled(0, "s0")), [""; 0]);
     assert_eq!(
         f.feed(canceled(0, "k0")),
-        ["CANCELLING > CANCELED", "ended Canceled"],
+        ["over", "CANCELLING > CANCELED", "ended Canceled"],
         "the checkpoint is kept"
     );
     assert_eq!(f.job.coordinator().latest().unwrap().checkpoint, CheckpointId(1));
@@ -43,7 +43,7 @@ fn a_job_that_was_never_started_is_canceled_at_once() {
     let mut f = Fixture::new(&[]);
     assert_eq!(
         f.feed(JobInput::Cancel),
-        ["INITIALIZING > CANCELLING", "CANCELLING > CANCELED", "ended Canceled"]
+        ["INITIALIZING > CANCELLING", "over", "CANCELLING > CANCELED", "ended Canceled"]
     );
     assert_eq!(f.feed(JobInput::Start), [""; 0]);
 }
@@ -54,7 +54,7 @@ fn a_restarting_job_is_canceled_without_another_deployment() {
     f.feed(failed(0, "s0"));
     assert_eq!(f.feed(JobInput::Cancel), ["RESTARTING > CANCELLING"]);
     assert_eq!(f.tick(60_000), [""; 0]);
-    assert_eq!(f.feed(canceled(0, "k0")), ["CANCELLING > CANCELED", "ended Canceled"]);
+    assert_eq!(f.feed(canceled(0, "k0")), ["over", "CANCELLING > CANCELED", "ended Canceled"]);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_failing_job_can_be_canceled() {
     f.feed(JobInput::DeploymentFailed { attempt: AttemptNumber(0), failure });
     assert_eq!(f.feed(JobInput::Cancel), ["FAILING > CANCELLING"]);
     f.feed(canceled(0, "s0"));
-    assert_eq!(f.feed(canceled(0, "k0")), ["CANCELLING > CANCELED", "ended Canceled"]);
+    assert_eq!(f.feed(canceled(0, "k0")), ["over", "CANCELLING > CANCELED", "ended Canceled"]);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_task_that_fails_while_it_is_cancelled_is_out_like_any_other() {
     let mut f = Fixture::running(&[]);
     f.feed(JobInput::Cancel);
     f.feed(failed(0, "s0"));
-    assert_eq!(f.feed(finished(0, "k0")), ["CANCELLING > CANCELED", "ended Canceled"]);
+    assert_eq!(f.feed(finished(0, "k0")), ["over", "CANCELLING > CANCELED", "ended Canceled"]);
     assert_eq!(f.job.exceptions().entries().len(), 0);
 }
 

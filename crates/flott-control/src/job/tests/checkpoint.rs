@@ -63,7 +63,13 @@ fn a_job_that_stops_is_finished_when_its_tasks_are() {
     assert_eq!(f.feed(finished(0, "s0")), [""; 0]);
     assert_eq!(
         f.feed(finished(0, "k0")),
-        ["discard chk-1", "RUNNING > FINISHED", "answer #4: Ok(CheckpointId(1))", "ended Finished"]
+        [
+            "over",
+            "discard chk-1",
+            "RUNNING > FINISHED",
+            "answer #4: Ok(CheckpointId(1))",
+            "ended Finished"
+        ]
     );
 }
 

@@ -99,6 +99,7 @@ fn when_the_strategy_gives_up_the_job_fails_with_the_cause() {
     assert_eq!(
         f.feed(canceled(2, "k0")),
         [
+            "over",
             "FAILING > FAILED",
             "ended Failed: Recovery is suppressed by Restart with fixed delay (PT2S). #2 restart \
              attempts.\nCaused by: s0 broke\nCaused by: bad luck",
@@ -118,7 +119,7 @@ fn a_failure_that_no_restart_can_cure_fails_the_job_at_once() {
     );
     f.feed(canceled(0, "s0"));
     assert_eq!(
-        f.feed(canceled(0, "k0"))[1],
+        f.feed(canceled(0, "k0"))[2],
         "ended Failed: The failure is not recoverable\nCaused by: the state does not fit"
     );
 }

@@ -6,7 +6,7 @@ use super::*;
 fn a_job_is_finished_when_all_tasks_are() {
     let mut f = Fixture::running(&[("interval", "")]);
     assert_eq!(f.feed(finished(0, "s0")), [""; 0]);
-    assert_eq!(f.feed(finished(0, "k0")), ["RUNNING > FINISHED", "ended Finished"]);
+    assert_eq!(f.feed(finished(0, "k0")), ["over", "RUNNING > FINISHED", "ended Finished"]);
     assert_eq!(f.states(), ["k0 (1/1) FINISHED", "s0 (1/1) FINISHED"]);
 }
 
@@ -22,7 +22,7 @@ fn the_final_checkpoint_lets_the_tasks_finish_and_is_deleted_with_the_job() {
     f.feed(finished(0, "s0"));
     assert_eq!(
         f.feed(finished(0, "k0")),
-        ["discard chk-1", "RUNNING > FINISHED", "ended Finished"]
+        ["over", "discard chk-1", "RUNNING > FINISHED", "ended Finished"]
     );
 }
 
@@ -40,7 +40,14 @@ fn a_job_finishes_only_when_it_is_known_what_became_of_a_checkpoint() {
     assert_eq!(f.feed(late), [""; 0]);
     assert_eq!(
         f.feed(persisted(1)),
-        ["complete 1 @0", "completed 1", "discard chk-1", "RUNNING > FINISHED", "ended Finished"]
+        [
+            "complete 1 @0",
+            "completed 1",
+            "over",
+            "discard chk-1",
+            "RUNNING > FINISHED",
+            "ended Finished"
+        ]
     );
 }
 
@@ -48,5 +55,5 @@ fn a_job_finishes_only_when_it_is_known_what_became_of_a_checkpoint() {
 fn tasks_may_finish_before_others_run() {
     let mut f = Fixture::started(&[("interval", "")]);
     f.feed(finished(0, "s0"));
-    assert_eq!(f.feed(finished(0, "k0")), ["RUNNING > FINISHED", "ended Finished"]);
+    assert_eq!(f.feed(finished(0, "k0")), ["over", "RUNNING > FINISHED", "ended Finished"]);
 }

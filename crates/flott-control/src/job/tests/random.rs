@@ -109,6 +109,10 @@ fn check_effects(f: &mut Fixture, past: &mut Past, seed: u64) {
                 assert_eq!(from, past.latest, "seed {seed}: not the latest checkpoint");
                 past.next_attempt += 1;
             }
+            JobEffect::Reattach { .. } => panic!("seed {seed}: nobody had it before"),
+            JobEffect::Over => {
+                assert_eq!(past.open_record, None, "seed {seed}: a record may or may not exist");
+            }
             JobEffect::CancelTasks { attempt } => {
                 assert!(past.cancelled.insert(attempt.0), "seed {seed}: cancelled twice");
                 if f.job.status() == JobStatus::Cancelling {

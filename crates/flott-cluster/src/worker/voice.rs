@@ -1,0 +1,75 @@
+//! What a worker says, to whichever JobManager there is.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use flott_control::{JobInput, Standing, StandingSummary};
+use flott_core::AttemptNumber;
+use flott_core::element::Barrier;
+
+use crate::rpc::Outgoing;
+use crate::rpc::messages::FromWorker;
+
+/// Says what there is to say, and remembers what the next JobManager has to know.
+pub(super) struct Voice {
+    speaking: Mutex<Speaking>,
+}
+
+struct Speaking {
+    /// Nothing while no JobManager is known.
+    outgoing: Option<Outgoing<FromWorker>>,
+    standing: Standing,
+}
+
+impl Voice {
+    pub(super) fn new(outgoing: Outgoing<FromWorker>) -> Self {
+        let speaking = Speaking { outgoing: Some(outgoing), standing: Standing::default() };
+        Self { speaking: Mutex::new(speaking) }
+    }
+
+    /// Something that only the JobManager of this moment has to know.
+    pub(super) fn say(&self, message: FromWorker) {
+        if let Some(outgoing) = &self.lock().outgoing {
+            // Who does not hear it is lost, and that is seen elsewhere.
+            let _ = outgoing.send(message);
+        }
+    }
+
+    /// What a task says.
+    pub(super) fn report(&self, input: JobInput) {
+        let mut speaking = self.lock();
+        speaking.standing.says(&input);
+        if let Some(outgoing) = &speaking.outgoing {
+            let _ = outgoing.send(FromWorker::Task(input));
+        }
+    }
+
+    /// The worker was told an attempt.
+    pub(super) fn deployed(&self, attempt: AttemptNumber) {
+        self.lock().standing.deployed(attempt);
+    }
+
+    /// A task was told to send barriers.
+    pub(super) fn triggered(&self, barrier: Barrier) {
+        self.lock().standing.triggered(barrier);
+    }
+
+    /// The JobManager is lost. Says what the next one has to know first.
+    pub(super) fn lost(&self) -> Option<StandingSummary> {
+        let mut speaking = self.lock();
+        speaking.outgoing = None;
+        speaking.standing.summary()
+    }
+
+    /// There is another one, which has heard that: it is told the rest.
+    pub(super) fn found(&self, outgoing: Outgoing<FromWorker>) {
+        let mut speaking = self.lock();
+        for input in speaking.standing.said() {
+            let _ = outgoing.send(FromWorker::Task(input.clone()));
+        }
+        speaking.outgoing = Some(outgoing);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Speaking> {
+        self.speaking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

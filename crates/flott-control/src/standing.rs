@@ -1,0 +1,135 @@
+//! What a worker has to tell a JobManager that takes over.
+//!
+//! A worker goes on when its JobManager is lost. What its tasks said in the meantime, and before, the next
+//! JobManager does not know: so a worker remembers what became of each task, and says it again. What
+//! concerns single checkpoints is not said again: they are aborted, unless their record exists.
+
+use flott_core::element::{Barrier, CheckpointKind};
+use flott_core::{AttemptNumber, CheckpointId};
+use serde::{Deserialize, Serialize};
+
+use crate::job::JobInput;
+
+/// What a worker remembers of the attempt that it was told last.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    summary: Option<StandingSummary>,
+    said: Vec<JobInput>,
+}
+
+/// What is to be known of a worker before it can be gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingSummary {
+    /// The attempt that it was told last.
+    pub attempt: AttemptNumber,
+    /// The newest checkpoint of which its tasks were told to send barriers.
+    pub newest: CheckpointId,
+    /// Whether tasks were told to end their input for ever: they cannot go on if others were not.
+    pub is_drained: bool,
+}
+
+impl Standing {
+    /// The worker is told an attempt.
+    pub fn deployed(&mut self, attempt: AttemptNumber) {
+        let newest = self.summary.map_or(CheckpointId(0), |summary| summary.newest);
+        self.summary = Some(StandingSummary { attempt, newest, is_drained: false });
+        self.said.clear();
+    }
+
+    /// Some task is told to send barriers.
+    pub fn triggered(&mut self, barrier: Barrier) {
+        if let Some(summary) = &mut self.summary {
+            summary.newest = summary.newest.max(barrier.checkpoint);
+            summary.is_drained |= barrier.kind == CheckpointKind::Stop { drain: true };
+        }
+    }
+
+    /// A task says something.
+    pub fn says(&mut self, input: &JobInput) {
+        let own = self.summary.map(|summary| summary.attempt);
+        if own.is_some() && own == fate_of_attempt(input) {
+            self.said.push(input.clone());
+        }
+    }
+
+    /// What is to be known first; nothing if the worker was not told any attempt.
+    pub fn summary(&self) -> Option<StandingSummary> {
+        self.summary
+    }
+
+    /// What has become of the tasks, in order.
+    pub fn said(&self) -> &[JobInput] {
+        &self.said
+    }
+}
+
+/// The attempt of what says how a task is, and not only how a checkpoint is.
+fn fate_of_attempt(input: &JobInput) -> Option<AttemptNumber> {
+    match input {
+        JobInput::DeploymentFailed { attempt, .. }
+        | JobInput::TaskRunning { attempt, .. }
+        | JobInput::TaskFinished { attempt, .. }
+        | JobInput::TaskFailed { attempt, .. }
+        | JobInput::TaskCanceled { attempt, .. }
+        | JobInput::EndOfData { attempt, .. } => Some(*attempt),
+        JobInput::Start
+        | JobInput::Cancel
+        | JobInput::Deploying { .. }
+        | JobInput::Reattached { .. }
+        | JobInput::NotReattached { .. }
+        | JobInput::Ack { .. }
+        | JobInput::Decline { .. }
+        | JobInput::LocationPrepared { .. }
+        | JobInput::LocationFailed { .. }
+        | JobInput::MetadataPersisted { .. }
+        | JobInput::MetadataFailed { .. }
+        | JobInput::MetadataUnknown { .. }
+        | JobInput::CheckpointRequested { .. }
+        | JobInput::SavepointRequested { .. }
+        | JobInput::StopRequested { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_core::{TaskId, Timestamp, VertexId};
+
+    use super::*;
+
+    fn task() -> TaskId {
+        TaskId { vertex: VertexId::from_u128(1), subtask: 0 }
+    }
+
+    fn running(attempt: u32) -> JobInput {
+        JobInput::TaskRunning { attempt: AttemptNumber(attempt), task: task() }
+    }
+
+    fn barrier(checkpoint: u64, kind: CheckpointKind) -> Barrier {
+        Barrier { checkpoint: CheckpointId(checkpoint), triggered_at: Timestamp(0), kind }
+    }
+
+    #[test]
+    fn a_worker_that_was_told_nothing_has_nothing_to_tell() {
+        let mut standing = Standing::default();
+        standing.says(&running(0));
+        assert_eq!((standing.summary(), standing.said()), (None, &[][..]));
+    }
+
+    #[test]
+    fn what_became_of_tasks_is_said_again_and_older_attempts_are_forgotten() {
+        let mut standing = Standing::default();
+        standing.deployed(AttemptNumber(1));
+        standing.says(&running(1));
+        standing.triggered(barrier(7, CheckpointKind::Stop { drain: true }));
+        standing.says(&JobInput::LocationPrepared { checkpoint: CheckpointId(7) });
+        assert_eq!(standing.said(), [running(1)]);
+        assert!(standing.summary().unwrap().is_drained);
+        standing.deployed(AttemptNumber(2));
+        standing.says(&running(1));
+        standing.triggered(barrier(6, CheckpointKind::Checkpoint));
+        assert!(standing.said().is_empty());
+        let (attempt, newest) = (AttemptNumber(2), CheckpointId(7));
+        let expected = StandingSummary { attempt, newest, is_drained: false };
+        assert_eq!(standing.summary(), Some(expected), "no id comes twice");
+    }
+}

@@ -1,0 +1,195 @@
+//! How the process dies, and what it is started from again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use flott_checkpoint::storage::METADATA_FILE;
+use flott_checkpoint::{CompletedCheckpoint, metadata};
+use flott_control::WorkerId;
+use flott_core::{CheckpointId, JobId, MonoTime};
+use flott_runtime::Clock;
+
+use super::super::machines::Machines;
+use super::super::process::Process;
+use super::{Event, StartPoint, World};
+
+impl World<'_> {
+    /// Starts the process from the newest checkpoint that there is. With high availability it is the
+    /// same job that goes on; else somebody starts another one with `-s`.
+    pub(super) fn start(&mut self) -> Result<Process, String> {
+        let goes_on = self.scenario.high_availability && self.runs > 0;
+        if !goes_on {
+            self.next_job();
+        }
+        let job = self.job();
+        let last = if goes_on { job } else { JobId::from_u128(u128::from(self.runs - 1)) };
+        self.look_for_newest(last)?;
+        self.start_process(job, None)
+    }
+
+    fn next_job(&mut self) {
+        self.runs += 1;
+        self.record = None;
+        self.is_over = false;
+        self.places.clear();
+        self.stop_record = None;
+    }
+
+    /// The job has stopped: somebody starts another one from its savepoint. What was on its way is not
+    /// any more.
+    pub(super) fn start_from_savepoint(
+        &mut self,
+        (folder, checkpoint): (String, CheckpointId),
+    ) -> Result<Process, String> {
+        self.events.clear();
+        self.ways.clear();
+        let job = self.job();
+        self.next_job();
+        self.start_point = Some(StartPoint { job, checkpoint, folder, name: "savepoint-chk" });
+        self.start_process(self.job(), None)
+    }
+
+    /// Starts a JobManager, with the machines that there are, or with new ones.
+    fn start_process(&mut self, job: JobId, machines: Option<Machines>) -> Result<Process, String> {
+        self.starts += 1;
+        let restored = self.record_at_start_point()?;
+        let from = restored.as_ref().map(|record| record.checkpoint);
+        self.trace.line(format_args!("start {} of job {job} from {from:?}", self.starts));
+        let machines = machines.unwrap_or_else(|| {
+            let mut machines = Machines::default();
+            (0..self.scenario.task_managers).for_each(|_| machines.start_host(self));
+            machines
+        });
+        Process::start(self, job, restored, machines).map_err(|error| error.report())
+    }
+
+    /// The job that runs now.
+    fn job(&self) -> JobId {
+        JobId::from_u128(u128::from(self.runs))
+    }
+
+    /// Where the process that runs now puts its savepoints: each in a folder that is nobody else's.
+    pub(in super::super) fn savepoint_folder(&self) -> String {
+        format!("/savepoints/{}", self.starts)
+    }
+
+    /// What `-s` would be given, or a JobManager takes: the newest record of a job, or what that was
+    /// started from.
+    fn look_for_newest(&mut self, job: JobId) -> Result<(), String> {
+        let folder = format!("/{job}");
+        let paths = self.disk.paths();
+        let ids = paths.iter().filter_map(|path| {
+            let number = path.strip_prefix(&folder)?.strip_prefix("/chk-")?;
+            let number = number.strip_suffix(METADATA_FILE)?.strip_suffix('/')?;
+            number.parse().ok().map(CheckpointId)
+        });
+        let Some(newest) = ids.max() else { return Ok(()) };
+        if let Some(before) = &self.start_point {
+            let is_same = (before.job, before.checkpoint) == (job, newest);
+            if before.checkpoint >= newest && !is_same {
+                return Err(format!("checkpoint {newest} is not newer than {before:?}"));
+            }
+        }
+        self.start_point = Some(StartPoint { job, checkpoint: newest, folder, name: "chk" });
+        Ok(())
+    }
+
+    /// A record that exists must be whole.
+    fn record_at_start_point(&self) -> Result<Option<CompletedCheckpoint>, String> {
+        let Some(StartPoint { job, checkpoint, folder, name }) = &self.start_point else {
+            return Ok(None);
+        };
+        let path = format!("{folder}/{name}-{checkpoint}/{METADATA_FILE}");
+        let bytes = flott_checkpoint::storage::CheckpointStorage::read(&*self.disk, &path, None);
+        let bytes = bytes.map_err(|error| error.into_error().report())?;
+        let record = metadata::decode(&bytes, &path).map_err(|error| error.report())?;
+        // Its own files a job finds where they are.
+        Ok(Some(if *job == self.job() { record } else { record.rebased(folder) }))
+    }
+
+    /// The JobManager dies, and with it everything else, or not.
+    pub(super) fn die(&mut self, process: Process) -> Result<Process, String> {
+        let both = self.kills_left > 0 && self.leader_losses_left > 0;
+        if self.leader_losses_left > 0 && (!both || self.faults.permille(500)) {
+            self.leader_losses_left -= 1;
+            self.fail_over(process)
+        } else {
+            self.kills_left -= 1;
+            self.crash(process)
+        }
+    }
+
+    /// Everything dies.
+    fn crash(&mut self, mut process: Process) -> Result<Process, String> {
+        self.trace.line(format_args!("crash"));
+        for (_, event) in std::mem::take(&mut self.events) {
+            let left = self.leader_loses(&mut process, event)?;
+            if let Some(event @ Event::WriteSnapshot(_)) = left
+                && self.faults.permille(500)
+            {
+                process.happen(self, event)?;
+            }
+        }
+        self.events.clear();
+        self.ways.clear();
+        drop(process);
+        self.start()
+    }
+
+    /// The JobManager dies, and another one takes over.
+    fn fail_over(&mut self, mut process: Process) -> Result<Process, String> {
+        self.trace.line(format_args!("the JobManager is killed"));
+        let mut kept = Vec::new();
+        for (at, event) in std::mem::take(&mut self.events) {
+            if let Some(event) = self.leader_loses(&mut process, event)? {
+                kept.push((at, event));
+            }
+        }
+        // What storage answers, nobody hears. What was said to machines is heard to some point.
+        self.events.clear();
+        let mut heard: BTreeMap<Option<WorkerId>, MonoTime> = BTreeMap::new();
+        for ((at, number), event) in kept {
+            let to = if let Event::Machine(event) = &event { event.said_by_leader() } else { None };
+            let is_heard = to.is_none_or(|to| {
+                let limit = self.scenario.latency_micros + 1;
+                let now = self.clock.now().mono;
+                let until = heard
+                    .entry(to)
+                    .or_insert_with(|| now.plus(Duration::from_micros(self.faults.below(limit))));
+                at <= *until
+            });
+            if is_heard {
+                self.events.insert((at, number), event);
+            }
+        }
+        let job = self.job();
+        let mut machines = process.into_machines();
+        machines.leader_lost(self);
+        self.look_for_newest(job)?;
+        self.start_process(job, Some(machines))
+    }
+
+    /// What becomes of something on its way when the JobManager dies. What it was writing may or may
+    /// not get through; what does not concern it stays.
+    fn leader_loses(
+        &mut self,
+        process: &mut Process,
+        event: Event,
+    ) -> Result<Option<Event>, String> {
+        match event {
+            Event::WriteMetadata(..) | Event::LateMetadata(..) => {
+                if self.faults.permille(500) {
+                    process.happen(self, event)?;
+                }
+            }
+            Event::Discard(paths) => {
+                // Some of it is gone, the rest stays.
+                let limit = self.faults.below(4) as usize;
+                process.discard(self, paths, limit)?;
+            }
+            Event::ToMaster(_) | Event::Leader(_) | Event::PrepareLocation(_) => {}
+            Event::Machine(_) | Event::WriteSnapshot(_) => return Ok(Some(event)),
+        }
+        Ok(None)
+    }
+}
