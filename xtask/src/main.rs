@@ -45,6 +45,9 @@ struct Sim {
     /// Put a catalogued bug back, or each of them in turn: the simulator must find it
     #[arg(long, value_name = "NAME|all")]
     mutant: Option<String>,
+    /// Strike once with each kind of fault at each moment of a checkpoint, in so many seeds
+    #[arg(long, conflicts_with = "mutant")]
+    matrix: bool,
 }
 
 #[derive(Args)]
@@ -79,6 +82,7 @@ impl Sim {
         if let Some(mutant) = self.mutant {
             arguments.extend(["--mutant".into(), mutant]);
         }
+        arguments.extend(self.matrix.then(|| "--matrix".into()));
         arguments
     }
 }
@@ -123,6 +127,7 @@ mod tests {
             "sim --seeds 1 --start 77 --mutant all",
             &format!("{sim} --seeds 1 --start 77 --mutant all"),
         );
+        check("sim --seeds 20 --matrix", &format!("{sim} --seeds 20 --matrix"));
     }
 
     #[test]

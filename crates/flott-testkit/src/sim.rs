@@ -9,6 +9,7 @@ mod job;
 mod leader;
 mod ledger;
 mod machines;
+mod matrix;
 mod process;
 mod scenario;
 mod storage;
@@ -19,10 +20,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 pub use clock::SimClock;
+pub use matrix::{Fault, Moment, Plot};
 pub use world::Report;
 
 use ledger::Ledger;
 use scenario::Scenario;
+use trace::Trace;
 use world::World;
 
 /// Runs one seed; `print` writes everything that happens to stdout.
@@ -31,17 +34,32 @@ use world::World;
 /// What was found: a record lost, doubled or out of order, a rule of the protocol broken, a job
 /// that hangs or fails.
 pub fn run_seed(seed: u64, print: bool) -> Result<Report, String> {
-    let run = catch_unwind(AssertUnwindSafe(|| run(seed, print)));
+    guarded(|| run(seed, Scenario::draw(seed), None, print))
+}
+
+/// Runs one seed in which nothing fails but what the plot says, at its moment. Whether that came is in
+/// [`Report::has_struck`].
+///
+/// # Errors
+/// As [`run_seed`].
+pub fn run_plot(seed: u64, plot: Plot, print: bool) -> Result<Report, String> {
+    guarded(|| run(seed, Scenario::calm(seed, plot), Some(plot), print))
+}
+
+fn guarded(run: impl FnOnce() -> Result<Report, String>) -> Result<Report, String> {
+    let run = catch_unwind(AssertUnwindSafe(run));
     run.unwrap_or_else(|panic| Err(format!("panic: {}", flott_runtime::panic_message(&*panic))))
 }
 
-fn run(seed: u64, print: bool) -> Result<Report, String> {
-    let scenario = Scenario::draw(seed);
+fn run(seed: u64, scenario: Scenario, plot: Option<Plot>, print: bool) -> Result<Report, String> {
     let ledger = Ledger::default();
     let text = |error: flott_core::Error| error.report();
     let program = job::program(seed, &scenario, &ledger).map_err(text)?;
     let config = scenario.configuration().map_err(text)?;
-    let mut world = World::new(seed, &scenario, Arc::new(program), config, ledger.clone(), print);
+    let trace = Trace::new(print);
+    let program = Arc::new(program);
+    let mut world = World::new(seed, scenario.clone(), program, config, ledger.clone(), trace);
+    world.plot = plot;
     let report = world.run()?;
     if let Some(violation) = ledger.violations().into_iter().next() {
         return Err(violation);

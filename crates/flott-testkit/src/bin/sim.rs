@@ -1,11 +1,12 @@
-//! Runs the simulator over many seeds: `sim --seeds N [--start S] [--mutant NAME|all] [--trace]`.
+//! Runs the simulator over many seeds: `sim --seeds N [--start S] [--mutant NAME|all] [--trace]`, or every
+//! cell of the fault matrix over so many: `sim --matrix --seeds N`.
 
 #![expect(clippy::print_stdout, reason = "a command-line tool")]
 
 use std::process::ExitCode;
 
 use flott_core::mutant::Mutant;
-use flott_testkit::sim::{Report, run_seed};
+use flott_testkit::sim::{Fault, Moment, Plot, Report, run_plot, run_seed};
 
 /// One of this many seeds is run twice: the traces must be equal.
 const REPEAT_EVERY: u64 = 50;
@@ -14,6 +15,7 @@ struct Options {
     seeds: u64,
     start: u64,
     mutant: Option<String>,
+    matrix: bool,
     trace: bool,
 }
 
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     // What panics is a finding, and reported as such.
     std::panic::set_hook(Box::new(|_| {}));
     let good = match options.mutant.as_deref() {
+        None if options.matrix => hunt_matrix(&options),
         None => hunt(&options),
         Some(name) => hunt_mutants(&options, name),
     };
@@ -35,7 +38,7 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options { seeds: 1000, start: 0, mutant: None, trace: false };
+    let mut options = Options { seeds: 1000, start: 0, mutant: None, matrix: false, trace: false };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} wants a value"));
         let number = |text: String| text.parse().map_err(|_| format!("\"{text}\" is no number"));
@@ -43,6 +46,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
             "--seeds" => options.seeds = number(value()?)?,
             "--start" => options.start = number(value()?)?,
             "--mutant" => options.mutant = Some(value()?),
+            "--matrix" => options.matrix = true,
             "--trace" => options.trace = true,
             other => return Err(format!("unknown argument {other}")),
         }
@@ -121,6 +125,31 @@ fn hunt_mutants(options: &Options, name: &str) -> bool {
                 good = false;
             }
         }
+    }
+    good
+}
+
+/// Strikes at every moment with every fault: a cell whose moment never comes is a hole.
+fn hunt_matrix(options: &Options) -> bool {
+    let mut good = true;
+    println!("struck of {} seeds, by the moment of a checkpoint (P0 to P7)", options.seeds);
+    for fault in Fault::ALL {
+        let mut counts = Vec::new();
+        for moment in Moment::ALL {
+            let mut struck = 0;
+            for seed in options.start..options.start + options.seeds {
+                match run_plot(seed, Plot { fault, moment }, options.trace) {
+                    Ok(report) => struck += u64::from(report.has_struck),
+                    Err(finding) => {
+                        println!("SEED {seed}, {fault:?} at {moment:?}: {finding}");
+                        good = false;
+                    }
+                }
+            }
+            good &= struck > 0;
+            counts.push(format!("{struck:>4}"));
+        }
+        println!("{:<16}{}", format!("{fault:?}"), counts.join(" "));
     }
     good
 }

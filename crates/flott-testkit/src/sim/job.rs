@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capture::capture;
 
-use super::ledger::{Ledger, LedgerSink, Output};
+use super::ledger::{Callback, Ledger, LedgerSink, Output};
 use super::scenario::Scenario;
 
 /// The length of the windows, in milliseconds of event time.
@@ -89,7 +89,7 @@ fn draw(
     let ledger = ledger.clone();
     events
         .key_by(|event| event.key)
-        .process(Verify { ordered, ..Verify::default() })
+        .process(Verify { ordered, ledger: ledger.clone(), ..Verify::default() })
         .uid("verify")
         .set_parallelism(keyed_parallelism)
         .transform_stateful("totals", |_| Totals::default())
@@ -173,6 +173,7 @@ impl Source<Event> for Splits {
 #[derive(Clone, Default)]
 struct Verify {
     ordered: bool,
+    ledger: Ledger,
     count: ValueState<u64>,
     last: MapState<u32, u64>,
     windows: MapState<i64, u64>,
@@ -192,6 +193,7 @@ impl KeyedProcessFunction<u32, Event, Output> for Verify {
         context: &mut KeyedContext<'_, u32>,
         out: &mut Collector<Output>,
     ) -> Result<()> {
+        self.ledger.called(Callback::Process)?;
         let Event { split, index, key } = event;
         let last = self.last.get(context, &split)?.copied();
         if self.ordered && last.is_some_and(|last| last >= index) {

@@ -35,7 +35,7 @@ pub(super) struct Leader {
 }
 
 impl Leader {
-    pub(super) fn new(world: &World<'_>, planned: &PlannedJob) -> Self {
+    pub(super) fn new(world: &World, planned: &PlannedJob) -> Self {
         let placement =
             Placement::new(&planned.plan.graph, WorkerId(world.starts as u32 * WORKERS_EACH));
         let config = SlotConfig {
@@ -57,7 +57,7 @@ impl Leader {
 
     pub(super) fn deploy(
         &mut self,
-        world: &mut World<'_>,
+        world: &mut World,
         machines: &Machines,
         attempt: AttemptNumber,
         restore: Option<Arc<CompletedCheckpoint>>,
@@ -76,7 +76,7 @@ impl Leader {
 
     pub(super) fn cancel(
         &mut self,
-        world: &mut World<'_>,
+        world: &mut World,
         machines: &Machines,
         attempt: AttemptNumber,
     ) {
@@ -87,7 +87,7 @@ impl Leader {
     /// Tells tasks of an attempt; sometimes twice.
     pub(super) fn tell(
         &self,
-        world: &mut World<'_>,
+        world: &mut World,
         attempt: AttemptNumber,
         tasks: Vec<TaskId>,
         command: Command,
@@ -102,13 +102,13 @@ impl Leader {
         }
     }
 
+    /// The worker that runs a task.
+    pub(super) fn owner_of(&self, task: TaskId) -> Option<WorkerId> {
+        self.owners.get(&task).copied()
+    }
+
     /// Something is heard of machines.
-    pub(super) fn happen(
-        &mut self,
-        world: &mut World<'_>,
-        machines: &Machines,
-        event: LeaderEvent,
-    ) {
+    pub(super) fn happen(&mut self, world: &mut World, machines: &Machines, event: LeaderEvent) {
         match event {
             LeaderEvent::Placement(input) => self.placement.handle(input),
             LeaderEvent::Registered(host) => {
@@ -122,7 +122,7 @@ impl Leader {
     }
 
     /// A host is gone: that is seen, if it was known.
-    pub(super) fn host_lost(&mut self, world: &mut World<'_>, host: Host) {
+    pub(super) fn host_lost(&mut self, world: &mut World, host: Host) {
         let mut known = self.hosts.iter().filter(|(_, other)| **other == host);
         if let Some((task_manager, _)) = known.next() {
             let lost = Event::Leader(LeaderEvent::Lost(*task_manager));
@@ -131,7 +131,7 @@ impl Leader {
     }
 
     /// A TaskManager comes, perhaps with workers of another JobManager.
-    fn registered(&mut self, world: &mut World<'_>, machines: &Machines, host: Host) {
+    fn registered(&mut self, world: &mut World, machines: &Machines, host: Host) {
         let task_manager = TaskManagerId(self.next_task_manager);
         self.next_task_manager += 1;
         self.hosts.insert(task_manager, host);
@@ -151,7 +151,7 @@ impl Leader {
     }
 
     /// Does what placement and slots want done.
-    fn perform(&mut self, world: &mut World<'_>, machines: &Machines) {
+    fn perform(&mut self, world: &mut World, machines: &Machines) {
         loop {
             if let Some(effect) = self.placement.poll_effect() {
                 self.perform_placement(world, machines, effect);
@@ -175,7 +175,7 @@ impl Leader {
 
     fn perform_placement(
         &mut self,
-        world: &mut World<'_>,
+        world: &mut World,
         machines: &Machines,
         effect: PlacementEffect,
     ) {
@@ -226,7 +226,7 @@ impl Leader {
         }
     }
 
-    fn tell_master(&self, world: &mut World<'_>, input: JobInput) {
+    fn tell_master(&self, world: &mut World, input: JobInput) {
         world.send(Way::Storage, Event::ToMaster(input));
     }
 }

@@ -37,7 +37,27 @@ struct Books {
     /// Checkpoints whose records exist, by the job that wrote them.
     completed: BTreeSet<(JobId, CheckpointId)>,
     violations: Vec<String>,
+    /// The user's code that fails next.
+    sabotaged: Option<Callback>,
 }
+
+/// The user's code, as far as it can be made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Callback {
+    Open,
+    Process,
+    Snapshot,
+    Commit,
+    Close,
+}
+
+impl Callback {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Open, Self::Process, Self::Snapshot, Self::Commit, Self::Close];
+}
+
+/// What sabotaged code says.
+pub(crate) const SABOTAGE: &str = "the simulator sabotaged it";
 
 /// The system. Clones are the same one; it survives every crash of the job.
 #[derive(Clone, Default)]
@@ -64,6 +84,26 @@ impl Ledger {
         let books = self.lock();
         let own = (job, CheckpointId(0))..=(job, CheckpointId(u64::MAX));
         books.completed.range(own).next_back().map(|(_, checkpoint)| *checkpoint)
+    }
+
+    /// The next call of this code fails.
+    pub(crate) fn sabotage(&self, callback: Callback) {
+        self.lock().sabotaged = Some(callback);
+    }
+
+    /// Fails if this call is to: some code panics, other says so.
+    #[expect(clippy::panic, reason = "as the user's code may")]
+    pub(crate) fn called(&self, callback: Callback) -> Result<()> {
+        let mut books = self.lock();
+        if books.sabotaged != Some(callback) {
+            return Ok(());
+        }
+        books.sabotaged = None;
+        drop(books);
+        match callback {
+            Callback::Open | Callback::Process | Callback::Close => panic!("{SABOTAGE}"),
+            Callback::Snapshot | Callback::Commit => Err(Error::internal(SABOTAGE)),
+        }
     }
 
     /// Rules of the protocol that were broken.
@@ -106,7 +146,7 @@ impl TwoPhaseCommitSink<Output> for LedgerSink {
     type WriterState = ();
 
     fn open(&mut self, _: &OperatorInstance, _: Vec<()>) -> Result<()> {
-        Ok(())
+        self.ledger.called(Callback::Open)
     }
 
     fn write(&mut self, record: Output, _: Timestamp) -> Result<()> {
@@ -115,6 +155,7 @@ impl TwoPhaseCommitSink<Output> for LedgerSink {
     }
 
     fn prepare_commit(&mut self, checkpoint: CheckpointId) -> Result<Vec<Transaction>> {
+        self.ledger.called(Callback::Snapshot)?;
         if self.open.is_empty() {
             return Ok(Vec::new());
         }
@@ -133,6 +174,7 @@ impl TwoPhaseCommitSink<Output> for LedgerSink {
     }
 
     fn commit(&mut self, transaction: &Transaction) -> Result<()> {
+        self.ledger.called(Callback::Commit)?;
         let mut books = self.ledger.lock();
         if books.committed.contains_key(transaction) {
             return Ok(());
@@ -153,6 +195,6 @@ impl TwoPhaseCommitSink<Output> for LedgerSink {
     }
 
     fn close(&mut self) -> Result<()> {
-        Ok(())
+        self.ledger.called(Callback::Close)
     }
 }

@@ -2,6 +2,8 @@
 //! a JobManager ([`super::leader`]). The simulator's shell around `Standing`, `Exchange` and `Task`; the
 //! cluster's processes are the other one.
 
+mod faults;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flott_checkpoint::CompletedCheckpoint;
 use flott_cluster::plan::{PlannedJob, assign_record};
 use flott_control::{Failure, JobInput, PlacementInput, Standing, TaskManagerId, WorkerId};
-use flott_core::{AttemptNumber, Error, ErrorKind, Result, TaskId, Timestamp};
+use flott_core::{AttemptNumber, Error, ErrorKind, MonoTime, Result, TaskId, Timestamp};
 use flott_runtime::build::{Deployment, Elsewhere, build_tasks};
 use flott_runtime::exchange::{Exchange, Frame, Link};
 use flott_runtime::restore::load_tasks;
@@ -151,11 +153,13 @@ pub(super) struct Machines {
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     connections: Vec<Connection>,
     outbox: Outbox,
+    /// A task whose user code hangs until then.
+    hanging: Option<(WorkerId, TaskId, MonoTime)>,
 }
 
 impl Machines {
     /// A machine comes.
-    pub(super) fn start_host(&mut self, world: &mut World<'_>) {
+    pub(super) fn start_host(&mut self, world: &mut World) {
         let host = Host(self.next_host);
         self.next_host += 1;
         self.hosts.insert(host);
@@ -170,7 +174,7 @@ impl Machines {
 
     /// The JobManager is lost: everybody looks for the next one, and some find it late. What it had
     /// said may have got through, as far as it was heard.
-    pub(super) fn leader_lost(&mut self, world: &mut World<'_>) {
+    pub(super) fn leader_lost(&mut self, world: &mut World) {
         for host in &self.hosts {
             let delay = world.return_delay();
             let registered = Event::Leader(LeaderEvent::Registered(*host));
@@ -181,7 +185,7 @@ impl Machines {
     }
 
     /// A worker loses its connection to the JobManager, and will find the one that leads then.
-    fn disconnected(&mut self, world: &mut World<'_>, id: WorkerId) {
+    fn disconnected(&mut self, world: &mut World, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.is_connected) {
             worker.is_connected = false;
             let delay = world.return_delay();
@@ -191,7 +195,7 @@ impl Machines {
     }
 
     /// A worker says something to the JobManager, if it knows one.
-    pub(super) fn say(&mut self, world: &mut World<'_>, id: WorkerId, input: JobInput) {
+    pub(super) fn say(&mut self, world: &mut World, id: WorkerId, input: JobInput) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.standing.says(&input);
         if worker.is_connected {
@@ -202,7 +206,7 @@ impl Machines {
     /// Something has arrived.
     pub(super) fn happen(
         &mut self,
-        world: &mut World<'_>,
+        world: &mut World,
         planned: &PlannedJob,
         event: MachineEvent,
     ) -> std::result::Result<(), String> {
@@ -230,7 +234,9 @@ impl Machines {
                 self.workers.remove(&id);
                 self.disconnect(world, |connection| connection.ends.contains(&id));
             }
-            MachineEvent::Deploy(id, order) => self.start_tasks(world, planned, id, &order),
+            MachineEvent::Deploy(id, order) => {
+                self.start_tasks(world, planned, id, &order);
+            }
             MachineEvent::Cancel(id, attempt) => {
                 let Some(worker) = self.workers.get_mut(&id) else { return Ok(()) };
                 if worker.attempt == attempt {
@@ -244,6 +250,7 @@ impl Machines {
                 let worker = self.workers.get_mut(&id).filter(|worker| worker.attempt == attempt);
                 let Some(worker) = worker else { return Ok(()) };
                 if let Command::TriggerCheckpoint(barrier) = command {
+                    world.newest_triggered = world.newest_triggered.max(barrier.checkpoint);
                     worker.standing.triggered(barrier);
                 }
                 if let Some(running) = worker.tasks.get(&task) {
@@ -270,56 +277,8 @@ impl Machines {
         Ok(())
     }
 
-    /// Something happens to a machine, or to the network; the scenario says how often.
-    /// Returns a host that is gone.
-    pub(super) fn fail(&mut self, world: &mut World<'_>) -> Option<Host> {
-        let ids: Vec<WorkerId> = self.workers.keys().copied().collect();
-        if ids.is_empty() {
-            return None;
-        }
-        let mut lost = None;
-        let id = *world.schedule.choose(&ids);
-        match world.schedule.below(4) {
-            0 => {
-                world.trace.line(format_args!("worker {} is killed", id.0));
-                self.workers.remove(&id);
-                self.disconnect(world, |connection| connection.ends.contains(&id));
-                self.report_lost(world, id);
-            }
-            // It goes on, but is taken for lost: a pause, or a cut line to the JobManager, which it may
-            // see as well.
-            1 => {
-                world.trace.line(format_args!("worker {} is taken for lost", id.0));
-                self.report_lost(world, id);
-                if world.schedule.permille(500) {
-                    self.disconnected(world, id);
-                }
-            }
-            2 => {
-                world.trace.line(format_args!("links of worker {} are cut", id.0));
-                let other = *world.schedule.choose(&ids);
-                self.disconnect(world, |connection| {
-                    connection.ends.contains(&id) && connection.ends.contains(&other)
-                });
-            }
-            _ => {
-                let host = self.workers.get(&id)?.host;
-                world.trace.line(format_args!("host {} is killed", host.0));
-                let on_it = self.workers_on(host);
-                on_it.iter().for_each(|id| drop(self.workers.remove(id)));
-                self.disconnect(world, |c| c.ends.iter().any(|end| on_it.contains(end)));
-                self.hosts.remove(&host);
-                lost = Some(host);
-                let delay = world.storage_delay();
-                world.send_after(Way::Storage, delay, Event::Machine(MachineEvent::Started));
-            }
-        }
-        self.send_frames(world);
-        lost
-    }
-
     /// Puts frames on their way that were sent.
-    pub(super) fn send_frames(&self, world: &mut World<'_>) {
+    pub(super) fn send_frames(&self, world: &mut World) {
         let frames =
             std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
         for (number, frame) in frames {
@@ -328,15 +287,9 @@ impl Machines {
         }
     }
 
-    fn report_lost(&self, world: &mut World<'_>, worker: WorkerId) {
-        let failure = Failure::new("the simulated worker is lost");
-        let lost = LeaderEvent::Placement(PlacementInput::WorkerLost { worker, failure });
-        world.send(Way::FromWorker(worker), Event::Leader(lost));
-    }
-
     /// A worker finds the JobManager that leads, and says what it would need to know. One that was told
     /// nothing has nothing to say, and ends.
-    fn returns(&mut self, world: &mut World<'_>, id: WorkerId) {
+    fn returns(&mut self, world: &mut World, id: WorkerId) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let Some(standing) = worker.standing.summary() else {
             self.workers.remove(&id);
@@ -351,20 +304,6 @@ impl Machines {
         }
     }
 
-    /// Closes connections; both ends see it, each when it does.
-    fn disconnect(&mut self, world: &mut World<'_>, which: impl Fn(&Connection) -> bool) {
-        for (index, connection) in self.connections.iter_mut().enumerate() {
-            if connection.is_open && which(connection) {
-                connection.is_open = false;
-                world.trace.line(format_args!("connection {index} is lost"));
-                for number in [2 * index as u64, 2 * index as u64 + 1] {
-                    let lost = Event::Machine(MachineEvent::LinkLost(number));
-                    world.send(Way::Link(number ^ 1), lost);
-                }
-            }
-        }
-    }
-
     fn link(&self, number: u64) -> Arc<dyn Link> {
         Arc::new(SimLink { number, outbox: self.outbox.clone() })
     }
@@ -372,7 +311,7 @@ impl Machines {
     /// A worker is told what to run.
     fn start_tasks(
         &mut self,
-        world: &mut World<'_>,
+        world: &mut World,
         planned: &PlannedJob,
         id: WorkerId,
         order: &Order,
@@ -402,7 +341,7 @@ impl Machines {
 
     fn build(
         &mut self,
-        world: &World<'_>,
+        world: &World,
         planned: &PlannedJob,
         id: WorkerId,
         order: &Order,

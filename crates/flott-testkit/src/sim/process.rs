@@ -1,24 +1,26 @@
 //! A run of the JobManager, and the machines that it has: what a crash takes away. The simulator's shell
 //! around the machines of `flott-control` and `flott-runtime`; the cluster's processes are the other one.
 
+mod faults;
+mod storage;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flott_checkpoint::storage::{CheckpointStorage, StoreError, checkpoint_folder};
-use flott_checkpoint::{CompletedCheckpoint, DeclineReason, Effect, TerminalStatus, metadata};
+use flott_checkpoint::storage::{CheckpointStorage, checkpoint_folder};
+use flott_checkpoint::{CompletedCheckpoint, Effect, TerminalStatus};
 use flott_cluster::plan::PlannedJob;
-use flott_cluster::storage::complete_savepoint;
 use flott_control::{JobEffect, JobInput, JobMaster, JobStatus, WorkerId};
-use flott_core::element::CheckpointKind;
-use flott_core::{CheckpointId, JobId, MonoTime, Now, TaskId, Timestamp};
-use flott_runtime::{Command, PendingSnapshot, Progress};
+use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, TaskId};
+use flott_runtime::{Clock, Command, Progress};
 
 use super::clock::SimClock;
 use super::leader::Leader;
-use super::machines::{Machines, Running};
-use super::storage::{JobFolder, Outcome};
-use super::world::{Event, Message, Way, World, injected, message};
+use super::machines::{MachineEvent, Machines};
+use super::storage::JobFolder;
+use super::world::{Event, Message, Way, World, message};
+use storage::outcome;
 
 /// How long workers have to come back.
 pub(super) const REATTACH_TIMEOUT: Duration = Duration::from_millis(200);
@@ -43,7 +45,7 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn start(
-        world: &mut World<'_>,
+        world: &mut World,
         job: JobId,
         restored: Option<CompletedCheckpoint>,
         machines: Machines,
@@ -58,8 +60,8 @@ impl Process {
             planned.spec.reattach = Some(REATTACH_TIMEOUT);
             leader.reattach(record);
         }
-        let mut master = JobMaster::new(world.now(), planned.spec.clone(), 0);
-        master.handle(world.now(), JobInput::Start);
+        let mut master = JobMaster::new(world.leader_now(), planned.spec.clone(), 0);
+        master.handle(world.leader_now(), JobInput::Start);
         Ok(Self {
             leader,
             machines,
@@ -78,7 +80,7 @@ impl Process {
 
     /// The savepoint that the job has stopped with, if it has: there is more to do. Whoever wanted it may
     /// not have heard of it, if the JobManager was lost that he had asked.
-    pub(super) fn stopped_with(&self, world: &World<'_>) -> Option<(String, CheckpointId)> {
+    pub(super) fn stopped_with(&self, world: &World) -> Option<(String, CheckpointId)> {
         let answered = self.stopped_with.map(|checkpoint| (self.savepoints_in.clone(), checkpoint));
         let newest = world.ledger.newest(self.planned.spec.job);
         let unheard = world.stop_record.clone().filter(|(_, stop)| Some(*stop) == newest);
@@ -113,16 +115,22 @@ impl Process {
         format!("the job is {status}, {}; pending checkpoints {pending:?}", views.join(", "))
     }
 
-    pub(super) fn ready_tasks(&self, now: Timestamp) -> Vec<(WorkerId, TaskId)> {
+    pub(super) fn ready_tasks(&self, now: Now) -> Vec<(WorkerId, TaskId)> {
         let all = self.machines.workers.iter();
         let all = all.flat_map(|(id, worker)| worker.tasks.iter().map(move |task| (id, task)));
-        let ready = all.filter(|(_, (_, running))| running.is_ready(now));
-        ready.map(|(worker, (task, _))| (*worker, *task)).collect()
+        let ready = all.filter(|(_, (_, running))| running.is_ready(now.wall));
+        let ready = ready.map(|(worker, (task, _))| (*worker, *task));
+        ready.filter(|(worker, task)| !self.machines.hangs(*worker, *task, now.mono)).collect()
     }
 
-    pub(super) fn next_task_time(&self) -> Option<MonoTime> {
-        let tasks = self.machines.workers.values().flat_map(|worker| worker.tasks.values());
-        tasks.filter_map(Running::until).min().map(SimClock::mono_of)
+    pub(super) fn next_task_time(&self, clock: &SimClock) -> Option<MonoTime> {
+        let now = clock.now().mono;
+        let all = self.machines.workers.iter();
+        let all = all.flat_map(|(id, worker)| worker.tasks.iter().map(move |task| (id, task)));
+        let awake = all.filter(|(id, (task, _))| !self.machines.hangs(**id, **task, now));
+        let due = awake.filter_map(|(_, (_, running))| running.until());
+        let due = due.min().map(|time| clock.mono_of(time));
+        due.into_iter().chain(self.machines.hangs_until(now)).min()
     }
 
     pub(super) fn timeout(&self) -> Option<MonoTime> {
@@ -136,7 +144,7 @@ impl Process {
     /// Steps a task.
     pub(super) fn step(
         &mut self,
-        world: &mut World<'_>,
+        world: &mut World,
         (worker, id): (WorkerId, TaskId),
     ) -> Result<(), String> {
         let Some(host) = self.machines.workers.get_mut(&worker) else { return Ok(()) };
@@ -166,32 +174,32 @@ impl Process {
         Ok(())
     }
 
-    /// A task dies where it is.
-    pub(super) fn fail_task(&mut self, world: &mut World<'_>, (worker, id): (WorkerId, TaskId)) {
-        world.trace.line(format_args!("failure of {id}"));
-        if let Some(host) = self.machines.workers.get_mut(&worker)
-            && host.tasks.remove(&id).is_some()
-        {
-            let failed = injected(host.attempt, id);
-            self.machines.say(world, worker, failed);
-        }
+    pub(super) fn attempt(&self) -> AttemptNumber {
+        self.master.attempt()
     }
 
-    /// Something happens to a machine.
-    pub(super) fn fail_machine(&mut self, world: &mut World<'_>) {
-        if let Some(host) = self.machines.fail(world) {
-            self.leader.host_lost(world, host);
-        }
+    pub(super) fn pending(&self) -> impl Iterator<Item = CheckpointId> {
+        self.master.coordinator().pending()
+    }
+
+    /// How many tasks the job has.
+    pub(super) fn tasks(&self) -> usize {
+        self.planned.spec.tasks.len()
     }
 
     /// Something has arrived.
-    pub(super) fn happen(&mut self, world: &mut World<'_>, event: Event) -> Result<(), String> {
+    pub(super) fn happen(&mut self, world: &mut World, event: Event) -> Result<(), String> {
         match event {
             Event::ToMaster(input) => {
                 world.trace.line(format_args!("to master {}", name_of(&input)));
-                self.master.handle(world.now(), input);
+                self.master.handle(world.leader_now(), input);
             }
-            Event::Machine(event) => self.machines.happen(world, &self.planned, event)?,
+            Event::Machine(event) => {
+                if matches!(event, MachineEvent::Deploy(..)) && world.reads_fail() {
+                    self.folder.fail_reads(1);
+                }
+                self.machines.happen(world, &self.planned, event)?;
+            }
             Event::Leader(event) => self.leader.happen(world, &self.machines, event),
             Event::PrepareLocation(checkpoint) => {
                 let folder = self.folder_of(checkpoint);
@@ -223,141 +231,17 @@ impl Process {
         Ok(())
     }
 
-    fn write_snapshot(&mut self, world: &mut World<'_>, pending: PendingSnapshot) {
-        let PendingSnapshot { checkpoint, task, attempt, metrics, kind, .. } = pending;
-        let outcome = outcome(world, true);
-        world.trace.line(format_args!("snapshot {checkpoint} of {task}: {outcome:?}"));
-        let place = world.places.get(&checkpoint).filter(|_| kind.is_savepoint());
-        let folder = place.unwrap_or(&self.folder).clone();
-        folder.next_write(outcome);
-        let storage: Arc<dyn CheckpointStorage> = folder.clone();
-        let input = match pending.write(&storage, self.planned.plan.inline_threshold) {
-            Ok(snapshot) => JobInput::Ack { attempt, checkpoint, task, snapshot, metrics },
-            Err(error) => JobInput::Decline {
-                attempt,
-                checkpoint,
-                task,
-                reason: DeclineReason::AsyncException,
-                message: error.report(),
-            },
-        };
-        folder.next_write(Outcome::Done);
-        world.send(Way::Storage, Event::ToMaster(input));
-    }
-
-    /// Deletes up to `limit` files.
-    pub(super) fn discard(
-        &mut self,
-        world: &mut World<'_>,
-        paths: Vec<String>,
-        limit: usize,
-    ) -> Result<(), String> {
-        let files = paths.into_iter().flat_map(|path| {
-            let mut files = self.folder.below(&path);
-            files.push(path);
-            files
-        });
-        for path in files.take(limit) {
-            world.trace.line(format_args!("discard {path}"));
-            self.folder.delete(&path).map_err(|error| error.into_error().report())?;
-        }
-        Ok(())
-    }
-
-    fn write_metadata(
-        &mut self,
-        world: &mut World<'_>,
-        kind: CheckpointKind,
-        record: &Arc<CompletedCheckpoint>,
-    ) -> Result<(), String> {
-        let checkpoint = record.checkpoint;
-        let mut outcome = outcome(world, true);
-        if outcome == Outcome::LostUnknown && world.store.permille(500) {
-            outcome = Outcome::LateUnknown;
-            let delay = world.storage_delay() * 10;
-            let late = Event::LateMetadata(kind, record.clone());
-            world.send_after(Way::Storage, delay, late);
-        }
-        world.trace.line(format_args!("record of checkpoint {checkpoint}: {outcome:?}"));
-        // That of a stop is written twice: either may go wrong.
-        let is_own = match kind {
-            CheckpointKind::Checkpoint => true,
-            CheckpointKind::Savepoint => false,
-            CheckpointKind::Stop { .. } => world.store.permille(500),
-        };
-        let folder = if is_own { &self.folder } else { &self.savepoint_folder };
-        folder.next_write(outcome);
-        let written = self.create_metadata(world, kind, record)?;
-        self.folder.next_write(Outcome::Done);
-        self.savepoint_folder.next_write(Outcome::Done);
-        let input = match written {
-            Ok(()) => JobInput::MetadataPersisted { checkpoint },
-            Err(StoreError::Failed(error)) => {
-                JobInput::MetadataFailed { checkpoint, message: error.report() }
-            }
-            Err(StoreError::Unknown(error)) => {
-                JobInput::MetadataUnknown { checkpoint, message: error.report() }
-            }
-        };
-        world.send(Way::Storage, Event::ToMaster(input));
-        Ok(())
-    }
-
-    /// Writes a record, and looks at what that did.
-    fn create_metadata(
-        &self,
-        world: &mut World<'_>,
-        kind: CheckpointKind,
-        record: &CompletedCheckpoint,
-    ) -> Result<Result<(), StoreError>, String> {
-        let (job, checkpoint) = (self.planned.spec.job, record.checkpoint);
-        let mut written = Ok(());
-        if kind.is_savepoint() {
-            let relative = record.clone().relative_to(&self.savepoints_in);
-            written = complete_savepoint(&relative, &*self.folder, &*self.savepoint_folder);
-            if written.is_ok() {
-                world.savepoints += 1;
-            }
-        }
-        if kind != CheckpointKind::Savepoint && written.is_ok() {
-            let bytes = metadata::encode(record).map_err(|error| error.report())?;
-            written = self.folder.create_metadata(checkpoint, &bytes);
-            // A plain savepoint commits nothing: for the ledger it does not exist.
-            let path = self.folder.record(checkpoint);
-            if self.folder.read(&path, None).is_ok_and(|found| found == bytes) {
-                world.ledger.completed(job, checkpoint);
-                if kind.is_savepoint() {
-                    world.stop_recorded((self.savepoints_in.clone(), checkpoint));
-                }
-                self.must_be_readable(record)?;
-            }
-        }
-        Ok(written)
-    }
-
-    /// A completed record names only what exists.
-    fn must_be_readable(&self, record: &CompletedCheckpoint) -> Result<(), String> {
-        for path in record.files() {
-            if self.folder.read(path, None).is_err() {
-                let checkpoint = record.checkpoint;
-                return Err(format!(
-                    "checkpoint {checkpoint} is complete, but {path} is not there"
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// Does everything that the master wants done, unless the process dies meanwhile.
-    pub(super) fn perform_effects(&mut self, world: &mut World<'_>) -> Fate {
+    pub(super) fn perform_effects(&mut self, world: &mut World) -> Result<Fate, String> {
         let mut fate = Fate::GoesOn;
         while let Some(effect) = self.master.poll_effect() {
-            if world.dies_now() {
-                return Fate::Dies;
+            if world.dies_now(self.master.status().is_terminal()) {
+                return Ok(Fate::Dies);
             }
             match effect {
                 JobEffect::Deploy { attempt, restore } => {
                     world.trace.line(format_args!("deploy attempt {attempt}"));
+                    self.must_be_newest(world, restore.as_deref())?;
                     self.leader.deploy(world, &self.machines, attempt, restore);
                 }
                 JobEffect::Reattach { attempt } => {
@@ -391,7 +275,21 @@ impl Process {
                 JobEffect::Ended { status, failure } => fate = Fate::Ended(status, failure),
             }
         }
-        fate
+        Ok(fate)
+    }
+
+    /// A restart begins at the newest checkpoint whose record exists, and nowhere else.
+    fn must_be_newest(
+        &self,
+        world: &World,
+        restore: Option<&CompletedCheckpoint>,
+    ) -> Result<(), String> {
+        let newest = world.ledger.newest(self.planned.spec.job);
+        let from = restore.map(|record| record.checkpoint);
+        if newest.is_some() && newest != from {
+            return Err(format!("a restart begins at {from:?}, and checkpoint {newest:?} exists"));
+        }
+        Ok(())
     }
 }
 
@@ -402,7 +300,7 @@ pub(super) enum Fate {
     Ended(TerminalStatus, Option<String>),
 }
 
-fn perform_checkpoint(world: &mut World<'_>, leader: &Leader, effect: Effect) {
+fn perform_checkpoint(world: &mut World, leader: &Leader, effect: Effect) {
     match effect {
         Effect::PrepareLocation { checkpoint } | Effect::PrepareSavepoint { checkpoint, .. } => {
             world.send(Way::Storage, Event::PrepareLocation(checkpoint));
@@ -437,18 +335,6 @@ fn perform_checkpoint(world: &mut World<'_>, leader: &Leader, effect: Effect) {
             world.send_after(Way::Storage, delay, Event::Discard(paths));
         }
         Effect::FailJob { .. } | Effect::Stopping { .. } | Effect::Answer { .. } => {}
-    }
-}
-
-/// What the world does to a write. Only what can be repeated may stay unknown.
-fn outcome(world: &mut World<'_>, may_be_unknown: bool) -> Outcome {
-    let (failed, unknown) = (world.scenario.store_failed, world.scenario.store_unknown);
-    if world.store.permille(failed) {
-        Outcome::Failed
-    } else if may_be_unknown && world.store.permille(unknown) {
-        *world.store.choose(&[Outcome::DoneUnknown, Outcome::LostUnknown])
-    } else {
-        Outcome::Done
     }
 }
 

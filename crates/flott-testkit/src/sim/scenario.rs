@@ -6,6 +6,7 @@ use flott_core::Result;
 use flott_core::config::options::{self, CheckpointingMode, Interval, Positive};
 use flott_core::config::{Configuration, MemorySize};
 
+use super::matrix::{Fault, Plot};
 use crate::rng::Rng;
 
 /// Everything about a run that is drawn before it begins.
@@ -39,6 +40,8 @@ pub(crate) struct Scenario {
     pub(crate) high_availability: bool,
     /// With high availability: how often the JobManager alone is killed, and another one takes over.
     pub(crate) leader_losses: u64,
+    /// Whether the process is likely to die just when the job ends.
+    pub(crate) dies_at_end: bool,
     /// Whether messages come twice now and then.
     pub(crate) duplicates: bool,
     /// How many savepoints somebody wants.
@@ -49,6 +52,10 @@ pub(crate) struct Scenario {
     pub(crate) store_failed: u64,
     pub(crate) store_unknown: u64,
     pub(crate) store_slow: u64,
+    /// How often storage cannot be read when tasks start, out of a thousand.
+    pub(crate) read_failed: u64,
+    /// Whether another job that is started from this one's state has another parallelism.
+    pub(crate) rescales: bool,
     /// How long a message takes at most, in microseconds.
     pub(crate) latency_micros: u64,
 }
@@ -68,11 +75,7 @@ impl Scenario {
             splits: [1 + rng.below(3) as u32, rng.below(3) as u32],
             records: 10 + rng.below(60),
             keys: 1 + rng.below(12) as u32,
-            parallelism: [
-                1 + rng.below(3) as u32,
-                1 + rng.below(3) as u32,
-                1 + rng.below(2) as u32,
-            ],
+            parallelism: Self::draw_parallelism(rng),
             chaining: rng.permille(600),
             detour: rng.permille(400),
             batch_records: 1 + rng.below(8) as usize,
@@ -90,13 +93,46 @@ impl Scenario {
             high_availability,
             leader_losses,
             duplicates: faulty && rng.permille(500),
+            dies_at_end: faulty && rng.permille(200),
             savepoints: rng.below(4),
             stops: rng.below(4),
             store_failed,
             store_unknown,
             store_slow,
+            read_failed: if faulty { rng.below(100) } else { 0 },
+            rescales: rng.permille(500),
             latency_micros,
         }
+    }
+
+    /// The scenario of a run in which nothing fails by chance.
+    pub(crate) fn calm(seed: u64, plot: Plot) -> Self {
+        let drawn = Self::draw(seed);
+        Self {
+            records: 40 + drawn.records,
+            task_managers: 2 + drawn.task_managers % 2,
+            spread_out: true,
+            high_availability: drawn.high_availability || plot.fault == Fault::JobManager,
+            task_failures: 0,
+            machine_failures: 0,
+            kills: 0,
+            leader_losses: 0,
+            duplicates: false,
+            dies_at_end: false,
+            savepoints: 0,
+            stops: 0,
+            store_failed: 0,
+            store_unknown: 0,
+            store_slow: 0,
+            read_failed: 0,
+            rescales: plot.fault == Fault::Rescale,
+            ..drawn
+        }
+    }
+
+    /// How many subtasks sources, the keyed operator, and the sink have.
+    pub(crate) fn draw_parallelism(rng: &mut Rng) -> [u32; 3] {
+        [1 + rng.below(3) as u32, 1 + rng.below(3) as u32, 1 + rng.below(2) as u32]
     }
 
     /// The job's configuration.

@@ -1,5 +1,6 @@
 //! The simulated disk, and how writes to it can go wrong.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flott_checkpoint::MemoryStorage;
@@ -29,11 +30,19 @@ pub(crate) struct JobFolder {
     /// Whether it is of savepoints: then each record has a folder of its own.
     is_of_savepoints: bool,
     next: Mutex<Outcome>,
+    /// How many reads fail next.
+    failing_reads: AtomicU32,
 }
 
 impl JobFolder {
     pub(crate) fn new(disk: Arc<MemoryStorage>, folder: String) -> Self {
-        Self { disk, folder, is_of_savepoints: false, next: Mutex::default() }
+        Self {
+            disk,
+            folder,
+            is_of_savepoints: false,
+            next: Mutex::default(),
+            failing_reads: AtomicU32::new(0),
+        }
     }
 
     /// The folder of the savepoints of a job.
@@ -51,6 +60,16 @@ impl JobFolder {
     /// Decides about the next write.
     pub(crate) fn next_write(&self, outcome: Outcome) {
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
+    }
+
+    /// So many reads fail next.
+    pub(crate) fn fail_reads(&self, count: u32) {
+        self.failing_reads.store(count, Ordering::Relaxed);
+    }
+
+    /// Reads, whatever is wrong with the way there.
+    pub(crate) fn peek(&self, path: &str) -> Result<Vec<u8>, StoreError> {
+        self.disk.read(&self.absolute(path), None)
     }
 
     /// Everything below a folder, in the order in which it would be deleted: the record first, so
@@ -113,6 +132,14 @@ impl CheckpointStorage for JobFolder {
     }
 
     fn read(&self, path: &str, range: Option<(u64, u64)>) -> Result<Vec<u8>, StoreError> {
+        let left = self.failing_reads.load(Ordering::Relaxed);
+        if left > 0 {
+            self.failing_reads.store(left - 1, Ordering::Relaxed);
+            return Err(StoreError::Failed(Error::new(
+                ErrorKind::Io,
+                "the simulated disk is gone",
+            )));
+        }
         self.disk.read(&self.absolute(path), range)
     }
 

@@ -5,6 +5,7 @@
 //! any task that has something to do may be stepped: the seed chooses. A step takes time, too.
 
 mod restart;
+mod strike;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,13 +19,16 @@ use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, TaskId};
 use flott_runtime::{Clock, PendingSnapshot, Program, TaskEvent};
 
 use super::clock::SimClock;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, SABOTAGE};
 use super::machines::{Host, LINK_LOST, LeaderEvent, MachineEvent};
+use super::matrix::{Fault, Plot};
 use super::process::{Fate, Process, REATTACH_TIMEOUT};
 use super::scenario::Scenario;
 use super::storage::JobFolder;
 use super::trace::Trace;
 use crate::rng::Rng;
+pub(super) use strike::take;
+use strike::{Forced, Stage};
 
 /// A run that takes more turns than this hangs.
 const TURNS_MAX: u64 = 300_000;
@@ -49,10 +53,11 @@ const EFFECT_KILL_PERMILLE: u64 = 8;
 /// How often a message comes twice, out of a thousand, where they do.
 const DUPLICATE_PERMILLE: u64 = 30;
 
-/// After the record of a stop is complete and before the job has ended, for so many turns, what fails
-/// does so so many times as often: that is where a stop goes wrong.
+/// For so many turns after the record of a stop is complete, and after a job's record is written, what
+/// fails does so so many times as often: that is where a stop, and a take-over, go wrong.
 const STOPPING_TURNS: u32 = 60;
-const STOPPING_FACTOR: u64 = 10;
+const DEPLOYING_TURNS: u32 = 5;
+const TENDER_FACTOR: u64 = 10;
 
 /// What is on its way.
 pub(super) enum Event {
@@ -81,8 +86,9 @@ pub(super) enum Way {
 }
 
 /// Everything that survives a crash of the process, and the randomness.
-pub(super) struct World<'a> {
-    pub(super) scenario: &'a Scenario,
+pub(super) struct World {
+    pub(super) scenario: Scenario,
+    seed: u64,
     pub(super) program: Arc<Program>,
     pub(super) config: Configuration,
     pub(super) ledger: Ledger,
@@ -107,7 +113,7 @@ pub(super) struct World<'a> {
     /// How often the job has stopped with one.
     stops: u64,
     /// For how many more turns failures are likelier.
-    stopping: u32,
+    tender: u32,
     /// How many jobs there were, one after the other.
     runs: u64,
     /// How many times a process was started; the same job may go on in several.
@@ -123,6 +129,20 @@ pub(super) struct World<'a> {
     pub(super) places: BTreeMap<CheckpointId, Arc<JobFolder>>,
     /// The savepoint of the newest stop whose record exists: its folder and number.
     pub(super) stop_record: Option<(String, CheckpointId)>,
+    /// What is to go wrong, and how far that is.
+    pub(super) plot: Option<Plot>,
+    stage: Stage,
+    /// The attempt that failed for it.
+    failed_attempt: AttemptNumber,
+    /// What storage does next.
+    pub(super) forced: Forced,
+    /// The newest checkpoint that some task was told of, and one with how many snapshots it has.
+    pub(super) newest_triggered: CheckpointId,
+    newest_written: (CheckpointId, usize),
+    /// By how many milliseconds the JobManager's wall clock is wrong.
+    leader_offset: i64,
+    /// That of the job before this one.
+    parallelism_before: [u32; 3],
     /// What the process that runs now was started from.
     start_point: Option<StartPoint>,
 }
@@ -168,25 +188,27 @@ pub struct Report {
     pub stops: u64,
     /// Transactions that were committed.
     pub transactions: u64,
+    /// Whether the moment of the plot came.
+    pub has_struck: bool,
 }
 
-impl<'a> World<'a> {
+impl World {
     pub(super) fn new(
         seed: u64,
-        scenario: &'a Scenario,
+        scenario: Scenario,
         program: Arc<Program>,
         config: Configuration,
         ledger: Ledger,
-        print: bool,
+        trace: Trace,
     ) -> Self {
         Self {
-            scenario,
+            seed,
             program,
             config,
             ledger,
             clock: Arc::default(),
             disk: Arc::new(MemoryStorage::new()),
-            trace: Trace::new(print),
+            trace,
             schedule: Rng::new(seed, 2),
             store: Rng::new(seed, 3),
             network: Rng::new(seed, 4),
@@ -200,7 +222,7 @@ impl<'a> World<'a> {
             savepoints_left: scenario.savepoints,
             stops_left: scenario.stops,
             stops: 0,
-            stopping: 0,
+            tender: 0,
             savepoints: 0,
             runs: 0,
             starts: 0,
@@ -211,6 +233,15 @@ impl<'a> World<'a> {
             places: BTreeMap::new(),
             stop_record: None,
             start_point: None,
+            plot: None,
+            stage: Stage::default(),
+            failed_attempt: AttemptNumber::default(),
+            forced: Forced::default(),
+            newest_triggered: CheckpointId(0),
+            newest_written: (CheckpointId(0), 0),
+            leader_offset: 0,
+            parallelism_before: scenario.parallelism,
+            scenario,
         }
     }
 
@@ -218,8 +249,8 @@ impl<'a> World<'a> {
     pub(super) fn run(&mut self) -> Result<Report, String> {
         let mut process = self.start()?;
         for _ in 0..TURNS_MAX {
-            self.stopping = self.stopping.saturating_sub(1);
-            match process.perform_effects(self) {
+            self.tender = self.tender.saturating_sub(1);
+            match process.perform_effects(self)? {
                 Fate::GoesOn => {}
                 Fate::Dies => {
                     process = self.die(process)?;
@@ -233,11 +264,17 @@ impl<'a> World<'a> {
                     process = self.start_from_savepoint(savepoint)?;
                     continue;
                 }
+                // Somebody starts another job from what is left.
+                Fate::Ended(TerminalStatus::Canceled, _) if self.is_cancelled() => {
+                    process = self.start_after_cancel()?;
+                    continue;
+                }
                 Fate::Ended(status, failure) => {
                     let failure = failure.unwrap_or_default();
                     return Err(format!("the job ended {status:?}: {failure}"));
                 }
             }
+            process = self.plot(process)?;
             if self.may_die() && self.fails(KILL_PERMILLE) {
                 process = self.die(process)?;
                 continue;
@@ -264,13 +301,13 @@ impl<'a> World<'a> {
 
     /// Whether something that fails now and then fails now.
     fn fails(&mut self, permille: u64) -> bool {
-        let factor = if self.stopping > 0 { STOPPING_FACTOR } else { 1 };
+        let factor = if self.tender > 0 { TENDER_FACTOR } else { 1 };
         self.faults.permille(permille * factor)
     }
 
     /// The record of a stop is complete.
     pub(super) fn stop_recorded(&mut self, record: (String, CheckpointId)) {
-        self.stopping = STOPPING_TURNS;
+        self.tender = STOPPING_TURNS;
         self.stop_record = Some(record);
     }
 
@@ -284,9 +321,33 @@ impl<'a> World<'a> {
         !self.is_over && self.kills_left + self.leader_losses_left > 0
     }
 
-    /// Whether the JobManager dies between two things that it does at once.
-    pub(super) fn dies_now(&mut self) -> bool {
+    /// Whether the JobManager dies between two things that it does at once; the last ones of a job are
+    /// where most can go wrong.
+    pub(super) fn dies_now(&mut self, is_ending: bool) -> bool {
+        if is_ending && self.scenario.dies_at_end && !self.is_over {
+            self.scenario.dies_at_end = self.faults.permille(700);
+            return !self.scenario.dies_at_end;
+        }
         self.may_die() && self.fails(EFFECT_KILL_PERMILLE)
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.plot.is_some_and(|plot| plot.fault == Fault::Cancel) && self.stage == Stage::Struck
+    }
+
+    /// Whether storage cannot be read when a worker starts its tasks.
+    pub(super) fn reads_fail(&mut self) -> bool {
+        self.store.permille(self.scenario.read_failed)
+    }
+
+    /// A snapshot has been written, or that was tried.
+    pub(super) fn snapshot_written(&mut self, checkpoint: CheckpointId) {
+        let (newest, count) = &mut self.newest_written;
+        if *newest == checkpoint {
+            *count += 1;
+        } else {
+            (*newest, *count) = (checkpoint, 1);
+        }
     }
 
     /// How often a message comes.
@@ -310,9 +371,11 @@ impl<'a> World<'a> {
         if !self.scenario.high_availability {
             return true;
         }
-        let fails = self.store.permille(self.scenario.store_failed);
+        let fails =
+            take(&mut self.forced.records) || self.store.permille(self.scenario.store_failed);
         if !fails || self.store.permille(500) {
             self.record = Some(JobRecord { attempt, workers: workers.clone() });
+            self.tender = self.tender.max(DEPLOYING_TURNS);
         }
         !fails
     }
@@ -320,7 +383,7 @@ impl<'a> World<'a> {
     /// One thing happens.
     fn turn(&mut self, process: &mut Process) -> Result<(), String> {
         let now = self.clock.now();
-        let ready = process.ready_tasks(now.wall);
+        let ready = process.ready_tasks(now);
         let due = self.events.first_key_value().is_some_and(|((at, _), _)| *at <= now.mono);
         let timeout = process.timeout().is_some_and(|at| at <= now.mono);
         let choices = ready.len() + usize::from(due) + usize::from(timeout);
@@ -343,14 +406,14 @@ impl<'a> World<'a> {
             }
             return Ok(());
         }
-        process.handle_timeout(now);
+        process.handle_timeout(self.leader_now());
         Ok(())
     }
 
     /// Nothing can be done now: time passes until something can.
     fn sleep(&mut self, process: &Process) -> Result<(), String> {
         let event = self.events.first_key_value().map(|((at, _), _)| *at);
-        let times = [event, process.timeout(), process.next_task_time()];
+        let times = [event, process.timeout(), process.next_task_time(&self.clock)];
         let Some(next) = times.into_iter().flatten().min() else {
             return Err(format!("nothing will ever happen again: {}", process.describe()));
         };
@@ -377,6 +440,9 @@ impl<'a> World<'a> {
 
     /// How long storage takes.
     pub(super) fn storage_delay(&mut self) -> Duration {
+        if take(&mut self.forced.slow) {
+            return self.scenario.timeout * 2;
+        }
         let slow = self.store.permille(self.scenario.store_slow);
         let limit = if slow { self.scenario.timeout.as_micros() as u64 * 2 } else { 2_000 };
         Duration::from_micros(self.store.below(limit))
@@ -398,6 +464,7 @@ impl<'a> World<'a> {
             savepoints: self.savepoints,
             stops: self.stops,
             transactions: self.ledger.transactions(),
+            has_struck: self.stage == Stage::Struck,
         }
     }
 }
@@ -429,13 +496,18 @@ pub(super) fn message(
             message: "a newer barrier arrived first".into(),
         },
         TaskEvent::Snapshot(pending) => return Ok(Message::Snapshot(pending)),
-        TaskEvent::Failed { error, .. } if error.report().contains(LINK_LOST) => {
+        TaskEvent::Failed { error, .. } if may_fail(&error.report()) => {
             let failure = Failure::new(error.report());
             JobInput::TaskFailed { attempt, task, failure }
         }
         // No task fails by itself here: whatever else it says is a finding.
         TaskEvent::Failed { error, .. } => return Err(error.report()),
     }))
+}
+
+/// Whether a task says that it failed because it was made to.
+fn may_fail(report: &str) -> bool {
+    report.contains(LINK_LOST) || report.contains(SABOTAGE)
 }
 
 /// The failure of a task that was chosen to fail.

@@ -11,28 +11,58 @@ use flott_runtime::Clock;
 
 use super::super::machines::Machines;
 use super::super::process::Process;
+use super::super::scenario::Scenario;
 use super::{Event, StartPoint, World};
 
-impl World<'_> {
+/// What is said where an operator cannot be rescaled: some of its subtasks have finished.
+const HALF_FINISHED: &str = "subtasks had finished";
+
+impl World {
     /// Starts the process from the newest checkpoint that there is. With high availability it is the
     /// same job that goes on; else somebody starts another one with `-s`.
     pub(super) fn start(&mut self) -> Result<Process, String> {
         let goes_on = self.scenario.high_availability && self.runs > 0;
+        let last = self.job();
         if !goes_on {
-            self.next_job();
+            self.next_job()?;
         }
         let job = self.job();
-        let last = if goes_on { job } else { JobId::from_u128(u128::from(self.runs - 1)) };
         self.look_for_newest(last)?;
         self.start_process(job, None)
     }
 
-    fn next_job(&mut self) {
+    /// The job was cancelled: somebody starts another one from its newest checkpoint.
+    pub(super) fn start_after_cancel(&mut self) -> Result<Process, String> {
+        self.events.clear();
+        self.ways.clear();
+        let last = self.job();
+        self.next_job()?;
+        self.look_for_newest(last)?;
+        self.start_process(self.job(), None)
+    }
+
+    /// The next job is another one: it may have another parallelism.
+    fn next_job(&mut self) -> Result<(), String> {
+        if self.runs > 0 && self.scenario.rescales {
+            let drawn = Scenario::draw_parallelism(&mut self.faults);
+            self.parallelism_before = std::mem::replace(&mut self.scenario.parallelism, drawn);
+            self.write_program()?;
+        }
         self.runs += 1;
         self.record = None;
         self.is_over = false;
         self.places.clear();
         self.stop_record = None;
+        Ok(())
+    }
+
+    /// The program, as the scenario says.
+    fn write_program(&mut self) -> Result<(), String> {
+        let [sources, keyed, sinks] = self.scenario.parallelism;
+        self.trace.line(format_args!("parallelism {sources}, {keyed}, {sinks}"));
+        let program = super::super::job::program(self.seed, &self.scenario, &self.ledger);
+        self.program = program.map_err(|error| error.report())?.into();
+        Ok(())
     }
 
     /// The job has stopped: somebody starts another one from its savepoint. What was on its way is not
@@ -44,7 +74,7 @@ impl World<'_> {
         self.events.clear();
         self.ways.clear();
         let job = self.job();
-        self.next_job();
+        self.next_job()?;
         self.start_point = Some(StartPoint { job, checkpoint, folder, name: "savepoint-chk" });
         self.start_process(self.job(), None)
     }
@@ -55,16 +85,32 @@ impl World<'_> {
         let restored = self.record_at_start_point()?;
         let from = restored.as_ref().map(|record| record.checkpoint);
         self.trace.line(format_args!("start {} of job {job} from {from:?}", self.starts));
-        let machines = machines.unwrap_or_else(|| {
-            let mut machines = Machines::default();
-            (0..self.scenario.task_managers).for_each(|_| machines.start_host(self));
-            machines
-        });
+        let machines = machines.unwrap_or_else(|| self.new_machines());
+        let started = Process::start(self, job, restored.clone(), machines);
+        let report = match started.map_err(|error| error.report()) {
+            Ok(process) => return Ok(process),
+            Err(report) => report,
+        };
+        if !report.contains(HALF_FINISHED) || self.scenario.parallelism == self.parallelism_before {
+            return Err(report);
+        }
+        // That is said, and then done.
+        self.scenario.parallelism = self.parallelism_before;
+        self.write_program()?;
+        self.events.clear();
+        self.ways.clear();
+        let machines = self.new_machines();
         Process::start(self, job, restored, machines).map_err(|error| error.report())
     }
 
+    fn new_machines(&mut self) -> Machines {
+        let mut machines = Machines::default();
+        (0..self.scenario.task_managers).for_each(|_| machines.start_host(self));
+        machines
+    }
+
     /// The job that runs now.
-    fn job(&self) -> JobId {
+    pub(super) fn job(&self) -> JobId {
         JobId::from_u128(u128::from(self.runs))
     }
 
@@ -109,12 +155,13 @@ impl World<'_> {
 
     /// The JobManager dies, and with it everything else, or not.
     pub(super) fn die(&mut self, process: Process) -> Result<Process, String> {
-        let both = self.kills_left > 0 && self.leader_losses_left > 0;
-        if self.leader_losses_left > 0 && (!both || self.faults.permille(500)) {
-            self.leader_losses_left -= 1;
+        let may_fail_over = self.scenario.high_availability
+            && (self.leader_losses_left > 0 || self.kills_left == 0);
+        if may_fail_over && (self.kills_left == 0 || self.faults.permille(500)) {
+            self.leader_losses_left = self.leader_losses_left.saturating_sub(1);
             self.fail_over(process)
         } else {
-            self.kills_left -= 1;
+            self.kills_left = self.kills_left.saturating_sub(1);
             self.crash(process)
         }
     }
@@ -137,7 +184,7 @@ impl World<'_> {
     }
 
     /// The JobManager dies, and another one takes over.
-    fn fail_over(&mut self, mut process: Process) -> Result<Process, String> {
+    pub(super) fn fail_over(&mut self, mut process: Process) -> Result<Process, String> {
         self.trace.line(format_args!("the JobManager is killed"));
         let mut kept = Vec::new();
         for (at, event) in std::mem::take(&mut self.events) {
