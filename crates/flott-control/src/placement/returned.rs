@@ -11,7 +11,6 @@ impl Placement {
         let Some(awaited) = self.awaited.get_mut(&worker) else {
             return self.send_away(worker);
         };
-        awaited.has_called = true;
         let Some(attempt) = self.deployed.attempt else { return };
         let is_same = standing.attempt == attempt || Mutant::TrustOtherAttempts.is_on();
         if !is_same || standing.is_drained {
@@ -19,6 +18,7 @@ impl Placement {
             self.effects.push_back(PlacementEffect::Job(input));
             return;
         }
+        awaited.has_called = true;
         self.newest = self.newest.max(standing.newest);
         self.is_back(worker);
     }

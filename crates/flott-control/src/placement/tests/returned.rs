@@ -46,8 +46,8 @@ fn a_job_goes_on_when_all_workers_and_their_task_managers_are_back() {
 #[test]
 fn a_worker_of_another_attempt_is_of_no_use() {
     let mut placement = reattaching();
-    kept(&mut placement, 0, A);
     returned(&mut placement, 0, 3, 7);
+    kept(&mut placement, 0, A);
     assert_eq!(effects(&mut placement), ["NotReattached { attempt: AttemptNumber(0) }"]);
     placement.cancel(AttemptNumber(0));
     let all = effects(&mut placement);
