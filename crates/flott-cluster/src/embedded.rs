@@ -21,7 +21,7 @@ use crate::job::{IO_THREADS, Input, Inputs, JobRunner, Surroundings, Workplace};
 use crate::jobs::Jobs;
 use crate::prepare::{self, new_job_id};
 use crate::storage::savepoint::Savepoints;
-use crate::tasks::{DeployedTasks, Report, Site};
+use crate::tasks::{DeployedTasks, Kept, Report, Site};
 use crate::view::Views;
 
 /// Runs jobs in this process, one after the other, each on the thread that executes it.
@@ -113,6 +113,7 @@ impl Executor for EmbeddedCluster {
             io: surroundings.io.clone(),
             clock,
             savepoints: surroundings.savepoints.clone(),
+            kept: Kept::default(),
             report: report.clone(),
         };
         let savepoint_directory = config.get(&options::SAVEPOINT_DIR)?;

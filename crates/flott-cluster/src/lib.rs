@@ -22,6 +22,7 @@ pub mod plan;
 mod prepare;
 mod rpc;
 mod signals;
+pub mod snapshot;
 pub mod storage;
 pub mod taskmanager;
 mod tasks;

@@ -36,6 +36,8 @@ pub struct TaskPlan {
     pub storage: Arc<dyn CheckpointStorage>,
     /// State up to this size, in bytes, goes into the metadata.
     pub inline_threshold: usize,
+    /// Whether processes keep the tables of their tasks' newest checkpoint.
+    pub keeps_states: bool,
 }
 
 impl PlannedJob {
@@ -108,7 +110,8 @@ impl TaskPlan {
             buffer_timeout: config.get(&options::BUFFER_TIMEOUT)?,
         };
         let inline_threshold = size(config.get(&options::DATA_INLINE_THRESHOLD)?);
-        Ok(Self { job, graph, settings, storage, inline_threshold })
+        let keeps_states = config.get(&options::LOCAL_RECOVERY)?;
+        Ok(Self { job, graph, settings, storage, inline_threshold, keeps_states })
     }
 }
 

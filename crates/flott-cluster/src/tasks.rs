@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE};
+use flott_checkpoint::storage::METADATA_FILE;
 use flott_checkpoint::{CompletedCheckpoint, DeclineReason};
 use flott_control::{Failure, JobInput};
 use flott_core::element::CheckpointKind;
@@ -14,11 +14,12 @@ use flott_core::{AttemptNumber, CheckpointId, Error, ErrorKind, JobId, Result, T
 use flott_plan::execution_graph;
 use flott_runtime::build::{Deployment, Elsewhere, build_tasks};
 use flott_runtime::restore::load_tasks;
-use flott_runtime::{Clock, Command, Mailbox, PendingSnapshot, Program, TaskEvent, Wake};
+use flott_runtime::{Clock, Command, KeptStates, Mailbox, Program, TaskEvent, Wake};
 
 use crate::driver::{DriverPool, EventSink, TaskCell};
 use crate::io::IoPool;
 use crate::plan::{TaskPlan, assign_record};
+use crate::snapshot::write_snapshot;
 use crate::storage::{self, savepoint::Savepoints};
 
 /// Takes what is to reach the job's master.
@@ -34,8 +35,13 @@ pub(crate) struct Site {
     pub(crate) clock: Arc<dyn Clock>,
     /// Where savepoints are.
     pub(crate) savepoints: Savepoints,
+    /// The tables of the newest checkpoint.
+    pub(crate) kept: Kept,
     pub(crate) report: Report,
 }
+
+/// Tables of checkpoints, as the threads of a process share them.
+pub(crate) type Kept = Arc<Mutex<KeptStates>>;
 
 /// The tasks of the newest deployment.
 #[derive(Default)]
@@ -45,6 +51,7 @@ pub(crate) struct DeployedTasks {
     metrics: BTreeMap<TaskId, TaskMetrics>,
     /// Tasks that could not be deployed: nobody else will report their end.
     missing: Vec<TaskId>,
+    kept: Kept,
     /// Keeps the places of the tasks alive: the drivers hold them only while there is work.
     _cells: Vec<Arc<TaskCell>>,
 }
@@ -69,7 +76,7 @@ impl DeployedTasks {
                 ..Failure::new(error.report())
             };
             (site.report)(JobInput::DeploymentFailed { attempt, failure });
-            Self { attempt, missing: own, ..Self::default() }
+            Self { attempt, missing: own, kept: site.kept.clone(), ..Self::default() }
         })
     }
 
@@ -81,12 +88,14 @@ impl DeployedTasks {
         own: &[TaskId],
         elsewhere: Option<Elsewhere<'_>>,
     ) -> Result<Self> {
-        let Site { plan, program, drivers, clock, .. } = site;
+        let Site { plan, program, drivers, clock, kept, .. } = site;
+        lock(kept).restarted_from(restore.map(|record| record.checkpoint));
         let restored = match restore {
             Some(record) => {
                 let allow = plan.settings.allow_non_restored_state;
                 let assignment = assign_record(record, &plan.graph, allow)?;
-                load_tasks(&plan.graph, &assignment, &*plan.storage, |task| own.contains(&task))?
+                let kept = lock(kept);
+                load_tasks(&plan.graph, &assignment, &*plan.storage, &kept, |id| own.contains(&id))?
             }
             None => BTreeMap::new(),
         };
@@ -112,7 +121,8 @@ impl DeployedTasks {
             drivers.run(&cells[&task.id()].clone(), task, attempt, sink.clone());
         }
         let cells = cells.into_values().collect();
-        Ok(Self { attempt, mailboxes, metrics, missing: Vec::new(), _cells: cells })
+        let (missing, kept) = (Vec::new(), kept.clone());
+        Ok(Self { attempt, mailboxes, metrics, missing, kept, _cells: cells })
     }
 
     /// Which deployment it is.
@@ -130,6 +140,11 @@ impl DeployedTasks {
         if attempt != self.attempt {
             return;
         }
+        match command {
+            Command::NotifyComplete(checkpoint) => lock(&self.kept).completed(checkpoint),
+            Command::NotifyAborted(checkpoint) => lock(&self.kept).aborted(checkpoint),
+            Command::TriggerCheckpoint(_) | Command::Cancel => {}
+        }
         for task in tasks {
             if let Some(mailbox) = self.mailboxes.get(task) {
                 mailbox.send(command);
@@ -145,6 +160,10 @@ impl DeployedTasks {
             report(JobInput::TaskCanceled { attempt, task: *task });
         }
     }
+}
+
+fn lock(kept: &Kept) -> MutexGuard<'_, KeptStates> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The checkpoint that a deployment starts from.
@@ -198,6 +217,7 @@ fn event_sink(site: &Site, origin: Option<Origin>) -> EventSink {
     let Site { plan, clock, savepoints, report, .. } = site;
     let (plan, clock, savepoints, report) =
         (plan.clone(), clock.clone(), savepoints.clone(), report.clone());
+    let kept = plan.keeps_states.then(|| site.kept.clone());
     // The pool outlives the drivers, but must not be kept alive by a task's event sink: its end is
     // the end of its threads.
     let io = Arc::downgrade(&site.io);
@@ -224,7 +244,7 @@ fn event_sink(site: &Site, origin: Option<Origin>) -> EventSink {
             },
             TaskEvent::Snapshot(pending) => {
                 let (plan, clock, report) = (plan.clone(), clock.clone(), report.clone());
-                let savepoints = savepoints.clone();
+                let (savepoints, kept) = (savepoints.clone(), kept.clone());
                 if let Some(io) = io.upgrade() {
                     io.submit(move || {
                         let storage = match pending.kind {
@@ -234,7 +254,8 @@ fn event_sink(site: &Site, origin: Option<Origin>) -> EventSink {
                             }
                         };
                         let threshold = plan.inline_threshold;
-                        report(write_snapshot(&storage, threshold, &*clock, pending));
+                        let kept = kept.as_deref();
+                        report(write_snapshot(pending, &storage, threshold, &*clock, kept));
                     });
                 }
                 return;
@@ -242,30 +263,4 @@ fn event_sink(site: &Site, origin: Option<Origin>) -> EventSink {
         };
         report(input);
     })
-}
-
-/// The asynchronous part of a task's checkpoint.
-fn write_snapshot(
-    storage: &Arc<dyn CheckpointStorage>,
-    inline_threshold: usize,
-    clock: &dyn Clock,
-    pending: PendingSnapshot,
-) -> JobInput {
-    let PendingSnapshot { checkpoint, task, attempt, mut metrics, .. } = pending;
-    let started = clock.now().mono;
-    match pending.write(storage, inline_threshold) {
-        Ok(snapshot) => {
-            let elapsed = clock.now().mono.since(started);
-            metrics.async_nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-            metrics.bytes = snapshot.bytes();
-            JobInput::Ack { attempt, checkpoint, task, snapshot, metrics }
-        }
-        Err(error) => JobInput::Decline {
-            attempt,
-            checkpoint,
-            task,
-            reason: DeclineReason::AsyncException,
-            message: error.report(),
-        },
-    }
 }

@@ -20,6 +20,7 @@ use flott_datastream::{
     StreamExecutionEnvironment,
 };
 use flott_plan::JobGraph;
+use flott_runtime::KeptStates;
 use flott_runtime::build::{Deployment, build_tasks};
 use flott_runtime::restore::{load_tasks, program_operators};
 use flott_runtime::{Clock, Command, Program, Progress, Task, TaskEvent, TaskSettings, Wake};
@@ -94,7 +95,8 @@ impl<T: Data + Ord> Harness<T> {
         let graph = JobGraph::build(&program.graph, &config).unwrap();
         let restored = checkpoint.map_or_else(BTreeMap::new, |checkpoint| {
             let assigned = assign(checkpoint, &program_operators(&graph), false).unwrap();
-            load_tasks(&graph, &assigned, &MemoryStorage::new(), |_| true).unwrap()
+            load_tasks(&graph, &assigned, &MemoryStorage::new(), &KeptStates::default(), |_| true)
+                .unwrap()
         });
         let clock = Arc::new(TestClock(Mutex::new(at(0))));
         let bell = Arc::new(Bell::default());

@@ -24,6 +24,7 @@ mod channel;
 pub mod collector;
 pub mod exchange;
 mod gate;
+pub mod kept;
 pub mod operator;
 pub mod partition;
 pub mod program;
@@ -36,6 +37,7 @@ pub mod watermark;
 pub use batch::{Batch, NO_TIMESTAMP};
 pub use chain::panic_message;
 pub use collector::{Collector, OutputTag};
+pub use kept::{KeptStates, TaskMemory};
 pub use operator::{
     OpenContext, Operator, OperatorInstance, RestoredOperator, Source, SourceStatus, Wake,
 };

@@ -10,12 +10,14 @@ use flott_checkpoint::snapshot::DataRef;
 use flott_checkpoint::storage::CheckpointStorage;
 use flott_core::{OperatorId, Result, TaskId};
 use flott_plan::JobGraph;
-use flott_state::{RestoredChunk, RestoredKeyedState, RestoredOperatorState};
+use flott_state::{KeyedData, RestoredChunk, RestoredKeyedState, RestoredOperatorState};
 
 use crate::build::RestoredTask;
+use crate::kept::KeptStates;
 use crate::operator::RestoredOperator;
 
-/// Reads what every task of the graph needs that is `wanted`. Blocks on storage.
+/// Reads what every task of the graph needs that is `wanted`, except for tables that are `kept`. Blocks on
+/// storage.
 ///
 /// # Errors
 /// If a file is missing or shorter than the record says; the error names it and the operator.
@@ -23,6 +25,7 @@ pub fn load_tasks(
     graph: &JobGraph,
     assignment: &Assignment,
     storage: &dyn CheckpointStorage,
+    kept: &KeptStates,
     wanted: impl Fn(TaskId) -> bool,
 ) -> Result<BTreeMap<TaskId, RestoredTask>> {
     let mut tasks = BTreeMap::new();
@@ -37,7 +40,7 @@ pub fn load_tasks(
             let mut task = RestoredTask { end_of_data, ..RestoredTask::default() };
             for operator in &vertex.operators {
                 let restore = assignment.restores.get(&(operator.id, subtask));
-                let restored = load_operator(restore, storage).map_err(|error| {
+                let restored = load_operator(restore, storage, kept).map_err(|error| {
                     let name = &operator.name;
                     error.context(format!("cannot restore operator \"{name}\" ({})", operator.id))
                 })?;
@@ -63,13 +66,17 @@ fn end_of_data(
 fn load_operator(
     restore: Option<&OperatorRestore>,
     storage: &dyn CheckpointStorage,
+    kept: &KeptStates,
 ) -> Result<RestoredOperator> {
     let mut restored = RestoredOperator { is_restored: true, ..RestoredOperator::default() };
     let Some(restore) = restore else { return Ok(restored) };
     restored.end_of_data = restore.end_of_data;
     for KeyedRestore { handle, range } in &restore.keyed {
-        let bytes = read(&handle.data, storage)?;
-        restored.keyed.push(RestoredKeyedState { handle: handle.clone(), range: *range, bytes });
+        let data = match kept.find(handle) {
+            Some(memory) => KeyedData::Memory(memory.clone()),
+            None => KeyedData::Bytes(read(&handle.data, storage)?),
+        };
+        restored.keyed.push(RestoredKeyedState { handle: handle.clone(), range: *range, data });
     }
     for OperatorStateRestore { name, redistribution, schema, chunks } in &restore.operator_states {
         let chunks = chunks.iter().map(|chunk| {
@@ -116,7 +123,17 @@ pub fn program_operators(graph: &JobGraph) -> Vec<ProgramOperator> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use flott_checkpoint::MemoryStorage;
+    use flott_checkpoint::snapshot::SubtaskCheckpointMetrics;
+    use flott_core::element::CheckpointKind;
+    use flott_core::hash::stable_hash;
+    use flott_core::{AttemptNumber, CheckpointId, MaxParallelism, VertexId};
+    use flott_state::{KeyedBackend, ValueStateDescriptor};
+
     use super::*;
+    use crate::{OperatorParts, PendingSnapshot};
 
     #[test]
     fn an_operator_that_is_new_in_a_chain_does_not_make_it_end_again() {
@@ -128,5 +145,49 @@ mod tests {
             |operators: &[OperatorId]| end_of_data(&assignment, operators.iter().copied(), 0);
         assert!(has_ended(&[old]) && has_ended(&[old, new]));
         assert!(!has_ended(&[old, other]) && !has_ended(&[new]));
+    }
+
+    #[test]
+    fn what_was_kept_is_not_read() {
+        let operator = OperatorId::from_name("count");
+        let max = MaxParallelism::new(8).unwrap();
+        let mut backend = KeyedBackend::<u8>::new("count", max.range_of(0, 1), max);
+        let count = backend.value_state(ValueStateDescriptor::<i64>::new("count")).unwrap();
+        backend.set_current_key(stable_hash(&1u8).unwrap(), 1);
+        count.update(&mut backend, 5).unwrap();
+        let mut parts = OperatorParts::new(operator);
+        parts.add_keyed(backend.snapshot());
+        let task = TaskId { vertex: VertexId::from_u128(1), subtask: 0 };
+        let pending = PendingSnapshot {
+            checkpoint: CheckpointId(3),
+            kind: CheckpointKind::Checkpoint,
+            task,
+            attempt: AttemptNumber(0),
+            metrics: SubtaskCheckpointMetrics::default(),
+            end_of_data: false,
+            parts: vec![parts],
+        };
+        let memory = pending.memory();
+        let storage = Arc::new(MemoryStorage::new());
+        let written = pending.write(&(storage.clone() as Arc<dyn CheckpointStorage>), 0).unwrap();
+        let handle = written.operators[0].keyed[0].clone();
+        let range = max.range_of(0, 1);
+        let restore = OperatorRestore {
+            keyed: vec![KeyedRestore { handle, range }],
+            ..OperatorRestore::default()
+        };
+        for path in storage.paths() {
+            storage.delete(&path).unwrap();
+        }
+        let mut kept = KeptStates::default();
+        kept.keep(CheckpointId(3), memory, &written);
+        let load = |kept: &KeptStates| load_operator(Some(&restore), &*storage, kept);
+        assert!(matches!(load(&kept).unwrap().keyed[0].data, KeyedData::Memory(_)));
+        // A later checkpoint under way changes nothing, until it is complete.
+        kept.aborted(CheckpointId(4));
+        kept.restarted_from(Some(CheckpointId(3)));
+        assert!(load(&kept).is_ok());
+        kept.completed(CheckpointId(4));
+        assert!(load(&kept).is_err() && kept.is_empty(), "nothing starts from it any more");
     }
 }

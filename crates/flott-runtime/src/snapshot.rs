@@ -7,9 +7,12 @@ use flott_checkpoint::storage::{CheckpointStorage, checkpoint_folder};
 use flott_core::element::CheckpointKind;
 use flott_core::mutant::Mutant;
 use flott_core::{AttemptNumber, CheckpointId, OperatorId, Result, TaskId};
-use flott_state::{KeyedSnapshot, OperatorStateSnapshot, SnapshotWriter, TimerSnapshot};
+use flott_state::{
+    KeyedSnapshot, OperatorStateSnapshot, SnapshotWriter, StateMemory, TimerSnapshot,
+};
 
 use crate::chain::guarded;
+use crate::kept::TaskMemory;
 
 /// What one operator instance put into a snapshot.
 pub struct OperatorParts {
@@ -40,6 +43,12 @@ impl OperatorParts {
         self.operator_states.push(snapshot);
     }
 
+    fn memories(&self) -> impl Iterator<Item = (OperatorId, String, StateMemory)> {
+        let keyed = self.keyed.iter().flat_map(KeyedSnapshot::memories);
+        let timers = self.timers.iter().map(TimerSnapshot::memory);
+        keyed.chain(timers).map(|(name, memory)| (self.operator, name.to_owned(), memory))
+    }
+
     fn write(self, writer: &mut SnapshotWriter) -> Result<()> {
         let id = self.operator;
         self.keyed.into_iter().try_for_each(|part| part.write(id, writer))?;
@@ -65,6 +74,11 @@ pub struct PendingSnapshot {
 }
 
 impl PendingSnapshot {
+    /// The tables of the task's keyed state, to be kept.
+    pub fn memory(&self) -> TaskMemory {
+        TaskMemory::new(self.parts.iter().flat_map(OperatorParts::memories).collect())
+    }
+
     /// Writes the state to storage, or into the result if it is smaller than `inline_threshold`.
     /// Blocks on storage; called once, from any thread.
     ///

@@ -38,7 +38,9 @@ pub use operator_state::{
     BroadcastState, OperatorListState, OperatorStateBackend, OperatorStateContext,
     OperatorStateSnapshot,
 };
-pub use restore::{RestoredChunk, RestoredKeyedState, RestoredOperatorState, check_file};
+pub use restore::{
+    KeyedData, RestoredChunk, RestoredKeyedState, RestoredOperatorState, StateMemory, check_file,
+};
 pub use schema::{Schema, difference};
 pub use snapshot::SnapshotWriter;
 pub use table::{PagedTable, TableSnapshot};

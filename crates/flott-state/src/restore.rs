@@ -1,6 +1,9 @@
 //! Restored state on its way back: matched by name, checked, decoded.
 
+use std::any::Any;
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use flott_checkpoint::snapshot::{
     DataRef, GroupRange, KeyedStateHandle, Redistribution, SchemaText, StateKind,
@@ -12,16 +15,50 @@ use flott_core::{Error, ErrorKind, KeyGroupRange, MaxParallelism, Result};
 use crate::keyed::kind_name;
 use crate::schema::difference;
 use crate::snapshot::{MAGIC, VERSION};
+use crate::table::{PagedTable, TableSnapshot};
 
-/// A part of a keyed state that was written by one subtask, with its bytes.
+/// A part of a keyed state that was written by one subtask.
 #[derive(Clone, Debug)]
 pub struct RestoredKeyedState {
-    /// The state. The offsets of its groups count from the start of `bytes`.
+    /// The state. The offsets of its groups count from the start of its bytes.
     pub handle: KeyedStateHandle,
     /// The key groups to take from it.
     pub range: KeyGroupRange,
     /// What the handle refers to.
-    pub bytes: Vec<u8>,
+    pub data: KeyedData,
+}
+
+/// What a handle refers to.
+#[derive(Clone, Debug)]
+pub enum KeyedData {
+    /// The bytes that were written.
+    Bytes(Vec<u8>),
+    /// The table that they were written from: the process that wrote them has kept it.
+    Memory(StateMemory),
+}
+
+/// A table of keyed state, as it was at a snapshot. It shares its pages with whatever was begun from it.
+#[derive(Clone)]
+pub struct StateMemory(Arc<dyn Any + Send + Sync>);
+
+impl StateMemory {
+    pub(crate) fn new<K: Key, V: Clone + Send + Sync + 'static>(
+        table: TableSnapshot<K, V>,
+    ) -> Self {
+        Self(Arc::new(table))
+    }
+
+    /// The table, if keys and values are of these types.
+    fn table<K: Key, V: Clone + Send + Sync + 'static>(&self) -> Result<&TableSnapshot<K, V>> {
+        let table = self.0.downcast_ref();
+        table.ok_or_else(|| Error::internal("a table that was kept is of another type"))
+    }
+}
+
+impl fmt::Debug for StateMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StateMemory")
+    }
 }
 
 /// An operator state as it was dealt out to one subtask, with its bytes.
@@ -111,10 +148,46 @@ pub(crate) fn refused(operator: &str, name: &str, problem: &str) -> Error {
 }
 
 impl RestoredKeyedState {
+    /// Fills a table with the entries of the key groups that are asked for and owned by it, from memory or
+    /// decoded by `decode`.
+    pub(crate) fn fill<K: Key, V: Clone + Send + Sync + 'static>(
+        &self,
+        operator: &str,
+        table: &mut PagedTable<K, V>,
+        max: MaxParallelism,
+        decode: impl Fn(&[u8]) -> Result<V>,
+    ) -> Result<()> {
+        let (range, owned) = (self.range, table.range());
+        match &self.data {
+            KeyedData::Bytes(bytes) => {
+                self.read(bytes, operator, owned, max, |hash, key, value| {
+                    let value = decode(value)?;
+                    table.upsert(hash, key, || value);
+                    Ok(())
+                })
+            }
+            KeyedData::Memory(memory) => {
+                let kept = memory.table::<K, V>()?;
+                if kept.range() == owned && range == owned && table.is_empty() {
+                    *table = PagedTable::from_snapshot(kept, max);
+                    return Ok(());
+                }
+                let groups = kept
+                    .groups()
+                    .filter(|group| range.contains(group.group()) && owned.contains(group.group()));
+                for (key, value) in groups.flat_map(|group| group.iter()) {
+                    table.upsert(stable_hash(key)?, key.clone(), || value.clone());
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Decodes the entries of the key groups that are asked for and owned: hash, key, and the
     /// bytes of the value.
-    pub(crate) fn read<K: Key>(
+    fn read<K: Key>(
         &self,
+        bytes: &[u8],
         operator: &str,
         owned: KeyGroupRange,
         max: MaxParallelism,
@@ -124,7 +197,7 @@ impl RestoredKeyedState {
         let wanted =
             wanted.filter(|group| self.range.contains(group.group) && owned.contains(group.group));
         for group in wanted {
-            self.read_group(group, max, &mut each).map_err(|error| {
+            read_group(bytes, group, max, &mut each).map_err(|error| {
                 let file = match &self.handle.data {
                     DataRef::File { path, .. } => format!(" from \"{path}\""),
                     DataRef::Inline(_) => String::new(),
@@ -137,35 +210,32 @@ impl RestoredKeyedState {
         }
         Ok(())
     }
+}
 
-    fn read_group<K: Key>(
-        &self,
-        group: &GroupRange,
-        max: MaxParallelism,
-        each: &mut impl FnMut(u64, K, &[u8]) -> Result<()>,
-    ) -> Result<()> {
-        let end = group.offset.checked_add(group.length);
-        let mut bytes = slice(&self.bytes, group.offset..end.unwrap_or(u64::MAX))?;
-        check(bytes, group.checksum)?;
-        for _ in 0..group.entries {
-            let (key, rest) = part(bytes)?;
-            let (value, rest) = part(rest)?;
-            bytes = rest;
-            let key: K = decode(key)?;
-            let hash = stable_hash(&key)?;
-            if max.key_group(hash) != group.group {
-                return Err(corrupt(format!(
-                    "a key belongs to key group {}",
-                    max.key_group(hash).0
-                )));
-            }
-            each(hash, key, value)?;
+fn read_group<K: Key>(
+    bytes: &[u8],
+    group: &GroupRange,
+    max: MaxParallelism,
+    each: &mut impl FnMut(u64, K, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let end = group.offset.checked_add(group.length);
+    let mut bytes = slice(bytes, group.offset..end.unwrap_or(u64::MAX))?;
+    check(bytes, group.checksum)?;
+    for _ in 0..group.entries {
+        let (key, rest) = part(bytes)?;
+        let (value, rest) = part(rest)?;
+        bytes = rest;
+        let key: K = decode(key)?;
+        let hash = stable_hash(&key)?;
+        if max.key_group(hash) != group.group {
+            return Err(corrupt(format!("a key belongs to key group {}", max.key_group(hash).0)));
         }
-        if !bytes.is_empty() {
-            return Err(corrupt(format!("{} bytes follow the last entry", bytes.len())));
-        }
-        Ok(())
+        each(hash, key, value)?;
     }
+    if !bytes.is_empty() {
+        return Err(corrupt(format!("{} bytes follow the last entry", bytes.len())));
+    }
+    Ok(())
 }
 
 impl RestoredOperatorState {

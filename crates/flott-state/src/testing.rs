@@ -9,7 +9,7 @@ use flott_core::hash::stable_hash;
 use flott_core::{CheckpointId, Error, KeyGroupRange, MaxParallelism, OperatorId};
 use serde::Serialize;
 
-use crate::restore::{RestoredChunk, RestoredKeyedState, RestoredOperatorState};
+use crate::restore::{KeyedData, RestoredChunk, RestoredKeyedState, RestoredOperatorState};
 use crate::snapshot::SnapshotWriter;
 
 pub(crate) const OPERATOR: OperatorId = OperatorId::from_u128(7);
@@ -105,8 +105,8 @@ pub(crate) fn keyed(
         .map(|handle| {
             let mut handle = handle.clone();
             handle.groups.retain(|group| range.contains(group.group));
-            let bytes = inline(&handle.data);
-            RestoredKeyedState { handle, range, bytes }
+            let data = KeyedData::Bytes(inline(&handle.data));
+            RestoredKeyedState { handle, range, data }
         })
         .filter(|state| !state.handle.groups.is_empty())
         .collect()

@@ -14,11 +14,12 @@ use std::fmt;
 
 use flott_checkpoint::snapshot::{SchemaText, StateKind};
 use flott_core::codec::{Key, decode, encode_into};
+use flott_core::hash::stable_hash;
 use flott_core::mutant::Mutant;
 use flott_core::{KeyGroupRange, MaxParallelism, OperatorId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::restore::{Claim, RestoredKeyedState, claim};
+use crate::restore::{Claim, RestoredKeyedState, StateMemory, claim};
 use crate::schema::Schema;
 use crate::snapshot::{KeyedStateHead, SnapshotWriter};
 use crate::table::{PagedTable, TableSnapshot};
@@ -41,7 +42,6 @@ pub enum TimerKind {
 /// The timers of one operator in one subtask.
 pub struct TimerService<K> {
     operator: String,
-    range: KeyGroupRange,
     max: MaxParallelism,
     key_schema: SchemaText,
     value_schema: SchemaText,
@@ -75,7 +75,6 @@ impl<K: Key> TimerService<K> {
     pub fn new(operator: impl Into<String>, range: KeyGroupRange, max: MaxParallelism) -> Self {
         Self {
             operator: operator.into(),
-            range,
             max,
             key_schema: Schema::of::<K>().to_text(),
             value_schema: Schema::of::<Vec<Timer>>().to_text(),
@@ -104,17 +103,32 @@ impl<K: Key> TimerService<K> {
         if Mutant::LoseTimersOnRestore.is_on() {
             return Ok(());
         }
-        let operator = self.operator.clone();
         for part in restored {
-            part.read(&operator, self.range, self.max, |hash, key: K, bytes| {
-                for (mut kind, time) in decode::<Vec<Timer>>(bytes)? {
-                    if Mutant::MixTimerKinds.is_on() {
-                        kind = TimerKind::ProcessingTime;
-                    }
-                    self.register(kind, hash, &key, time);
+            part.fill(&self.operator, &mut self.table, self.max, |bytes| {
+                let mut timers = decode::<Vec<Timer>>(bytes)?;
+                if Mutant::MixTimerKinds.is_on() {
+                    timers.iter_mut().for_each(|(kind, _)| *kind = TimerKind::ProcessingTime);
+                    timers.sort_unstable();
+                    timers.dedup();
                 }
-                Ok(())
+                Ok(timers)
             })?;
+        }
+        self.queue_all()
+    }
+
+    /// Puts every timer of the table into its queue.
+    fn queue_all(&mut self) -> Result<()> {
+        for (key, timers) in self.table.iter() {
+            let hash = stable_hash(key)?;
+            for (kind, time) in timers {
+                let queue = match kind {
+                    TimerKind::EventTime => &mut self.event_time,
+                    TimerKind::ProcessingTime => &mut self.processing_time,
+                };
+                queue.live += 1;
+                queue.push(*time, hash, key.clone());
+            }
         }
         Ok(())
     }
@@ -292,6 +306,8 @@ trait AnyTimers: Send {
         head: KeyedStateHead,
         writer: &mut SnapshotWriter,
     ) -> Result<()>;
+
+    fn memory(&self) -> StateMemory;
 }
 
 impl<K: Key> AnyTimers for TableSnapshot<K, Vec<Timer>> {
@@ -304,9 +320,18 @@ impl<K: Key> AnyTimers for TableSnapshot<K, Vec<Timer>> {
         writer
             .write_keyed(operator, head, self, |timers, out| Ok((encode_into(timers, out)?, true)))
     }
+
+    fn memory(&self) -> StateMemory {
+        StateMemory::new(self.clone())
+    }
 }
 
 impl TimerSnapshot {
+    /// The timers' name as a state and their table, to begin from again without what is written.
+    pub fn memory(&self) -> (&str, StateMemory) {
+        (&self.head.name, self.table.memory())
+    }
+
     /// The asynchronous part: encodes the timers into `writer`.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ use crate::prepare::configuration;
 use crate::rpc::messages::{DeployTasks, FromWorker, TaskCounts, ToWorker, WorkerJob};
 use crate::storage;
 use crate::storage::savepoint::Savepoints;
-use crate::tasks::{DeployedTasks, Site};
+use crate::tasks::{DeployedTasks, Kept, Site};
 
 /// How often a JobManager is called that does not answer.
 const RETRY: Duration = Duration::from_millis(50);
@@ -143,6 +143,7 @@ impl Work {
             io: Arc::new(IoPool::start(IO_THREADS)?),
             clock,
             savepoints: Savepoints::default(),
+            kept: Kept::default(),
             report: Arc::new(move |input| voice.report(input)),
         })
     }

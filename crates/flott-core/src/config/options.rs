@@ -203,6 +203,9 @@ options! {
     DATA_INLINE_THRESHOLD: MemorySize = "execution.checkpointing.data-inline-threshold", "20 kb", old "state.storage.fs.memory-threshold";
     /// The checkpoint to start from: a chk-N folder or its _metadata file.
     SAVEPOINT_PATH: Option<String> = "execution.state-recovery.path", "", old "execution.savepoint.path";
+    /// Whether a process keeps the tables of its tasks' newest checkpoint, so that those which survive a
+    /// failure need not read it. What is written between two checkpoints then takes memory twice.
+    LOCAL_RECOVERY: bool = "execution.state-recovery.from-local", "true", old "state.backend.local-recovery";
     /// Whether state that matches no operator is skipped instead of refused.
     IGNORE_UNCLAIMED_STATE: bool = "execution.state-recovery.ignore-unclaimed-state", "false", old "execution.savepoint.ignore-unclaimed-state";
 

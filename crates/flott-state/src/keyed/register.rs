@@ -154,10 +154,8 @@ impl<K: Key> KeyedBackend<K> {
         let mut shaped = ShapedTable::<K, S>::new(self.range, self.max);
         for part in restored {
             let stamped = part.handle.ttl;
-            part.read(&self.operator, self.range, self.max, |hash, key: K, bytes| {
-                let cell = S::decode(bytes, stamped, age)?;
-                shaped.table.upsert(hash, key, || cell);
-                Ok(())
+            part.fill(&self.operator, &mut shaped.table, self.max, |bytes| {
+                S::decode(bytes, stamped, age)
             })?;
         }
         let type_name = S::type_name();

@@ -7,6 +7,7 @@ use flott_core::{OperatorId, Result};
 
 use super::KeyedBackend;
 use super::shape::{Age, Shape};
+use crate::restore::StateMemory;
 use crate::snapshot::{KeyedStateHead, SnapshotWriter};
 use crate::table::TableSnapshot;
 
@@ -30,6 +31,9 @@ pub(super) trait AnySnapshot: Send {
         age: Age,
         writer: &mut SnapshotWriter,
     ) -> Result<()>;
+
+    /// The table, to begin from again.
+    fn memory(&self) -> StateMemory;
 }
 
 pub(super) struct ShapedSnapshot<K, S: Shape> {
@@ -45,6 +49,10 @@ impl<K: Key, S: Shape> AnySnapshot for ShapedSnapshot<K, S> {
         writer: &mut SnapshotWriter,
     ) -> Result<()> {
         writer.write_keyed(operator, head, &self.table, |cell, out| S::encode(cell, age, out))
+    }
+
+    fn memory(&self) -> StateMemory {
+        StateMemory::new(self.table.clone())
     }
 }
 
@@ -64,6 +72,11 @@ impl KeyedSnapshot {
         });
         let states = states.collect();
         Self { states }
+    }
+
+    /// The states' names and tables, to begin from again without what is written.
+    pub fn memories(&self) -> impl Iterator<Item = (&str, StateMemory)> {
+        self.states.iter().map(|state| (state.head.name.as_str(), state.table.memory()))
     }
 
     /// The asynchronous part: encodes the states into `writer`.

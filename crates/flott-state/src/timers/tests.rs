@@ -15,7 +15,7 @@ fn service() -> TimerService<u8> {
 fn restored(timers: &mut TimerService<u8>) -> TimerService<u8> {
     let mut writer = inline_writer();
     timers.snapshot().write(OPERATOR, &mut writer).unwrap();
-    let mut states = keyed(&[finish(writer)], timers.range);
+    let mut states = keyed(&[finish(writer)], timers.table.range());
     let mut timers = service();
     timers.restore(&mut states).unwrap();
     assert!(states.is_empty());
@@ -92,8 +92,8 @@ fn timers_of_another_key_type_are_refused() {
     set(&mut timers, EventTime, 1, 1);
     let mut writer = inline_writer();
     timers.snapshot().write(OPERATOR, &mut writer).unwrap();
-    let mut states = keyed(&[finish(writer)], timers.range);
-    let mut other = TimerService::<String>::new("window", timers.range, timers.max);
+    let mut states = keyed(&[finish(writer)], timers.table.range());
+    let mut other = TimerService::<String>::new("window", timers.table.range(), timers.max);
     let error = other.restore(&mut states).unwrap_err().to_string();
     assert!(error.contains("in its key, the type was u8, is String"), "{error}");
 }

@@ -9,6 +9,7 @@ use flott_checkpoint::CompletedCheckpoint;
 use flott_cluster::plan::{PlannedJob, assign_record};
 use flott_core::element::{Barrier, CheckpointKind};
 use flott_core::{AttemptNumber, CheckpointId, Error, Result, TaskId, Timestamp, WallTime};
+use flott_runtime::KeptStates;
 use flott_runtime::build::{Deployment as Plan, build_tasks};
 use flott_runtime::restore::load_tasks;
 use flott_runtime::{Clock, Command, PendingSnapshot, Program, Progress, Task, TaskEvent, Wake};
@@ -69,7 +70,13 @@ impl Deployment {
         let restored = match restored {
             Some(record) => {
                 let assignment = assign_record(record, &planned.plan.graph, allow_non_restored)?;
-                load_tasks(&planned.plan.graph, &assignment, &*planned.plan.storage, |_| true)?
+                load_tasks(
+                    &planned.plan.graph,
+                    &assignment,
+                    &*planned.plan.storage,
+                    &KeptStates::default(),
+                    |_| true,
+                )?
             }
             None => BTreeMap::new(),
         };

@@ -15,7 +15,7 @@ use flott_core::{AttemptNumber, Error, ErrorKind, MonoTime, Result, TaskId, Time
 use flott_runtime::build::{Deployment, Elsewhere, build_tasks};
 use flott_runtime::exchange::{Exchange, Frame, Link};
 use flott_runtime::restore::load_tasks;
-use flott_runtime::{Command, Mailbox, Progress, Task, Wake};
+use flott_runtime::{Command, KeptStates, Mailbox, Progress, Task, Wake};
 
 use super::world::{Event, Way, World};
 
@@ -68,6 +68,8 @@ pub(super) struct Worker {
     /// What it says reaches the JobManager that leads.
     is_connected: bool,
     standing: Standing,
+    /// The tables of its tasks' newest checkpoint.
+    pub(super) kept: Arc<Mutex<KeptStates>>,
     pub(super) attempt: AttemptNumber,
     pub(super) tasks: BTreeMap<TaskId, Running>,
     exchange: Exchange,
@@ -218,6 +220,7 @@ impl Machines {
                         host,
                         is_connected: true,
                         standing: Standing::default(),
+                        kept: Arc::default(),
                         attempt: AttemptNumber::default(),
                         tasks: BTreeMap::new(),
                         exchange: Exchange::new(),
@@ -253,6 +256,13 @@ impl Machines {
                     world.newest_triggered = world.newest_triggered.max(barrier.checkpoint);
                     worker.standing.triggered(barrier);
                 }
+                let mut kept = worker.kept.lock().unwrap_or_else(PoisonError::into_inner);
+                match command {
+                    Command::NotifyComplete(checkpoint) => kept.completed(checkpoint),
+                    Command::NotifyAborted(checkpoint) => kept.aborted(checkpoint),
+                    Command::TriggerCheckpoint(_) | Command::Cancel => {}
+                }
+                drop(kept);
                 if let Some(running) = worker.tasks.get(&task) {
                     running.mailbox.send(command);
                 }
@@ -351,7 +361,11 @@ impl Machines {
         let restored = match &order.restore {
             Some(record) => {
                 let assignment = assign_record(record, &plan.graph, false)?;
-                load_tasks(&plan.graph, &assignment, &*plan.storage, is_here)?
+                let worker = self.workers.get(&id).map(|worker| worker.kept.clone());
+                let kept = worker.unwrap_or_default();
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.restarted_from(Some(record.checkpoint));
+                load_tasks(&plan.graph, &assignment, &*plan.storage, &kept, is_here)?
             }
             None => BTreeMap::new(),
         };

@@ -166,7 +166,7 @@ impl Process {
                 }
                 Message::Snapshot(pending) => {
                     let delay = world.storage_delay();
-                    world.send_after(Way::Storage, delay, Event::WriteSnapshot(pending));
+                    world.send_after(Way::Storage, delay, Event::WriteSnapshot(worker, pending));
                 }
             }
         }
@@ -213,7 +213,7 @@ impl Process {
                 };
                 world.send(Way::Storage, Event::ToMaster(input));
             }
-            Event::WriteSnapshot(pending) => self.write_snapshot(world, pending),
+            Event::WriteSnapshot(worker, pending) => self.write_snapshot(world, worker, pending),
             Event::WriteMetadata(kind, record) => self.write_metadata(world, kind, &record)?,
             Event::LateMetadata(kind, record) => {
                 let checkpoint = record.checkpoint;

@@ -54,6 +54,8 @@ pub(crate) struct Scenario {
     pub(crate) store_slow: u64,
     /// How often storage cannot be read when tasks start, out of a thousand.
     pub(crate) read_failed: u64,
+    /// Whether workers keep the tables of their tasks' newest checkpoint.
+    pub(crate) keeps_states: bool,
     /// Whether another job that is started from this one's state has another parallelism.
     pub(crate) rescales: bool,
     /// How long a message takes at most, in microseconds.
@@ -100,6 +102,7 @@ impl Scenario {
             store_unknown,
             store_slow,
             read_failed: if faulty { rng.below(100) } else { 0 },
+            keeps_states: rng.permille(700),
             rescales: rng.permille(500),
             latency_micros,
         }
@@ -146,6 +149,7 @@ impl Scenario {
         config.set(&options::DATA_INLINE_THRESHOLD, MemorySize(self.inline_threshold))?;
         config.set(&options::CHANNEL_BYTES, MemorySize(self.channel_bytes))?;
         config.set(&options::OPERATOR_CHAINING, self.chaining)?;
+        config.set(&options::LOCAL_RECOVERY, self.keeps_states)?;
         config.set(&options::RESTART_STRATEGY, Some(options::RestartStrategyKind::FixedDelay))?;
         config.set(&options::FIXED_DELAY_ATTEMPTS, 1000)?;
         config.set(&options::FIXED_DELAY_DELAY, Duration::from_millis(5))?;

@@ -65,7 +65,7 @@ pub(super) enum Event {
     Machine(MachineEvent),
     Leader(LeaderEvent),
     PrepareLocation(CheckpointId),
-    WriteSnapshot(PendingSnapshot),
+    WriteSnapshot(WorkerId, PendingSnapshot),
     WriteMetadata(CheckpointKind, Arc<CompletedCheckpoint>),
     /// A write of a record that nobody expects any more.
     LateMetadata(CheckpointKind, Arc<CompletedCheckpoint>),

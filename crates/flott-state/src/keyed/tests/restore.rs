@@ -7,6 +7,7 @@ use flott_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::*;
+use crate::restore::KeyedData;
 use crate::testing::{MemoryStorage, OPERATOR, finish, inline_writer, keyed};
 
 fn snapshot(b: &mut KeyedBackend<String>) -> OperatorSnapshot {
@@ -100,14 +101,16 @@ fn damaged_bytes_are_refused_by_name() {
     let stored = snapshot(&mut b);
     let group = stored.keyed[0].groups[0].group.0;
     let intact = keyed(std::slice::from_ref(&stored), b.range());
-    for cut in 0..intact[0].bytes.len() {
+    let KeyedData::Bytes(bytes) = intact[0].data.clone() else { panic!("they were written") };
+    for cut in 0..bytes.len() {
         for flip in [true, false] {
-            let mut damaged = intact.clone();
+            let (mut damaged, mut bytes) = (intact.clone(), bytes.clone());
             if flip {
-                damaged[0].bytes[cut] ^= 0x10;
+                bytes[cut] ^= 0x10;
             } else {
-                damaged[0].bytes.truncate(cut);
+                bytes.truncate(cut);
             }
+            damaged[0].data = KeyedData::Bytes(bytes);
             let mut b = backend();
             b.restore(damaged);
             let error = b.value_state(ValueStateDescriptor::<String>::new("word")).unwrap_err();
@@ -243,4 +246,71 @@ fn large_state_becomes_one_checked_file_and_small_state_stays_in_the_handle() {
     let error = write(&mut b, &broken, 0).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unknown);
     assert!(error.to_string().contains("chk-1/x.state"), "{error}");
+}
+
+/// What a process that has kept its tables restores instead of what it has written.
+fn from_memory(b: &mut KeyedBackend<String>) -> Vec<RestoredKeyedState> {
+    let range = b.range();
+    let kept = b.snapshot();
+    let mut states = keyed(&[snapshot(b)], range);
+    for state in &mut states {
+        let mut memories = kept.memories();
+        let memory = memories.find(|(name, _)| *name == state.handle.name).unwrap().1;
+        state.data = KeyedData::Memory(memory);
+    }
+    states
+}
+
+#[test]
+fn a_table_that_was_kept_is_begun_from_without_a_copy_of_what_came_later() {
+    let mut b = backend();
+    let count = b.value_state(ValueStateDescriptor::<i64>::new("count")).unwrap();
+    count.update(&mut b, 1).unwrap();
+    let states = from_memory(&mut b);
+    count.update(&mut b, 2).unwrap();
+    let mut again = backend();
+    again.restore(states.clone());
+    let restored = again.value_state(ValueStateDescriptor::<i64>::new("count")).unwrap();
+    assert_eq!(restored.get(&mut again).unwrap(), Some(&1));
+    restored.update(&mut again, 7).unwrap();
+    // What is begun from it does not change it, either.
+    let mut third = backend();
+    third.restore(states);
+    let restored = third.value_state(ValueStateDescriptor::<i64>::new("count")).unwrap();
+    assert_eq!(restored.get(&mut third).unwrap(), Some(&1));
+}
+
+#[test]
+fn a_part_of_a_table_that_was_kept_can_be_taken() {
+    let mut b = backend();
+    let count = b.value_state(ValueStateDescriptor::<i64>::new("count")).unwrap();
+    count.update(&mut b, 1).unwrap();
+    let group = u32::from(b.max.key_group(b.current_hash().unwrap()).0);
+    let all = from_memory(&mut b);
+    for (range, expected) in [
+        (KeyGroupRange { start: group, end: group + 1 }, Some(1)),
+        (KeyGroupRange { start: group + 1, end: b.range().end }, None),
+    ] {
+        let mut part = backend();
+        part.restore(all.iter().cloned().map(|s| RestoredKeyedState { range, ..s }).collect());
+        let restored = part.value_state(ValueStateDescriptor::<i64>::new("count")).unwrap();
+        assert_eq!(restored.get(&mut part).unwrap().copied(), expected, "{range:?}");
+    }
+}
+
+#[test]
+fn a_table_that_was_kept_by_another_program_is_refused() {
+    let mut b = backend();
+    let count = b.value_state(ValueStateDescriptor::<i64>::new("count")).unwrap();
+    count.update(&mut b, 1).unwrap();
+    let mut states = from_memory(&mut b);
+    // The handle says one thing, the table is another.
+    let mut other = backend();
+    let word = other.value_state(ValueStateDescriptor::<String>::new("count")).unwrap();
+    word.update(&mut other, "hello".into()).unwrap();
+    states[0].data = from_memory(&mut other)[0].data.clone();
+    let mut again = backend();
+    again.restore(states);
+    let error = again.value_state(ValueStateDescriptor::<i64>::new("count")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal);
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use flott_checkpoint::storage::{CheckpointStorage, StoreError};
-use flott_checkpoint::{CompletedCheckpoint, DeclineReason, metadata};
+use flott_checkpoint::{CompletedCheckpoint, metadata};
+use flott_cluster::snapshot::write_snapshot;
 use flott_cluster::storage::complete_savepoint;
-use flott_control::JobInput;
+use flott_control::{JobInput, WorkerId};
 use flott_core::element::CheckpointKind;
 use flott_runtime::PendingSnapshot;
 
@@ -14,8 +15,13 @@ use super::super::world::{Event, Way, World, take};
 use super::Process;
 
 impl Process {
-    pub(super) fn write_snapshot(&mut self, world: &mut World, pending: PendingSnapshot) {
-        let PendingSnapshot { checkpoint, task, attempt, metrics, kind, .. } = pending;
+    pub(super) fn write_snapshot(
+        &mut self,
+        world: &mut World,
+        worker: WorkerId,
+        pending: PendingSnapshot,
+    ) {
+        let PendingSnapshot { checkpoint, task, kind, .. } = pending;
         let outcome = outcome(world, true);
         world.trace.line(format_args!("snapshot {checkpoint} of {task}: {outcome:?}"));
         world.snapshot_written(checkpoint);
@@ -23,16 +29,11 @@ impl Process {
         let folder = place.unwrap_or(&self.folder).clone();
         folder.next_write(outcome);
         let storage: Arc<dyn CheckpointStorage> = folder.clone();
-        let input = match pending.write(&storage, self.planned.plan.inline_threshold) {
-            Ok(snapshot) => JobInput::Ack { attempt, checkpoint, task, snapshot, metrics },
-            Err(error) => JobInput::Decline {
-                attempt,
-                checkpoint,
-                task,
-                reason: DeclineReason::AsyncException,
-                message: error.report(),
-            },
-        };
+        let (threshold, clock) = (self.planned.plan.inline_threshold, world.clock.clone());
+        // A worker that is gone writes no more; here what it has written just arrives late.
+        let host = self.machines.workers.get(&worker).filter(|_| self.planned.plan.keeps_states);
+        let kept = host.map(|host| host.kept.clone());
+        let input = write_snapshot(pending, &storage, threshold, &*clock, kept.as_deref());
         folder.next_write(Outcome::Done);
         world.send(Way::Storage, Event::ToMaster(input));
     }

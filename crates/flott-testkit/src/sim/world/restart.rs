@@ -171,7 +171,7 @@ impl World {
         self.trace.line(format_args!("crash"));
         for (_, event) in std::mem::take(&mut self.events) {
             let left = self.leader_loses(&mut process, event)?;
-            if let Some(event @ Event::WriteSnapshot(_)) = left
+            if let Some(event @ Event::WriteSnapshot(..)) = left
                 && self.faults.permille(500)
             {
                 process.happen(self, event)?;
@@ -235,7 +235,7 @@ impl World {
                 process.discard(self, paths, limit)?;
             }
             Event::ToMaster(_) | Event::Leader(_) | Event::PrepareLocation(_) => {}
-            Event::Machine(_) | Event::WriteSnapshot(_) => return Ok(Some(event)),
+            Event::Machine(_) | Event::WriteSnapshot(..) => return Ok(Some(event)),
         }
         Ok(None)
     }

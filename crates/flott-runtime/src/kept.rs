@@ -1,0 +1,72 @@
+//! Tables that a process has kept of its tasks' checkpoints: a task that starts again where they were
+//! begins from them, and reads nothing.
+//!
+//! A table is found by the handle of what was written from it, which says where the bytes are and what is
+//! in them. So it does not matter which attempt has kept it, or what has happened since.
+
+use std::collections::BTreeMap;
+
+use flott_checkpoint::snapshot::{KeyedStateHandle, TaskSnapshot};
+use flott_core::{CheckpointId, OperatorId};
+use flott_state::StateMemory;
+
+/// The tables of one task's snapshot, before anything is known of what was written from them.
+pub struct TaskMemory(Vec<(OperatorId, String, StateMemory)>);
+
+impl TaskMemory {
+    pub(crate) fn new(tables: Vec<(OperatorId, String, StateMemory)>) -> Self {
+        Self(tables)
+    }
+}
+
+/// What a process has kept, by checkpoint. Pages are shared with the tasks until these write to them.
+#[derive(Debug, Default)]
+pub struct KeptStates {
+    states: BTreeMap<CheckpointId, Vec<(KeyedStateHandle, StateMemory)>>,
+}
+
+impl KeptStates {
+    /// Keeps the tables from which `snapshot` was written.
+    pub fn keep(&mut self, checkpoint: CheckpointId, memory: TaskMemory, snapshot: &TaskSnapshot) {
+        let kept = self.states.entry(checkpoint).or_default();
+        for (operator, name, memory) in memory.0 {
+            let own = snapshot.operators.iter().filter(|own| own.operator == operator);
+            let mut handles = own.flat_map(|own| &own.keyed);
+            // An empty table was not written.
+            if let Some(handle) = handles.find(|handle| handle.name == name) {
+                kept.push((handle.clone(), memory));
+            }
+        }
+    }
+
+    /// A checkpoint is complete: nothing starts from an older one any more.
+    pub fn completed(&mut self, checkpoint: CheckpointId) {
+        self.states = self.states.split_off(&checkpoint);
+    }
+
+    /// A checkpoint will never be complete.
+    pub fn aborted(&mut self, checkpoint: CheckpointId) {
+        self.states.remove(&checkpoint);
+    }
+
+    /// Tasks start from this checkpoint, or from nothing: no other one is under way.
+    pub fn restarted_from(&mut self, checkpoint: Option<CheckpointId>) {
+        self.states.retain(|kept, _| Some(*kept) == checkpoint);
+    }
+
+    /// The table from which this was written.
+    pub(crate) fn find(&self, handle: &KeyedStateHandle) -> Option<&StateMemory> {
+        let mut all = self.states.values().flatten();
+        all.find(|(kept, _)| kept == handle).map(|(_, memory)| memory)
+    }
+
+    /// How many tables are kept.
+    pub fn len(&self) -> usize {
+        self.states.values().map(Vec::len).sum()
+    }
+
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
