@@ -1,7 +1,8 @@
 //! What a cluster of processes costs: its start, its memory, submissions, recoveries, and the shuffle
 //! between two workers beside the same shuffle in one. Prints the distribution of each.
 //!
-//! `cargo bench -p flott-benches --bench cluster [-- [--quick] [start] [submit] [recovery] [shuffle]]`
+//! `cargo bench -p flott-benches --bench cluster [-- [--quick] [start] [submit] [recovery] [failure]
+//! [shuffle]]`
 //!
 //! This program is also the job binary that the cluster runs.
 
@@ -49,6 +50,9 @@ fn main() -> ExitCode {
     if wanted("recovery") {
         recovery(rounds);
     }
+    if wanted("failure") {
+        failure(if quick { 1_000_000 } else { 10_000_000 }, rounds);
+    }
     if wanted("shuffle") {
         compare_shuffles(if quick { 5_000_000 } else { 40_000_000 }, rounds.min(5));
     }
@@ -60,13 +64,26 @@ struct ForeverArgs {
     /// How many keys the state has.
     #[arg(long, default_value_t = 1000)]
     keys: u64,
+    /// A task fails when this file is there, and removes it.
+    #[arg(long)]
+    fails_with: Option<String>,
 }
+
+/// So many records pass between two looks at the file.
+const LOOK_EVERY: u64 = 1 << 16;
 
 /// Counts for ever, with checkpoints.
 fn forever(env: &StreamExecutionEnvironment, args: ForeverArgs) -> Result<()> {
     env.enable_checkpointing(millis(200));
-    let keys = args.keys;
-    env.generate("events", None, move |index| (index % keys, 1u64))
+    let ForeverArgs { keys, fails_with } = args;
+    env.generate("events", None, move |index| (index % keys, index))
+        .map(move |(key, index)| {
+            let looks = fails_with.as_ref().filter(|_| index % LOOK_EVERY == 0);
+            if looks.is_some_and(|file| std::fs::remove_file(file).is_ok()) {
+                return Err(flott::Error::invalid("the benchmark wants a failure"));
+            }
+            Ok((key, 1u64))
+        })
         .key_by(|(key, _)| *key)
         .sum(|(_, count)| count)
         .discard();
@@ -167,6 +184,36 @@ fn recovery(rounds: usize) {
     print_times(&format!("SIGKILL of a worker to RUNNING, {keys}"), workers, "1 s");
     print_times(&format!("SIGKILL of a TaskManager to RUNNING, {keys}"), task_managers, "3 s");
     print_times(&format!("SIGKILL of the JobManager to RUNNING, {keys}"), job_managers, "3 s");
+}
+
+/// From the failure of a task to all tasks that run again, without a restart delay: with state in memory,
+/// and read from where the checkpoint is.
+fn failure(keys: u64, rounds: usize) {
+    for (from, local) in [("memory", "true"), ("files", "false")] {
+        let option = format!("execution.state-recovery.from-local: {local}");
+        let cluster = Cluster::prepare(&[&option, "execution.checkpointing.timeout: 10 min"]);
+        cluster.start(2);
+        let (binary, file, keys) = (cluster.binary(0), cluster.path("fail"), keys.to_string());
+        let arguments = ["--keys", &keys, "--fails-with", &file];
+        cluster.submit(&binary, &["-c", "forever", "-p", "2"], &arguments);
+        cluster.wait_for("tasks of job", 1);
+        let mut times = Vec::new();
+        for _ in 0..rounds {
+            // The state is all there.
+            for _ in 0..5 {
+                cluster.wait_for_checkpoint();
+            }
+            let failures = cluster.count("the benchmark wants a failure");
+            let runs = cluster.count("tasks of job");
+            std::fs::write(&file, "").unwrap_or_default();
+            cluster.wait_for("the benchmark wants a failure", failures + 1);
+            let started = now();
+            cluster.wait_for("tasks of job", runs + 1);
+            times.push(started.elapsed());
+        }
+        let target = if local == "true" { "100 ms" } else { "" };
+        print_times(&format!("a task fails, to RUNNING, {keys} keys from {from}"), times, target);
+    }
 }
 
 /// The same shuffle within a worker and between two; nanoseconds of CPU per event.

@@ -85,6 +85,11 @@ impl Cluster {
         path.display().to_string()
     }
 
+    /// A file in the cluster's folder.
+    pub(super) fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
     /// Submits a job, detached; returns its id.
     pub(super) fn submit(&self, binary: &str, options: &[&str], arguments: &[&str]) -> String {
         let text = self.flott(&[&["run", "-d"], options, &[binary], arguments].concat());
