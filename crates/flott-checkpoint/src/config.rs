@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flott_core::config::Configuration;
-use flott_core::config::options::{self, CheckpointRetention, CheckpointStorageKind};
+use flott_core::config::options::{self, CheckpointRetention, CheckpointStorageKind, ClaimMode};
 use flott_core::{Error, Result};
 
 pub use flott_core::config::options::CheckpointingMode;
@@ -48,6 +48,9 @@ pub struct CheckpointConfig {
     pub after_tasks_finish: bool,
     /// Where checkpoints are kept.
     pub storage: StorageConfig,
+    /// Whether the checkpoint of another job that this one starts from is this one's: it counts among those
+    /// that are kept, and is deleted as they are.
+    pub claims_restored: bool,
 }
 
 impl CheckpointConfig {
@@ -76,6 +79,7 @@ impl CheckpointConfig {
             num_retained: config.get(&options::NUM_RETAINED)?.max(1),
             after_tasks_finish: config.get(&options::CHECKPOINTS_AFTER_TASKS_FINISH)?,
             storage: storage(config)?,
+            claims_restored: config.get(&options::CLAIM_MODE)? == ClaimMode::Claim,
         })
     }
 }

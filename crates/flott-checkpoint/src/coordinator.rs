@@ -106,7 +106,7 @@ impl Coordinator {
             schedule: Schedule::new(config.interval),
             requests: VecDeque::new(),
             pending: BTreeMap::new(),
-            store: Store::new(job, config.num_retained, restored),
+            store: Store::new(job, config.num_retained, restored, config.claims_restored),
             failures: FailureCounter::new(config.tolerable_failed),
             last_completion: None,
             shutdown: None,

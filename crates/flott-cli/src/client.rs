@@ -21,7 +21,8 @@ const POLL_MIN: Duration = Duration::from_millis(10);
 /// The longest such wait.
 const POLL_MAX: Duration = Duration::from_secs(2);
 
-/// Where the REST API is.
+/// Where the REST API is. Clones share connections.
+#[derive(Clone)]
 pub(crate) struct Client {
     agent: Agent,
     address: String,

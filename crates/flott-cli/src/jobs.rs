@@ -43,6 +43,16 @@ pub(crate) struct StopArgs {
 }
 
 #[derive(Args)]
+pub(crate) struct CancelArgs {
+    #[command(flatten)]
+    job: JobArgs,
+    /// Takes a savepoint first, in this directory or where the job's options say. To stop a job for good
+    /// with one, "stop" is better: what comes between is not processed twice.
+    #[arg(short = 's', long = "withSavepoint", value_name = "DIR", num_args = 0..=1)]
+    with_savepoint: Option<Option<String>>,
+}
+
+#[derive(Args)]
 pub(crate) struct JobArgs {
     /// The job: 32 hexadecimal digits.
     job: String,
@@ -70,8 +80,26 @@ impl JobArgs {
     }
 }
 
-pub(crate) fn cancel(client: &Client, args: &JobArgs) -> Result<()> {
+pub(crate) fn cancel(client: &Client, args: &CancelArgs) -> Result<()> {
+    let CancelArgs { job: args, with_savepoint } = args;
     let job = args.id()?;
+    if let Some(directory) = with_savepoint {
+        let into = directory.as_deref().unwrap_or("the default directory");
+        args.say(&format!("Cancelling job {job} with savepoint to {into}."));
+        let request = json!({
+            "target-directory": directory,
+            "cancel-job": true,
+            "formatType": "CANONICAL",
+            "triggerId": null,
+        });
+        let done = client.operate_at(&format!("/jobs/{job}/savepoints"), &request)?;
+        let location = done.get("location").and_then(Value::as_str).unwrap_or_default();
+        args.say(&format!("Cancelled job {job}. Savepoint stored in {location}."));
+        if args.json {
+            println!("{}", json!({ "jid": job.to_string(), "location": location }));
+        }
+        return Ok(());
+    }
     args.say(&format!("Cancelling job {job}."));
     let _: Value = client.patch(&format!("/jobs/{job}?mode=cancel"))?;
     args.say(&format!("Cancelled job {job}."));

@@ -16,6 +16,7 @@ mod jobs;
 mod list;
 mod run;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -49,7 +50,7 @@ enum Action {
     /// Shows the plan of a job, without running it.
     Info(info::InfoArgs),
     /// Cancels a job. Its last checkpoint stays, unless its options say otherwise.
-    Cancel(jobs::JobArgs),
+    Cancel(jobs::CancelArgs),
     /// Takes a checkpoint of a job now, and waits for it.
     Checkpoint(jobs::JobArgs),
     /// Stops a job with a savepoint, and waits for its end.
@@ -69,8 +70,23 @@ enum Action {
     },
 }
 
+/// What the command was given. Flink has names of several letters behind one dash.
+fn arguments() -> impl Iterator<Item = OsString> {
+    let mut is_own = true;
+    std::env::args_os().map(move |argument| {
+        let text = argument.to_str().filter(|_| is_own).unwrap_or_default();
+        is_own &= text != "--";
+        match text {
+            "-cm" => "--claimMode".into(),
+            "-rm" => "--restoreMode".into(),
+            "-sae" => "--shutdownOnAttachedExit".into(),
+            _ => argument,
+        }
+    })
+}
+
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(arguments()) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();

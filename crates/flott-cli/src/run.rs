@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Read, stderr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use flott_cluster::wait_for_signal;
 use flott_core::{Error, ErrorKind, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -28,6 +29,13 @@ pub(crate) struct RunArgs {
     /// newest; or "latest", for the newest of this job in execution.checkpointing.dir.
     #[arg(short = 's', long = "fromSavepoint", value_name = "PATH")]
     from_savepoint: Option<String>,
+    /// Whose the checkpoint or savepoint is then: with "claim" it is the job's, and deleted when newer ones
+    /// have taken its place. Also -cm.
+    #[arg(long = "claimMode", alias = "restoreMode", value_parser = ["claim", "no_claim"])]
+    claim_mode: Option<String>,
+    /// Cancels the job when this command is told to end before the job has. Also -sae.
+    #[arg(long = "shutdownOnAttachedExit", conflicts_with = "detached")]
+    shutdown_on_attached_exit: bool,
     /// Leaves out state that no operator of the program asks for.
     #[arg(short = 'n', long = "allowNonRestoredState")]
     allow_non_restored: bool,
@@ -63,6 +71,7 @@ pub(crate) fn run(client: &Client, args: &RunArgs) -> Result<()> {
         "programArgsList": args.arguments,
         "savepointPath": args.from_savepoint,
         "allowNonRestoredState": args.allow_non_restored,
+        "claimMode": args.claim_mode.as_ref().map(|mode| mode.to_uppercase()),
         "flinkConfiguration": options,
     });
     let answer: Value = client.post(&format!("/jars/{binary}/run"), &request)?;
@@ -76,6 +85,15 @@ pub(crate) fn run(client: &Client, args: &RunArgs) -> Result<()> {
         }
         return Ok(());
     }
+    if args.shutdown_on_attached_exit {
+        let (client, job) = (client.clone(), job.to_owned());
+        // The job ends, and with it the wait for that.
+        std::thread::spawn(move || {
+            if wait_for_signal().is_ok() {
+                let _ = client.patch::<Value>(&format!("/jobs/{job}?mode=cancel"));
+            }
+        });
+    }
     let result = client.wait_for_job(job)?;
     let text = |key: &str| result.get(key).and_then(Value::as_str).unwrap_or_default();
     match text("application-status") {
@@ -86,6 +104,8 @@ pub(crate) fn run(client: &Client, args: &RunArgs) -> Result<()> {
                 "Program execution finished\nJob with JobID {job} has finished.\nJob Runtime: \
                  {runtime} ms"
             );
+            let path = format!("/jobs/{job}/accumulators");
+            print_accumulators(&client.get::<Value>(&path)?);
         }
         "CANCELED" => {
             return Err(Error::new(ErrorKind::Cancelled, format!("Job {job} was cancelled.")));
@@ -97,6 +117,19 @@ pub(crate) fn run(client: &Client, args: &RunArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the job has added up beside its output.
+fn print_accumulators(answer: &Value) {
+    let all = answer.get("user-task-accumulators").and_then(Value::as_array);
+    let all = all.map(Vec::as_slice).unwrap_or_default();
+    if !all.is_empty() {
+        println!("Accumulator Results:");
+    }
+    for one in all {
+        let text = |key: &str| one.get(key).and_then(Value::as_str).unwrap_or_default();
+        println!("- {} ({}): {}", text("name"), text("type"), text("value"));
+    }
 }
 
 /// The id of the binary at the JobManager, which gets it unless it has it.

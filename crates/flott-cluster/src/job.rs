@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use flott_checkpoint::coordinator::CheckpointStatus;
 use flott_checkpoint::{CompletedCheckpoint, TerminalStatus};
 use flott_control::{JobEffect, JobInput, JobMaster, JobSpec, JobStatus};
+use flott_core::accumulator::merged;
 use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, CheckpointId, Error, ErrorKind, Now, Result, TaskId};
 use flott_datastream::{CheckpointSummary, JobExecutionResult};
@@ -167,6 +168,9 @@ impl<W: Workplace> JobRunner<W> {
                 net_runtime: self.clock.now().mono.since(started.mono),
                 cancelled: status == TerminalStatus::Canceled,
                 checkpoints: self.checkpoints(),
+                accumulators: merged(
+                    self.workplace.metrics().values().map(|metrics| &metrics.accumulators),
+                ),
             }),
             TerminalStatus::Failed => Err(Error::new(ErrorKind::User, failure.unwrap_or_default())),
         }

@@ -1,6 +1,7 @@
 //! From a program and its configuration to a job that can be started: everything that can be wrong
 //! with them is found here, before anything runs. Pure: the simulator plans its jobs with it, too.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flott_checkpoint::assign::{Assignment, assign};
@@ -21,6 +22,8 @@ pub struct PlannedJob {
     pub spec: JobSpec,
     /// What running its tasks takes, beside the code.
     pub plan: Arc<TaskPlan>,
+    /// The folder of the checkpoint that it was told to start from.
+    pub started_from: Option<PathBuf>,
 }
 
 /// What running the tasks of a job takes, beside the code: the same in every process.
@@ -82,7 +85,7 @@ impl PlannedJob {
             exception_history_size: config.get(&options::EXCEPTION_HISTORY_SIZE)?.0 as usize,
         };
         let plan = Arc::new(TaskPlan::new(job, graph, config, storage)?);
-        Ok(Self { spec, plan })
+        Ok(Self { spec, plan, started_from: None })
     }
 }
 

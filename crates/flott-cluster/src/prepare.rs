@@ -1,6 +1,8 @@
 //! From a program to a planned job: its place for checkpoints, and the checkpoint that it is to start
 //! from, are looked at, so that what is wrong is said before anything runs.
 
+use std::path::PathBuf;
+
 use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, StorageConfig, metadata};
 use flott_core::config::{Configuration, options};
 use flott_core::hash::mix;
@@ -25,7 +27,8 @@ pub(crate) fn prepare(
     let checkpointing = CheckpointConfig::from_configuration(config)?;
     let restored = restored(config, &checkpointing.storage)?;
     if checkpointing.interval.is_some() {
-        storage::check_unused(&checkpointing.storage, restored.as_ref())?;
+        let record = restored.as_ref().map(|(record, _)| record);
+        storage::check_unused(&checkpointing.storage, record)?;
     }
     plan(job, program, config, restored)
 }
@@ -43,7 +46,7 @@ pub(crate) fn prepare_again(
 ) -> Result<PlannedJob> {
     let checkpointing = CheckpointConfig::from_configuration(config)?;
     let restored = match storage::newest_of_job(&checkpointing.storage, job)? {
-        Some(own) => Some(own),
+        Some(own) => Some((own, None)),
         None => restored(config, &checkpointing.storage)?,
     };
     let mut planned = plan(job, program, config, restored)?;
@@ -58,11 +61,13 @@ fn plan(
     job: JobId,
     program: &StreamGraph,
     config: &Configuration,
-    restored: Option<CompletedCheckpoint>,
+    restored: Option<Restored>,
 ) -> Result<PlannedJob> {
+    let (restored, started_from) = restored.unzip();
     let checkpointing = CheckpointConfig::from_configuration(config)?;
     let storage = storage::for_job(&checkpointing.storage, job)?;
-    let planned = PlannedJob::new(job, program, config, restored, storage)?;
+    let mut planned = PlannedJob::new(job, program, config, restored, storage)?;
+    planned.started_from = started_from.flatten();
     if planned.plan.settings.checkpointing {
         planned.plan.storage.prepare().map_err(|error| {
             error.into_error().context("checkpoints cannot be written; the job is not started")
@@ -71,11 +76,11 @@ fn plan(
     Ok(planned)
 }
 
-/// The record of the checkpoint that the job is to start from.
-fn restored(
-    config: &Configuration,
-    storage: &StorageConfig,
-) -> Result<Option<CompletedCheckpoint>> {
+/// The record of a checkpoint to start from; and its folder, if it was asked for.
+type Restored = (CompletedCheckpoint, Option<PathBuf>);
+
+/// The checkpoint that the job is to start from.
+fn restored(config: &Configuration, storage: &StorageConfig) -> Result<Option<Restored>> {
     let Some(place) = config.get(&options::SAVEPOINT_PATH)? else { return Ok(None) };
     let dir = match storage {
         StorageConfig::FileSystem { dir, .. } => Some(dir.as_str()),
@@ -96,8 +101,10 @@ fn restored(
         )),
     })?;
     // The files stay where they are: they belong to the job that wrote them.
-    let base = std::path::absolute(&checkpoint.folder).unwrap_or(checkpoint.folder);
-    Ok(Some(record.rebased(&base.display().to_string())))
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+    let place = checkpoint.file.parent().map(|folder| absolute(folder.to_path_buf()));
+    let base = absolute(checkpoint.folder);
+    Ok(Some((record.rebased(&base.display().to_string()), place)))
 }
 
 /// An id that no other job has: time and process, mixed.

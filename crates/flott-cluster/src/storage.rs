@@ -200,6 +200,21 @@ pub fn dispose_savepoint(place: &str) -> Result<()> {
     }
 }
 
+/// Deletes the checkpoint or savepoint in `folder`, which has become this job's. Other folders of the job
+/// that took it stay.
+///
+/// # Errors
+/// If there is none, or something of it cannot be deleted.
+pub(crate) fn discard_claimed(folder: &Path) -> Result<()> {
+    if !is_checkpoint_folder(folder) {
+        return dispose_savepoint(&folder.display().to_string());
+    }
+    file::delete_folder(folder).map_err(|e| {
+        let what = format!("cannot delete \"{}\"", folder.display());
+        Error::with_source(ErrorKind::Io, what, e)
+    })
+}
+
 /// Checks that every file of a record is there and whole. `folder` is that of the job that wrote it.
 ///
 /// Reads all of the state, which is read again when the tasks start: a damaged file is found while

@@ -38,7 +38,12 @@ pub(crate) struct Site {
     /// The tables of the newest checkpoint.
     pub(crate) kept: Kept,
     pub(crate) report: Report,
+    /// Hears what a task has counted, just before its end is reported.
+    pub(crate) counted: CountReport,
 }
+
+/// Takes what a task of an attempt has counted.
+pub(crate) type CountReport = Arc<dyn Fn(AttemptNumber, TaskId, &TaskMetrics) + Send + Sync>;
 
 /// Tables of checkpoints, as the threads of a process share them.
 pub(crate) type Kept = Arc<Mutex<KeptStates>>;
@@ -115,8 +120,9 @@ impl DeployedTasks {
             restored,
         )?;
         let mailboxes = tasks.iter().map(|task| (task.id(), task.mailbox())).collect();
-        let metrics = tasks.iter().map(|task| (task.id(), task.metrics())).collect();
-        let sink = event_sink(site, origin);
+        let metrics: BTreeMap<TaskId, TaskMetrics> =
+            tasks.iter().map(|task| (task.id(), task.metrics())).collect();
+        let sink = event_sink(site, origin, metrics.clone());
         for task in tasks {
             drivers.run(&cells[&task.id()].clone(), task, attempt, sink.clone());
         }
@@ -213,10 +219,15 @@ fn may_pass(kind: ErrorKind) -> bool {
 }
 
 /// Turns what tasks say into inputs of the master; snapshots are written first.
-fn event_sink(site: &Site, origin: Option<Origin>) -> EventSink {
-    let Site { plan, clock, savepoints, report, .. } = site;
+fn event_sink(
+    site: &Site,
+    origin: Option<Origin>,
+    metrics: BTreeMap<TaskId, TaskMetrics>,
+) -> EventSink {
+    let Site { plan, clock, savepoints, report, counted, .. } = site;
     let (plan, clock, savepoints, report) =
         (plan.clone(), clock.clone(), savepoints.clone(), report.clone());
+    let counted = counted.clone();
     let kept = plan.keeps_states.then(|| site.kept.clone());
     // The pool outlives the drivers, but must not be kept alive by a task's event sink: its end is
     // the end of its threads.
@@ -225,7 +236,12 @@ fn event_sink(site: &Site, origin: Option<Origin>) -> EventSink {
         let input = match event {
             TaskEvent::Running => JobInput::TaskRunning { attempt, task },
             TaskEvent::EndOfData => JobInput::EndOfData { attempt, task },
-            TaskEvent::Finished => JobInput::TaskFinished { attempt, task },
+            TaskEvent::Finished => {
+                if let Some(metrics) = metrics.get(&task) {
+                    counted(attempt, task, metrics);
+                }
+                JobInput::TaskFinished { attempt, task }
+            }
             TaskEvent::Canceled => JobInput::TaskCanceled { attempt, task },
             TaskEvent::Failed { error, opened } => {
                 let error = if opened { error } else { explained(error, origin.as_ref()) };

@@ -44,6 +44,7 @@ pub(crate) fn instance(subtask: u32, parallelism: u32) -> OperatorInstance {
         parallelism,
         max_parallelism: MaxParallelism::default_for(parallelism),
         attempt: AttemptNumber(0),
+        accumulators: Default::default(),
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! Identifiers ([`id`]), time ([`time`]), errors ([`error`]), the stable hash and the key
 //! groups that derive from it ([`hash`], [`key_group`]), the codec of records and state
-//! ([`codec`]), the table of options ([`config`]), metric handles ([`metrics`]) and the
-//! control elements that travel between tasks ([`element`]).
+//! ([`codec`]), the table of options ([`config`]), metric handles ([`metrics`]),
+//! accumulators ([`accumulator`]) and the control elements that travel between tasks ([`element`]).
 //!
 //! This crate may depend on serialization and checksums only. It knows no clock, no thread, no
 //! socket and no file, and it does not know what a task, a checkpoint or a job does.
 
+pub mod accumulator;
 pub mod codec;
 pub mod config;
 pub mod element;

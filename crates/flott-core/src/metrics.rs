@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use crate::accumulator::Accumulators;
+
 /// A number that only grows. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Counter(Arc<AtomicU64>);
@@ -49,4 +51,6 @@ pub struct TaskMetrics {
     pub records_out: Counter,
     /// `currentInputWatermark`, milliseconds.
     pub input_watermark: Gauge,
+    /// What its user functions add up.
+    pub accumulators: Accumulators,
 }

@@ -1,10 +1,12 @@
 //! Where a program begins: sources are added here, and here it is executed.
 
 use std::cell::{RefCell, RefMut};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flott_core::accumulator::AccumulatorValue;
 use flott_core::codec::Data;
 use flott_core::config::options::{
     self, CheckpointRetention, CheckpointingMode, Interval, Positive, RuntimeExecutionMode,
@@ -37,6 +39,8 @@ pub struct JobExecutionResult {
     pub cancelled: bool,
     /// The newest completed checkpoints, newest first; not all of them if there were many.
     pub checkpoints: Vec<CheckpointSummary>,
+    /// What its functions have added up ([`AccumulatorContext`](crate::AccumulatorContext)), by name.
+    pub accumulators: BTreeMap<String, AccumulatorValue>,
 }
 
 /// How a completed checkpoint went.

@@ -13,6 +13,7 @@ use flott_state::{
     ValueStateDescriptor,
 };
 
+use crate::accumulators::AccumulatorContext;
 use crate::keyed::Keyed;
 use crate::operator_state::{OperatorStates, open_operator_state};
 use crate::rolling::open_backend;
@@ -239,6 +240,12 @@ impl<K: Key> KeyedStateContext for KeyedContext<'_, K> {
 impl<K: Key> OperatorStateContext for KeyedContext<'_, K> {
     fn operator_state_backend(&mut self) -> Result<&mut OperatorStateBackend> {
         Ok(&mut self.parts.operator_state)
+    }
+}
+
+impl<K: Key> AccumulatorContext for KeyedContext<'_, K> {
+    fn operator_instance(&self) -> &OperatorInstance {
+        self.instance
     }
 }
 

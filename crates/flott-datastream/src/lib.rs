@@ -10,6 +10,7 @@
 //! It may depend on the plan, on state and on the runtime. It must not know files, sockets,
 //! threads, clocks or where a program runs.
 
+mod accumulators;
 mod environment;
 mod keyed;
 mod keyed_process;
@@ -21,8 +22,12 @@ mod rolling;
 mod stream;
 mod two_phase;
 
+pub use accumulators::AccumulatorContext;
 pub use environment::{
     CheckpointConfig, CheckpointSummary, Executor, JobExecutionResult, StreamExecutionEnvironment,
+};
+pub use flott_core::accumulator::{
+    AccumulatorValue, DoubleCounter, LongCounter, LongMaximum, LongMinimum,
 };
 pub use flott_runtime::{
     Batch, Collector, NO_TIMESTAMP, OpenContext, Operator, OperatorInstance, OperatorParts,

@@ -3,6 +3,7 @@
 //!
 //! What is not measured is zero, never null: Flink's clients read primitives.
 
+pub(crate) mod accumulators;
 pub(crate) mod binaries;
 pub(crate) mod checkpoints;
 pub(crate) mod cluster;

@@ -20,6 +20,7 @@ use flott_core::{JobId, WallTime};
 use serde::Serialize;
 
 use crate::dto::Errors;
+use crate::dto::accumulators::JobAccumulatorsInfo;
 use crate::dto::checkpoints::{Checkpoint, CheckpointConfigInfo, CheckpointingStatistics};
 use crate::dto::cluster::{ClusterOverview, DashboardConfiguration};
 use crate::dto::exceptions::{ENTRIES_DEFAULT, JobExceptionsInfo};
@@ -55,6 +56,7 @@ pub(crate) fn router(
             .route(&format!("{v}/taskmanagers"), cluster(TaskManagersInfo::of))
             .route(&format!("{v}/taskmanagers/{{taskmanagerid}}"), get(task_manager))
             .route(&format!("{v}/jobs/{{jobid}}/execution-result"), job(JobExecutionResultInfo::of))
+            .route(&format!("{v}/jobs/{{jobid}}/accumulators"), get(accumulators))
             .route(&format!("{v}/jobs/{{jobid}}/plan"), job(JobPlanInfo::of))
             .route(&format!("{v}/jobs/{{jobid}}/config"), job(JobConfig::of))
             .route(&format!("{v}/jobs/{{jobid}}/exceptions"), get(exceptions))
@@ -101,6 +103,19 @@ async fn exceptions(
     };
     match find(&view(), id.as_ref().map_or("", |Path(id)| id)) {
         Ok(job) => json(&JobExceptionsInfo::of(job, count)),
+        Err(refusal) => *refusal,
+    }
+}
+
+async fn accumulators(
+    State(view): State<View>,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Response {
+    let mut parameters = uri.query().unwrap_or_default().split('&');
+    let with_serialized = parameters.any(|parameter| parameter == "includeSerializedValue=true");
+    match find(&view(), id.as_ref().map_or("", |Path(id)| id)) {
+        Ok(job) => json(&JobAccumulatorsInfo::of(job, with_serialized)),
         Err(refusal) => *refusal,
     }
 }

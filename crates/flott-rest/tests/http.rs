@@ -240,7 +240,6 @@ fn a_savepoint_is_triggered_and_its_place_told() {
 
     for (body, text) in [
         ("{}", "Property [target-directory] must be provided."),
-        (r#"{"target-directory":"/sp","cancel-job":true}"#, "take a savepoint, then cancel"),
         (r#"{"formatType":"JSON"}"#, "did not match expected format SavepointTriggerRequestBody."),
     ] {
         let answer = send(&server, &format!("POST {path}"), body);
@@ -253,6 +252,20 @@ fn a_savepoint_is_triggered_and_its_place_told() {
     assert_eq!(send(&server, &format!("POST {path}"), &with("")).status, 400);
     let again = send(&server, &format!("POST {path}"), &with(r#","target-directory":"/sp""#));
     assert_eq!(again.status, 202);
+}
+
+#[test]
+fn a_job_is_cancelled_after_its_savepoint_if_that_is_wanted() {
+    let recorded = Recorded::default();
+    let server = serve("0", testing::view, recorded.clone(), None).unwrap();
+    let path = format!("/v1/jobs/{JOB}/savepoints");
+    let body = r#"{"target-directory":"/sp","cancel-job":true}"#;
+    assert_eq!(send(&server, &format!("POST {path}"), body).status, 202);
+    let expected = [format!("savepoint {JOB}"), format!("cancel {JOB}")];
+    assert_eq!(*recorded.0.lock().unwrap(), expected);
+    // Without a savepoint it goes on.
+    assert_eq!(send(&server, &format!("POST {path}"), r#"{"cancel-job":true}"#).status, 400);
+    assert_eq!(recorded.0.lock().unwrap().len(), 2);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, Error, JobId, OperatorId, Result, TaskId, VertexId};
 use flott_plan::{JobEdge, JobGraph, JobVertex, NodeId, execution_graph};
 
@@ -161,6 +162,7 @@ fn build_task(
         let output = build_output(deployment, edge, id.subtask, channels)?;
         add_consumer(deployment, &mut consumers, edge.source_node, edge.stream_edge, output)?;
     }
+    let metrics = TaskMetrics::default();
     let mut head = None;
     for operator in vertex.operators.iter().rev() {
         let instance = OperatorInstance {
@@ -171,6 +173,7 @@ fn build_task(
             parallelism: vertex.parallelism,
             max_parallelism: vertex.max_parallelism,
             attempt: deployment.attempt,
+            accumulators: metrics.accumulators.clone(),
         };
         let code = node(deployment, operator.node)?;
         let context = failed(&instance);
@@ -202,6 +205,7 @@ fn build_task(
         channels,
         waker: (deployment.wakers)(id),
         clock: deployment.clock.clone(),
+        metrics,
         restored,
     }))
 }

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use flott_core::accumulator::Accumulators;
 use flott_core::element::Barrier;
 use flott_core::{
     AttemptNumber, CheckpointId, JobId, MaxParallelism, Now, OperatorId, Result, Timestamp,
@@ -39,6 +40,8 @@ pub struct OperatorInstance {
     pub max_parallelism: MaxParallelism,
     /// Which deployment of the job this is.
     pub attempt: AttemptNumber,
+    /// What the task adds up beside its output.
+    pub accumulators: Accumulators,
 }
 
 /// Wakes a task: something that it waited for may have happened. Cheap, callable from any thread,

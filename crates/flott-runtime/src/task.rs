@@ -99,12 +99,14 @@ pub(crate) struct TaskParts {
     pub(crate) channels: usize,
     pub(crate) waker: Arc<dyn Wake>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: TaskMetrics,
     pub(crate) restored: RestoredTask,
 }
 
 impl Task {
     pub(crate) fn new(parts: TaskParts) -> Self {
-        let TaskParts { id, attempt, settings, head, channels, waker, clock, restored } = parts;
+        let TaskParts { id, attempt, settings, head, channels, waker, clock, metrics, restored } =
+            parts;
         Self {
             id,
             attempt,
@@ -116,7 +118,7 @@ impl Task {
             head,
             waker,
             clock,
-            metrics: TaskMetrics::default(),
+            metrics,
             restored,
             phase: Phase::Created,
             is_drained: false,

@@ -1,5 +1,6 @@
 //! Builds a program without running it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ impl Executor for Capture {
             net_runtime: Duration::ZERO,
             cancelled: false,
             checkpoints: Vec::new(),
+            accumulators: BTreeMap::new(),
         })
     }
 }

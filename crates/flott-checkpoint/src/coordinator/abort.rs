@@ -119,6 +119,13 @@ impl Coordinator {
         }
     }
 
+    /// Deletes the claimed checkpoint if it is one too many, or in any case with `all`.
+    pub(super) fn discard_claimed(&mut self, all: bool) {
+        if let Some(record) = self.store.drop_claimed(all) {
+            self.effects.push_back(Effect::DiscardClaimed { record });
+        }
+    }
+
     pub(super) fn discard_folder(&mut self, checkpoint: CheckpointId) {
         if !self.live().contains(&metadata_path(checkpoint)) {
             self.store.bury(checkpoint, std::iter::empty());

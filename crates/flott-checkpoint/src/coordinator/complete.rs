@@ -146,6 +146,7 @@ impl Coordinator {
             self.stats.discarded(subsumed);
         }
         self.sweep();
+        self.discard_claimed(false);
         self.retain_or_discard();
     }
 

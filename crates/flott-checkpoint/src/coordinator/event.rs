@@ -233,6 +233,11 @@ pub enum Effect {
         /// The paths.
         paths: Vec<String>,
     },
+    /// Delete the checkpoint that the job was started from: another job took it, this one has claimed it.
+    DiscardClaimed {
+        /// It, with absolute paths.
+        record: Arc<CompletedCheckpoint>,
+    },
     /// Checkpoints fail too often: restart the job.
     FailJob {
         /// Why, with the cause of the last failure.

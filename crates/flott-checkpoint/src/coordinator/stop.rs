@@ -51,6 +51,7 @@ impl Coordinator {
                 self.stats.discarded(discarded);
             }
             self.sweep();
+            self.discard_claimed(true);
         }
     }
 }

@@ -13,8 +13,9 @@ pub(super) struct Store {
     num_retained: usize,
     /// The job's own, oldest first.
     retained: VecDeque<Arc<CompletedCheckpoint>>,
-    /// Where the job was started from, if another job took it: the user's, never deleted.
+    /// Where the job was started from, if another job took it: the user's, unless it is claimed.
     foreign: Option<Arc<CompletedCheckpoint>>,
+    is_claimed: bool,
     /// Checkpoints that are gone, with their files. A newer checkpoint may refer to some of these
     /// files (those of subtasks that have finished), so a folder goes when no reference is left.
     graves: BTreeMap<CheckpointId, BTreeSet<String>>,
@@ -25,6 +26,7 @@ impl Store {
         job: JobId,
         num_retained: u32,
         restored: Option<Arc<CompletedCheckpoint>>,
+        is_claimed: bool,
     ) -> Self {
         let (own, foreign): (Vec<_>, Vec<_>) =
             restored.into_iter().partition(|record| record.job == job);
@@ -32,6 +34,7 @@ impl Store {
             num_retained: num_retained.max(1) as usize,
             retained: own.into(),
             foreign: foreign.into_iter().next(),
+            is_claimed,
             graves: BTreeMap::new(),
         }
     }
@@ -49,6 +52,17 @@ impl Store {
         self.retained.push_back(record);
         let surplus = self.retained.len().saturating_sub(self.num_retained);
         self.drop_oldest(surplus)
+    }
+
+    /// Lets go of what was claimed and is one too many now, or of all that was with `all`. What a kept
+    /// checkpoint refers to stays.
+    pub(super) fn drop_claimed(&mut self, all: bool) -> Option<Arc<CompletedCheckpoint>> {
+        let is_surplus = all || self.retained.len() >= self.num_retained;
+        let mut files = self.retained.iter().flat_map(|record| record.files());
+        if !self.is_claimed || !is_surplus || files.any(|path| !is_relative(path)) {
+            return None;
+        }
+        self.foreign.take()
     }
 
     pub(super) fn drop_all(&mut self) -> Vec<CheckpointId> {

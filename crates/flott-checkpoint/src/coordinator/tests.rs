@@ -43,8 +43,12 @@ impl Fixture {
     }
 
     fn restored(options: &[(&str, &str)], restored: Option<CompletedCheckpoint>) -> Self {
-        let coordinator =
-            Coordinator::new(job(), "job", operators(), config(options), restored.map(Arc::new));
+        Self::configured(config(options), restored)
+    }
+
+    fn configured(config: CheckpointConfig, restored: Option<CompletedCheckpoint>) -> Self {
+        let restored = restored.map(Arc::new);
+        let coordinator = Coordinator::new(job(), "job", operators(), config, restored);
         Self { coordinator, millis: 0 }
     }
 
@@ -282,6 +286,9 @@ fn show(effect: &Effect) -> String {
             format!("aborted {checkpoint} @{attempt} {}", list(tasks))
         }
         Effect::Discard { paths } => format!("discard {}", paths.join(" ")),
+        Effect::DiscardClaimed { record } => {
+            format!("discard claimed {} of {}", record.checkpoint, record.job_name)
+        }
         Effect::FailJob { message } => format!("fail job: {message}"),
         Effect::Answer { request, result: Ok(id) } => format!("answer #{request}: {id}"),
         Effect::Answer { request, result: Err(why) } => format!("answer #{request}: {why}"),

@@ -21,8 +21,35 @@ struct CountArgs {
 }
 
 fn count(env: &StreamExecutionEnvironment, args: CountArgs) -> flott::Result<()> {
-    env.from_sequence(1, args.to).map(|n: i64| n + 1).name("add").print();
+    env.from_sequence(1, args.to).process(Add::default()).name("add").print();
     Ok(())
+}
+
+/// Adds one, and adds up what it sees.
+#[derive(Clone, Default)]
+struct Add {
+    seen: LongCounter,
+    largest: LongMaximum,
+}
+
+impl ProcessFunction<i64, i64> for Add {
+    fn open(&mut self, context: &mut ProcessContext<'_>) -> flott::Result<()> {
+        self.seen = context.long_counter("seen")?;
+        self.largest = context.long_maximum("largest")?;
+        Ok(())
+    }
+
+    fn process_element(
+        &mut self,
+        value: i64,
+        _: &mut ProcessContext<'_>,
+        out: &mut Collector<i64>,
+    ) -> flott::Result<()> {
+        self.seen.add(1);
+        self.largest.add(value);
+        out.collect(value + 1);
+        Ok(())
+    }
 }
 
 #[derive(clap::Args)]

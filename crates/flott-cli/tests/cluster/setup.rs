@@ -89,12 +89,20 @@ impl Cluster {
         conf
     }
 
+    /// A command that speaks to this cluster.
+    fn client(&self, arguments: &[&str]) -> Command {
+        let address = format!("localhost:{}", self.rest);
+        self.command(&[&["-m", &address], arguments].concat())
+    }
+
+    /// Starts a command.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        self.client(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     /// Runs a command to its end.
     pub(crate) fn flott(&self, arguments: &[&str]) -> Output {
-        let address = format!("localhost:{}", self.rest);
-        let mut all = vec!["-m", &address];
-        all.extend(arguments);
-        let output = self.command(&all).output().unwrap();
+        let output = self.client(arguments).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let code = output.status.code().unwrap();
         Output { code, text: text(output.stdout), error: text(output.stderr) }

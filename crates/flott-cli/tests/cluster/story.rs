@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::setup::{Cluster, is_running, jobs};
+use crate::setup::{Cluster, is_running, jobs, kill};
 
 /// The path in what a command has printed.
 fn path_of(printed: &str) -> String {
@@ -70,6 +70,50 @@ fn totals_go_on_over_savepoints_stops_and_other_parallelisms() {
 }
 
 #[test]
+fn a_claimed_checkpoint_is_the_jobs_and_one_that_is_not_claimed_is_not() {
+    let cluster = Cluster::start(1, &[]);
+    let job = cluster.run_totals(&[]);
+    cluster.feed("1", "hello,1\n");
+    cluster.wait_for_total("hello", 1);
+    let savepoints = cluster.path("savepoints");
+    let savepoints = savepoints.to_str().unwrap();
+    let said = cluster.done(&["cancel", "-s", savepoints, &job]);
+    assert!(said.contains(&format!("Cancelled job {job}. Savepoint stored in file:")), "{said}");
+    cluster.wait("the job is over", || cluster.status(&job) == "CANCELED");
+    let savepoint = said.trim().rsplit(' ').next().unwrap().trim_end_matches('.');
+    let exists = || fs::exists(format!("{}/_metadata", savepoint.trim_start_matches("file:")));
+    for (mode, total, stays) in [("no_claim", 11, true), ("claim", 11, false)] {
+        assert!(exists().unwrap(), "{mode}: it is the user's");
+        let printed = cluster.printed().len();
+        let job = cluster.run_totals(&["-s", savepoint, "-cm", mode]);
+        cluster.feed(mode, "hello,10\n");
+        cluster.wait("it goes on from there", || {
+            cluster.printed()[printed..].iter().any(|line| line.ends_with(&format!("{total})")))
+        });
+        cluster.wait_for_checkpoint(&job);
+        cluster.wait("what is claimed goes", || exists().unwrap() == stays);
+        cluster.done(&["cancel", &job]);
+        cluster.wait("the job is over", || cluster.status(&job) == "CANCELED");
+    }
+    assert_eq!(fs::read_dir(savepoints).unwrap().count(), 0, "nothing of it is left");
+}
+
+#[test]
+fn a_command_that_ends_before_its_job_takes_it_along() {
+    let cluster = Cluster::start(1, &[]);
+    let (jobs, feed) = (jobs(), cluster.path("feed"));
+    let arguments = ["run", "-sae", "-c", "word_totals", jobs.to_str().unwrap(), "--"];
+    let arguments = [&arguments[..], &["--file", feed.to_str().unwrap(), "--follow"]].concat();
+    let mut command = cluster.spawn(&arguments);
+    cluster.feed("1", "hello,1\n");
+    cluster.wait_for_total("hello", 1);
+    kill(i32::try_from(command.id()).unwrap(), "-INT");
+    assert!(!command.wait().unwrap().success());
+    let listed = cluster.done(&["list", "-a"]);
+    assert!(listed.contains("(CANCELED)"), "{listed}");
+}
+
+#[test]
 fn a_bounded_job_is_awaited_and_its_runtime_is_told() {
     let cluster = Cluster::start(1, &[]);
     let jobs = jobs();
@@ -79,6 +123,9 @@ fn a_bounded_job_is_awaited_and_its_runtime_is_told() {
         text.contains("Program execution finished") && text.contains("Job Runtime: "),
         "{text}"
     );
+    let accumulators = text.lines().skip_while(|line| *line != "Accumulator Results:");
+    let accumulators: Vec<&str> = accumulators.skip(1).collect();
+    assert_eq!(accumulators, ["- largest (LongMaximum): 3", "- seen (LongCounter): 3"]);
     assert_eq!(cluster.printed(), ["2", "3", "4"]);
     // The binary is there already.
     cluster.done(&["run", "-d", "-c", "count", jobs, "--to", "3"]);

@@ -14,8 +14,8 @@ use tracing::{info, warn};
 
 use super::{Input, JobRunner, Workplace};
 use crate::plan::PlannedJob;
-use crate::storage::FileStorage;
 use crate::storage::savepoint::{self, Savepoints};
+use crate::storage::{FileStorage, discard_claimed};
 
 impl<W: Workplace> JobRunner<W> {
     pub(super) fn perform_checkpoint(&mut self, effect: Effect) {
@@ -67,6 +67,18 @@ impl<W: Workplace> JobRunner<W> {
                 }
                 None
             }),
+            Effect::DiscardClaimed { record } => {
+                if let Some(place) = self.planned.started_from.clone() {
+                    let (checkpoint, owner) = (record.checkpoint, record.job);
+                    info!("Checkpoint {checkpoint} of job {owner}, which was claimed, is deleted.");
+                    self.with_storage(move |_| {
+                        if let Err(error) = discard_claimed(&place) {
+                            warn!("A claimed checkpoint stays behind: {}", error.report());
+                        }
+                        None
+                    });
+                }
+            }
             // The master acts on these itself.
             Effect::FailJob { .. } | Effect::Stopping { .. } => {}
             Effect::Answer { request, result } => {

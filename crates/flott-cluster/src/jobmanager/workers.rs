@@ -244,9 +244,7 @@ impl Workplace for Workers {
             WorkersEvent::Counted { attempt, counts } if attempt == self.attempt => {
                 for (task, counts) in counts {
                     if let Some(metrics) = self.metrics.get(&task) {
-                        metrics.records_in.raise(counts.records_in);
-                        metrics.records_out.raise(counts.records_out);
-                        metrics.input_watermark.set(counts.input_watermark);
+                        counts.put_into(metrics);
                     }
                 }
             }

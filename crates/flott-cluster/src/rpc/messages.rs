@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use flott_control::{JobInput, StandingSummary, WorkerId};
+use flott_core::accumulator::AccumulatorValue;
 use flott_core::config::Origin;
+use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, CheckpointId, JobId, TaskId};
 use flott_plan::{JobGraph, StreamGraph};
 use flott_runtime::Command;
@@ -103,11 +105,33 @@ pub(crate) enum FromWorker {
 }
 
 /// The counters of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TaskCounts {
     pub(crate) records_in: u64,
     pub(crate) records_out: u64,
     pub(crate) input_watermark: i64,
+    pub(crate) accumulators: BTreeMap<String, AccumulatorValue>,
+}
+
+impl TaskCounts {
+    pub(crate) fn of(metrics: &TaskMetrics) -> Self {
+        Self {
+            records_in: metrics.records_in.get(),
+            records_out: metrics.records_out.get(),
+            input_watermark: metrics.input_watermark.get(),
+            accumulators: metrics.accumulators.values(),
+        }
+    }
+
+    /// Makes these the counts of a task here.
+    pub(crate) fn put_into(self, metrics: &TaskMetrics) {
+        metrics.records_in.raise(self.records_in);
+        metrics.records_out.raise(self.records_out);
+        metrics.input_watermark.set(self.input_watermark);
+        for (name, value) in self.accumulators {
+            metrics.accumulators.set(&name, value);
+        }
+    }
 }
 
 /// What a worker is told. The first is [`ToWorker::Start`].

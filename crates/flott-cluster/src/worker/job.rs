@@ -134,7 +134,7 @@ impl Work {
         let checkpointing = CheckpointConfig::from_configuration(&config)?;
         let storage = storage::for_job(&checkpointing.storage, self.spec.job)?;
         let plan = TaskPlan::new(self.spec.job, graph.clone(), &config, storage)?;
-        let voice = voice.clone();
+        let (reporting, counting) = (voice.clone(), voice.clone());
         let clock = Arc::new(SystemClock::new());
         Ok(Site {
             plan: Arc::new(plan),
@@ -144,7 +144,11 @@ impl Work {
             clock,
             savepoints: Savepoints::default(),
             kept: Kept::default(),
-            report: Arc::new(move |input| voice.report(input)),
+            report: Arc::new(move |input| reporting.report(input)),
+            counted: Arc::new(move |attempt, task, metrics| {
+                let counts = vec![(task, TaskCounts::of(metrics))];
+                counting.say(FromWorker::Counted { attempt, counts });
+            }),
         })
     }
 
@@ -171,18 +175,11 @@ impl Work {
 
 /// Says what has changed since the last time.
 fn count(voice: &Voice, deployed: &DeployedTasks, counted: &mut BTreeMap<TaskId, TaskCounts>) {
-    let counts = deployed.metrics().iter().map(|(task, metrics)| {
-        let counts = TaskCounts {
-            records_in: metrics.records_in.get(),
-            records_out: metrics.records_out.get(),
-            input_watermark: metrics.input_watermark.get(),
-        };
-        (*task, counts)
-    });
+    let counts = deployed.metrics().iter().map(|(task, metrics)| (*task, TaskCounts::of(metrics)));
     let new: Vec<(TaskId, TaskCounts)> =
         counts.filter(|(task, counts)| counted.get(task) != Some(counts)).collect();
     if !new.is_empty() {
-        counted.extend(new.iter().copied());
+        counted.extend(new.iter().cloned());
         let attempt = deployed.attempt();
         voice.say(FromWorker::Counted { attempt, counts: new });
     }

@@ -118,6 +118,7 @@ impl JobMaster {
                 | Effect::NotifyComplete { .. }
                 | Effect::NotifyAborted { .. }
                 | Effect::Discard { .. }
+                | Effect::DiscardClaimed { .. }
                 | Effect::Answer { .. }
                 | Effect::Completed { .. }
                 | Effect::Failed { .. } => self.effects.push_back(JobEffect::Checkpoint(effect)),

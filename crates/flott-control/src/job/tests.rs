@@ -215,6 +215,7 @@ fn show_checkpoint(effect: &Effect) -> String {
         Effect::NotifyAborted { attempt, checkpoint, .. } => {
             format!("aborted {checkpoint} @{attempt}")
         }
+        Effect::DiscardClaimed { .. } => "discard claimed".into(),
         Effect::Discard { paths } => format!("discard {}", paths.join(" ")),
         Effect::FailJob { .. } | Effect::Stopping { .. } => panic!("the job acts on it itself"),
         Effect::Answer { request, result } => format!("answer #{request}: {result:?}"),

@@ -108,6 +108,16 @@ pub enum HighAvailability {
 }
 choice!(HighAvailability { None = "NONE", FileSystem = "filesystem" });
 
+/// Whose the checkpoint is that a job starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimMode {
+    /// It stays whose it is: the job never deletes it.
+    NoClaim,
+    /// It is the job's.
+    Claim,
+}
+choice!(ClaimMode { NoClaim = "NO_CLAIM", Claim = "CLAIM" });
+
 /// An interval between checkpoints: at least 10 ms, or zero for never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval(pub Duration);
@@ -203,6 +213,9 @@ options! {
     DATA_INLINE_THRESHOLD: MemorySize = "execution.checkpointing.data-inline-threshold", "20 kb", old "state.storage.fs.memory-threshold";
     /// The checkpoint to start from: a chk-N folder or its _metadata file.
     SAVEPOINT_PATH: Option<String> = "execution.state-recovery.path", "", old "execution.savepoint.path";
+    /// Whose the checkpoint is that the job starts from: with CLAIM it is the job's, and deleted when newer
+    /// ones have taken its place.
+    CLAIM_MODE: ClaimMode = "execution.state-recovery.claim-mode", "NO_CLAIM", old "execution.savepoint-restore-mode";
     /// Whether a process keeps the tables of its tasks' newest checkpoint, so that those which survive a
     /// failure need not read it. What is written between two checkpoints then takes memory twice.
     LOCAL_RECOVERY: bool = "execution.state-recovery.from-local", "true", old "state.backend.local-recovery";

@@ -8,6 +8,7 @@ use flott_runtime::{
 };
 use flott_state::{OperatorStateBackend, OperatorStateContext};
 
+use crate::accumulators::AccumulatorContext;
 use crate::operator_state::{OperatorStates, open_operator_state};
 use crate::stream::DataStream;
 
@@ -89,6 +90,12 @@ impl OperatorStateContext for ProcessContext<'_> {
 }
 
 impl OperatorStates for ProcessContext<'_> {}
+
+impl AccumulatorContext for ProcessContext<'_> {
+    fn operator_instance(&self) -> &OperatorInstance {
+        self.instance
+    }
+}
 
 impl<T: Data> DataStream<T> {
     /// Calls `function` for each record.

@@ -107,6 +107,7 @@ fn try_open(
         parallelism: 1,
         max_parallelism: MaxParallelism::default_for(1),
         attempt: AttemptNumber(0),
+        accumulators: Default::default(),
     };
     let mut backend = OperatorStateBackend::new("sink");
     backend.restore(restored);

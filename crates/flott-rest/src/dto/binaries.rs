@@ -63,6 +63,9 @@ pub(crate) struct JarRunRequest {
     program_args_list: Option<Vec<String>>,
     savepoint_path: Option<String>,
     allow_non_restored_state: Option<bool>,
+    claim_mode: Option<String>,
+    /// What it was called before.
+    restore_mode: Option<String>,
     flink_configuration: Option<std::collections::BTreeMap<String, String>>,
 }
 
@@ -91,6 +94,10 @@ impl JarRunRequest {
             _ => Err(("allowNonRestoredState", value)),
         });
         let (parallelism, allow) = (parallelism.transpose()?, allow.transpose()?);
+        let mut options = self.flink_configuration.unwrap_or_default();
+        if let Some(mode) = self.claim_mode.or(self.restore_mode) {
+            options.insert("execution.state-recovery.claim-mode".to_owned(), mode);
+        }
         Ok(Submission {
             binary: binary.to_owned(),
             job: self.entry_class.or_else(|| text("entry-class")).filter(|job| !job.is_empty()),
@@ -98,7 +105,7 @@ impl JarRunRequest {
             parallelism: self.parallelism.or(parallelism),
             savepoint: self.savepoint_path.or_else(|| text("savepointPath")),
             allow_non_restored_state: self.allow_non_restored_state.or(allow).unwrap_or(false),
-            options: self.flink_configuration.unwrap_or_default().into_iter().collect(),
+            options: options.into_iter().collect(),
         })
     }
 }

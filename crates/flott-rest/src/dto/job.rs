@@ -9,6 +9,7 @@ use flott_core::{TaskId, WallTime};
 use flott_plan::JobVertex;
 use serde::Serialize;
 
+use super::accumulators;
 use super::plan::Plan;
 use super::{long, time_or_minus_one};
 
@@ -116,7 +117,7 @@ impl JobExecutionResultInfo {
             id: job.description.job.to_string(),
             name: job.description.name.clone(),
             application_status: status,
-            accumulator_results: BTreeMap::new(),
+            accumulator_results: accumulators::serialized(&accumulators::of_job(job)),
             net_runtime: times.duration,
             application_id: job.description.job.to_string(),
             start_time: times.start,

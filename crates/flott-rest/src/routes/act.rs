@@ -20,7 +20,7 @@ use crate::dto::operation::{
     StopRequest, TriggerResponse, trigger_text,
 };
 use crate::guard::BODY_BYTES_MAX;
-use crate::operations::{Done, Key, Operations, new_trigger};
+use crate::operations::{Done, Operations, Outcome, new_trigger};
 
 #[derive(Clone)]
 struct Acting {
@@ -84,12 +84,9 @@ async fn trigger_checkpoint(
         parse::<CheckpointTriggerRequest>(&id, body, request).and_then(|(job, body)| {
             // Whatever type is wished for: all checkpoints are full.
             let CheckpointTriggerRequest { trigger_id, checkpoint_type: _ } = body;
-            let (operations, actions) = (acting.operations, acting.actions);
-            begin(&operations.clone(), Some(job), trigger_id, move |key| {
-                let answer = move |result: Result<_, _>| {
-                    operations.finish(key, result.map(Done::Checkpoint))
-                };
-                actions.checkpoint(job, Box::new(answer));
+            begin(&acting.operations, Some(job), trigger_id, |finish| {
+                let answer = |result: Result<_, _>| finish(result.map(Done::Checkpoint));
+                acting.actions.checkpoint(job, Box::new(answer));
                 Ok(())
             })
         });
@@ -106,19 +103,15 @@ async fn trigger_savepoint(
         // Whatever format is wished for: there is one.
         let SavepointTriggerRequest { target_directory, cancel_job, format_type: _, trigger_id } =
             body;
-        if cancel_job {
-            let text = format!(
-                "{HANDLER_EXCEPTION}: \"cancel-job\" is not supported: take a savepoint, then \
-                 cancel the job."
-            );
-            return Err(Box::new(error(StatusCode::BAD_REQUEST, text)));
-        }
-        let (operations, actions) = (acting.operations, acting.actions);
-        begin(&operations.clone(), Some(job), trigger_id, move |key| {
-            let answer =
-                move |result: Result<_, _>| operations.finish(key, result.map(Done::Savepoint));
-            let begun = actions.savepoint(job, target_directory.as_deref(), Box::new(answer));
-            begun.map_err(|error| error.report())
+        let actions = acting.actions.clone();
+        begin(&acting.operations, Some(job), trigger_id, |finish| {
+            let answer = move |result: Result<_, _>| {
+                if cancel_job && result.is_ok() {
+                    actions.cancel(job);
+                }
+                finish(result.map(Done::Savepoint));
+            };
+            acting.actions.savepoint(job, target_directory.as_deref(), Box::new(answer))
         })
     });
     triggered.unwrap_or_else(|refusal| *refusal)
@@ -132,12 +125,9 @@ async fn stop(
     let request = "StopWithSavepointRequestBody";
     let triggered = parse::<StopRequest>(&id, body, request).and_then(|(job, body)| {
         let StopRequest { target_directory, drain, format_type: _, trigger_id } = body;
-        let (operations, actions) = (acting.operations, acting.actions);
-        begin(&operations.clone(), Some(job), trigger_id, move |key| {
-            let answer =
-                move |result: Result<_, _>| operations.finish(key, result.map(Done::Savepoint));
-            let begun = actions.stop(job, target_directory.as_deref(), drain, Box::new(answer));
-            begun.map_err(|error| error.report())
+        begin(&acting.operations, Some(job), trigger_id, |finish| {
+            let answer = |result: Result<_, _>| finish(result.map(Done::Savepoint));
+            acting.actions.stop(job, target_directory.as_deref(), drain, Box::new(answer))
         })
     });
     triggered.unwrap_or_else(|refusal| *refusal)
@@ -168,12 +158,15 @@ pub(super) fn parse_body<T: Default + DeserializeOwned>(
     })
 }
 
+/// Whom to tell how an operation has ended.
+type Finish = Box<dyn FnOnce(Outcome) + Send>;
+
 /// Begins an operation, unless it was begun under the same trigger id before.
 fn begin(
     operations: &Operations,
     job: Option<JobId>,
     trigger_id: Option<String>,
-    start: impl FnOnce(Key) -> Result<(), String>,
+    start: impl FnOnce(Finish) -> flott_core::Result<()>,
 ) -> Result<Response, Box<Response>> {
     let trigger = match trigger_id {
         None => new_trigger(),
@@ -183,9 +176,11 @@ fn begin(
     };
     let key = (job, trigger);
     if operations.begin(key) {
-        start(key).map_err(|text| {
+        let known = operations.clone();
+        let finish = Box::new(move |outcome| known.finish(key, outcome));
+        start(finish).map_err(|failure| {
             operations.forget(key);
-            let text = format!("{HANDLER_EXCEPTION}: {text}");
+            let text = format!("{HANDLER_EXCEPTION}: {}", failure.report());
             Box::new(error(StatusCode::BAD_REQUEST, text))
         })?;
     }
@@ -234,11 +229,9 @@ async fn dispose_savepoint(
             let text = format!("{HANDLER_EXCEPTION}: savepoint-path is missing.");
             return Err(Box::new(error(StatusCode::BAD_REQUEST, text)));
         }
-        let (operations, actions) = (acting.operations, acting.actions);
-        begin(&operations.clone(), None, None, move |key| {
-            let answer =
-                move |result: Result<_, _>| operations.finish(key, result.map(|()| Done::Disposal));
-            actions.dispose(&place, Box::new(answer));
+        begin(&acting.operations, None, None, |finish| {
+            let answer = |result: Result<_, _>| finish(result.map(|()| Done::Disposal));
+            acting.actions.dispose(&place, Box::new(answer));
             Ok(())
         })
     });

@@ -322,6 +322,10 @@ fn perform_checkpoint(world: &mut World, leader: &Leader, effect: Effect) {
             let delay = world.storage_delay();
             world.send_after(Way::Storage, delay, Event::Discard(paths));
         }
+        Effect::DiscardClaimed { record } => {
+            let delay = world.storage_delay();
+            world.send_after(Way::Storage, delay, Event::Discard(world.claimed(&record)));
+        }
         Effect::Completed { checkpoint, .. } => {
             world.trace.line(format_args!("completed {checkpoint}"));
         }

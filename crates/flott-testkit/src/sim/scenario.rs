@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flott_core::Result;
-use flott_core::config::options::{self, CheckpointingMode, Interval, Positive};
+use flott_core::config::options::{self, CheckpointingMode, ClaimMode, Interval, Positive};
 use flott_core::config::{Configuration, MemorySize};
 
 use super::matrix::{Fault, Plot};
@@ -56,6 +56,8 @@ pub(crate) struct Scenario {
     pub(crate) read_failed: u64,
     /// Whether workers keep the tables of their tasks' newest checkpoint.
     pub(crate) keeps_states: bool,
+    /// Whether a job claims the checkpoint of another that it is started from.
+    pub(crate) claims: bool,
     /// Whether another job that is started from this one's state has another parallelism.
     pub(crate) rescales: bool,
     /// How long a message takes at most, in microseconds.
@@ -103,6 +105,7 @@ impl Scenario {
             store_slow,
             read_failed: if faulty { rng.below(100) } else { 0 },
             keeps_states: rng.permille(700),
+            claims: rng.permille(500),
             rescales: rng.permille(500),
             latency_micros,
         }
@@ -150,6 +153,8 @@ impl Scenario {
         config.set(&options::CHANNEL_BYTES, MemorySize(self.channel_bytes))?;
         config.set(&options::OPERATOR_CHAINING, self.chaining)?;
         config.set(&options::LOCAL_RECOVERY, self.keeps_states)?;
+        let claim_mode = if self.claims { ClaimMode::Claim } else { ClaimMode::NoClaim };
+        config.set(&options::CLAIM_MODE, claim_mode)?;
         config.set(&options::RESTART_STRATEGY, Some(options::RestartStrategyKind::FixedDelay))?;
         config.set(&options::FIXED_DELAY_ATTEMPTS, 1000)?;
         config.set(&options::FIXED_DELAY_DELAY, Duration::from_millis(5))?;

@@ -210,6 +210,7 @@ fn check_effects(f: &mut Fixture, past: &mut Past, seed: u64) {
                 assert!(!past.persisted.contains(&id), "seed {seed}: {id} exists");
             }
             Effect::Discard { paths } => check_discard(f, paths, seed),
+            Effect::DiscardClaimed { .. } => panic!("seed {seed}: nothing is claimed"),
             Effect::Answer { request, .. } => {
                 assert!(past.open_requests.remove(request), "seed {seed}: answered twice");
             }

@@ -48,6 +48,46 @@ fn a_checkpoint_of_another_job_is_restored_from_but_never_deleted() {
     assert_eq!(f.feed(ended), ["discard chk-42"]);
 }
 
+/// A job that has claimed checkpoint 41 of another one, and keeps so many.
+fn claiming(num_retained: &str) -> Fixture {
+    let foreign = taken_by(JobId::from_name("another"), 41).rebased("/data/another/");
+    let claims_restored = true;
+    let config = config(&[("num-retained", num_retained)]);
+    let config = CheckpointConfig { claims_restored, ..config };
+    let mut f = Fixture::configured(config, Some(foreign));
+    f.feed(tasks_running(0));
+    f
+}
+
+/// Checkpoint `id`, all of whose tasks acknowledge.
+fn complete(f: &mut Fixture, id: u64) -> Vec<String> {
+    f.tick((id - 41) * 1_000);
+    f.feed(prepared(id));
+    ["s0", "s1", "k0"].into_iter().for_each(|name| drop(f.feed(ack(id, name))));
+    f.feed(persisted(id))
+}
+
+#[test]
+fn a_claimed_checkpoint_is_deleted_when_newer_ones_have_taken_its_place() {
+    let mut f = claiming("2");
+    assert_eq!(complete(&mut f, 42), ["complete 42 @0 [k0 s0 s1]", "completed 42"]);
+    assert_eq!(complete(&mut f, 43).last().unwrap(), "discard claimed 41 of job");
+    assert_eq!(complete(&mut f, 44).last().unwrap(), "discard chk-42");
+}
+
+#[test]
+fn a_claimed_checkpoint_stays_as_long_as_something_of_it_is_needed() {
+    let mut f = claiming("1");
+    f.tick(1_000);
+    f.feed(prepared(42));
+    f.feed(finished("s0"));
+    f.feed(ack(42, "s1"));
+    f.feed(ack(42, "k0"));
+    assert_eq!(f.feed(persisted(42)), ["complete 42 @0 [k0 s1]", "completed 42"]);
+    let ended = Input::Shutdown { status: TerminalStatus::Finished };
+    assert_eq!(f.feed(ended), ["discard chk-42", "discard claimed 41 of job"]);
+}
+
 #[test]
 fn a_checkpoint_of_the_job_itself_is_subsumed_like_any_other() {
     let mut f = Fixture::restored(&[], Some(taken_by(job(), 41)));

@@ -160,6 +160,7 @@ fn check_checkpoint(effect: &Effect, past: &mut Past, seed: u64) {
         | Effect::NotifyAborted { .. }
         | Effect::DiscardSavepoint { .. }
         | Effect::Discard { .. }
+        | Effect::DiscardClaimed { .. }
         | Effect::Answer { .. }
         | Effect::Completed { .. } => {}
     }

@@ -140,6 +140,16 @@ impl World {
         Ok(())
     }
 
+    /// What there is of the checkpoint that the process was started from: its record first.
+    pub(in super::super) fn claimed(&self, record: &CompletedCheckpoint) -> Vec<String> {
+        let Some(StartPoint { checkpoint, folder, name, .. }) = &self.start_point else {
+            return Vec::new();
+        };
+        let own = format!("{folder}/{name}-{checkpoint}/{METADATA_FILE}");
+        let files = record.files().into_iter().map(str::to_owned);
+        std::iter::once(own).chain(files).collect()
+    }
+
     /// A record that exists must be whole.
     fn record_at_start_point(&self) -> Result<Option<CompletedCheckpoint>, String> {
         let Some(StartPoint { job, checkpoint, folder, name }) = &self.start_point else {
