@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{IsTerminal, Read, stderr};
 use std::path::{Path, PathBuf};
+use std::thread::{Builder, JoinHandle};
 
 use clap::Args;
 use flott_cluster::wait_for_signal;
@@ -85,15 +86,9 @@ pub(crate) fn run(client: &Client, args: &RunArgs) -> Result<()> {
         }
         return Ok(());
     }
-    if args.shutdown_on_attached_exit {
-        let (client, job) = (client.clone(), job.to_owned());
-        // The job ends, and with it the wait for that.
-        std::thread::spawn(move || {
-            if wait_for_signal().is_ok() {
-                let _ = client.patch::<Value>(&format!("/jobs/{job}?mode=cancel"));
-            }
-        });
-    }
+    // Ends with the command.
+    let _watch =
+        args.shutdown_on_attached_exit.then(|| cancel_when_told(client, job)).transpose()?;
     let result = client.wait_for_job(job)?;
     let text = |key: &str| result.get(key).and_then(Value::as_str).unwrap_or_default();
     match text("application-status") {
@@ -117,6 +112,18 @@ pub(crate) fn run(client: &Client, args: &RunArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Cancels a job when this process is told to end: the job ends, and with it the wait for that.
+fn cancel_when_told(client: &Client, job: &str) -> Result<JoinHandle<()>> {
+    let (client, job) = (client.clone(), job.to_owned());
+    let watch = move || {
+        if wait_for_signal().is_ok() {
+            let _ = client.patch::<Value>(&format!("/jobs/{job}?mode=cancel"));
+        }
+    };
+    let started = Builder::new().name("watch-signals".into()).spawn(watch);
+    started.map_err(|e| Error::with_source(ErrorKind::Io, "signals cannot be waited for", e))
 }
 
 /// What the job has added up beside its output.
