@@ -119,12 +119,14 @@ fn keyed(events: u64, keys: u64) -> Result<()> {
         .clone()
         .with("execution.checkpointing.interval", "1 s")
         .with("execution.checkpointing.dir", folder.path().display().to_string());
+    let forgetful = checkpointed.clone().with("execution.state-recovery.from-local", "false");
     let costs = contest(&[
         ("loop", &|| Ok(loops::keyed_sum(events, keys))),
         ("flott", &|| workloads::keyed_sum(events, keys, &plain)),
         ("flott with checkpoints", &|| workloads::keyed_sum(events, keys, &checkpointed)),
+        ("flott that keeps nothing", &|| workloads::keyed_sum(events, keys, &forgetful)),
     ])?;
-    let [hand, flott, with] = costs.as_slice() else { return Ok(()) };
+    let [hand, flott, with, without] = costs.as_slice() else { return Ok(()) };
     row("W2 keyed sum, 1 M keys: loop", hand, events, None);
     let ratio = hand.cpu_nanos_per(events) / flott.cpu_nanos_per(events);
     row("W2 keyed sum: flott", flott, events, Some((ratio, 0.5, ">= 0.5 of the loop")));
@@ -135,6 +137,7 @@ fn keyed(events: u64, keys: u64) -> Result<()> {
         events,
         Some((ratio, 0.9, ">= 0.9 of without")),
     );
+    row("W2 keyed sum: the same, no tables kept", without, events, None);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Where processes of a cluster listen: on loopback, unless TLS and tokens guard what is further. And
+//! Where processes of a cluster listen: on loopback, unless the user trusts the network beyond. And
 //! where they find the JobManager, which may be another one each time.
 
 use std::io::ErrorKind as IoErrorKind;
@@ -24,12 +24,12 @@ impl JobManagerAddress {
     /// As the options say.
     ///
     /// # Errors
-    /// If an option is wrong, or the host is not on loopback.
+    /// If an option is wrong, or the host is not on loopback and the network is not trusted.
     pub(crate) fn new(config: &Configuration) -> Result<Self> {
-        let host = config.get(&options::JOBMANAGER_ADDRESS)?;
+        let name = config.get(&options::JOBMANAGER_ADDRESS)?;
         let port = config.get(&options::JOBMANAGER_PORT)?;
-        loopback(&host, "jobmanager.rpc.address")?;
-        Ok(Self { given: format!("{host}:{port}"), leader_file: leader_file(config)? })
+        host(&name, "jobmanager.rpc.address", config)?;
+        Ok(Self { given: format!("{name}:{port}"), leader_file: leader_file(config)? })
     }
 
     /// Whether another one takes over when the JobManager is lost.
@@ -45,39 +45,46 @@ impl JobManagerAddress {
     }
 }
 
-/// The loopback address that a host name or address means.
+/// The address that a host name or address means, which `option` says.
 ///
 /// # Errors
-/// If there is none, or it is not on loopback: anybody who reached a process there could make it run
-/// any program.
-pub(crate) fn loopback(host: &str, option: &str) -> Result<IpAddr> {
+/// If there is none. If it is not on loopback, and the network is not trusted: anybody who reached a process
+/// there could make it run any program.
+pub(crate) fn host(host: &str, option: &str, config: &Configuration) -> Result<IpAddr> {
+    let trusts = config.get(&options::TRUST_NETWORK)?;
     let found = (host, 0).to_socket_addrs().map_err(|e| {
         Error::with_source(ErrorKind::InvalidInput, format!("{option}: no host \"{host}\""), e)
     })?;
     let all: Vec<IpAddr> = found.map(|address| address.ip()).collect();
     // Where a name means both, others are likely to try this first.
     let best = all.iter().find(|ip| ip.is_ipv4()).or_else(|| all.first()).copied();
-    best.filter(IpAddr::is_loopback).ok_or_else(|| {
+    best.filter(|ip| trusts || ip.is_loopback()).ok_or_else(|| {
         Error::invalid(format!(
             "{option}: \"{host}\" is not on loopback. Processes of a cluster trust each other, and \
-             TLS and tokens are not here yet: use localhost or another 127.x.x.x"
+             TLS and tokens are not here yet: use localhost or another 127.x.x.x; or set \
+             security.unprotected-network-is-trusted, if nobody else is in that network"
         ))
     })
 }
 
-/// Listens on a port of a loopback host.
+/// Listens on a port of a host; `option` says which port.
 ///
 /// # Errors
 /// If the host is none, or the port is in use.
-pub(crate) fn listen(host: &str, port: u16, option: &str) -> Result<TcpListener> {
-    let ip = loopback(host, option)?;
+pub(crate) fn listen(
+    name: &str,
+    port: u16,
+    option: &str,
+    config: &Configuration,
+) -> Result<TcpListener> {
+    let ip = host(name, option, config)?;
     TcpListener::bind((ip, port)).map_err(|e| {
         let what = if e.kind() == IoErrorKind::AddrInUse {
             format!(
-                "port {port} of {host} is in use: does a cluster run already? Set another {option}"
+                "port {port} of {name} is in use: does a cluster run already? Set another {option}"
             )
         } else {
-            format!("cannot listen on port {port} of {host} ({option})")
+            format!("cannot listen on port {port} of {name} ({option})")
         };
         Error::with_source(ErrorKind::Io, what, e)
     })

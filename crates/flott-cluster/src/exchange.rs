@@ -35,6 +35,7 @@ pub(crate) struct DataPlane {
 
 struct Shared {
     identity: Identity,
+    silence: Duration,
     exchange: Arc<Exchange>,
     links: Mutex<Links>,
     numbers: AtomicU64,
@@ -50,11 +51,12 @@ struct Links {
 }
 
 impl DataPlane {
-    /// Listens on any free port of `host`.
+    /// Listens on any free port of `host`. A connection whose other end is not heard of for `silence` is
+    /// lost.
     ///
     /// # Errors
     /// If that is not possible.
-    pub(crate) fn listen(host: IpAddr, identity: Identity) -> Result<Self> {
+    pub(crate) fn listen(host: IpAddr, identity: Identity, silence: Duration) -> Result<Self> {
         let listener = TcpListener::bind((host, 0)).map_err(|e| {
             Error::with_source(ErrorKind::Io, format!("a worker cannot listen on {host}"), e)
         })?;
@@ -63,6 +65,7 @@ impl DataPlane {
             .map_err(|e| Error::with_source(ErrorKind::Io, "a worker has no address", e))?;
         let shared = Arc::new(Shared {
             identity,
+            silence,
             exchange: Arc::new(Exchange::new()),
             links: Mutex::default(),
             numbers: AtomicU64::new(0),
@@ -117,7 +120,7 @@ impl Shared {
     /// Makes a link of a connection whose handshake is done.
     fn join(self: Arc<Self>, stream: TcpStream) -> Result<Arc<TcpLink>> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        TcpLink::start(number, stream, self.exchange.clone())
+        TcpLink::start(number, stream, self.exchange.clone(), self.silence)
             .map_err(|e| Error::with_source(ErrorKind::Io, "a connection cannot be used", e))
     }
 }
@@ -198,7 +201,7 @@ mod tests {
 
     fn plane(worker: u32, ticket: u128) -> DataPlane {
         let identity = Identity { job: JobId::from_u128(1), ticket, worker: WorkerId(worker) };
-        DataPlane::listen(IpAddr::from([127, 0, 0, 1]), identity).unwrap()
+        DataPlane::listen(IpAddr::from([127, 0, 0, 1]), identity, CONNECT_TIMEOUT).unwrap()
     }
 
     #[test]

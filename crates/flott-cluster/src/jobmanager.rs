@@ -23,7 +23,7 @@ use flott_core::config::{Configuration, options};
 use flott_core::{Error, ErrorKind, Result};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::address;
 use crate::jobs::Jobs;
@@ -87,8 +87,13 @@ impl JobManager {
         let ha = HaStore::lead(config)?;
         let host = config.get(&options::JOBMANAGER_ADDRESS)?;
         let port = config.get(&options::JOBMANAGER_PORT)?;
-        let listener = address::listen(&host, port, "jobmanager.rpc.port")?;
+        let listener = address::listen(&host, port, "jobmanager.rpc.port", config)?;
         let address = listener.local_addr().map_err(io("the JobManager has no address"))?;
+        if !address.ip().is_loopback() {
+            warn!(
+                "{address} is unprotected: whoever reaches it can make this cluster run anything."
+            );
+        }
         let shared = Arc::new(Shared::new(JobManagerConfig::new(config)?, ha)?);
         // Before anybody can call: workers that come back must be known.
         JobManagerHandle { shared: shared.clone() }.recover()?;

@@ -44,7 +44,11 @@ impl TaskManagerConfig {
     fn new(config: &Configuration) -> Result<Self> {
         Ok(Self {
             jobmanager: JobManagerAddress::new(config)?,
-            host: address::loopback(&config.get(&options::TASKMANAGER_HOST)?, "taskmanager.host")?,
+            host: address::host(
+                &config.get(&options::TASKMANAGER_HOST)?,
+                "taskmanager.host",
+                config,
+            )?,
             slots: config.get(&options::TASK_SLOTS)?.0,
             registration_timeout: config.get(&options::REGISTRATION_TIMEOUT)?,
             heartbeat_interval: config.get(&options::HEARTBEAT_INTERVAL)?,

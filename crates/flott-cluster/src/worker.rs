@@ -65,7 +65,7 @@ pub fn work(
     })?;
     end_with_parent(spec.parent)?;
     let identity = Identity { job: spec.job, ticket: spec.ticket, worker: spec.worker };
-    let plane = DataPlane::listen(spec.host, identity)?;
+    let plane = DataPlane::listen(spec.host, identity, spec.heartbeat_timeout)?;
     let call = Call::start(&spec, plane.address(), None)?;
     let ToWorker::Start(job) = call.next()? else {
         return Err(Error::internal("the JobManager does not begin with the job"));

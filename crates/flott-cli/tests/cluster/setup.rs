@@ -33,7 +33,8 @@ pub(crate) struct Cluster {
     folder: TempDir,
     rest: u16,
     rpc: u16,
-    options: Vec<String>,
+    /// What runs a command on a host, if there are several.
+    hosts: Option<PathBuf>,
     /// Processes that were started by hand.
     children: Vec<(&'static str, Child)>,
 }
@@ -53,40 +54,47 @@ impl Cluster {
         // Both are free now; nobody else is likely to take them.
         let listeners = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
         let [rest, rpc] = listeners.each_ref().map(|l| l.local_addr().unwrap().port());
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("feed")).unwrap();
-        Self { folder, rest, rpc, options, children: Vec::new() }
+        for name in ["conf", "feed", "log"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let mut text = format!(
+            "rest.port: {rest}\njobmanager:\n  rpc.port: {rpc}\nrestart-strategy.type: fixed-delay\n\
+             restart-strategy.fixed-delay.attempts: 100\nrestart-strategy.fixed-delay.delay: 0 s\n"
+        );
+        for option in options {
+            text.push_str(&format!("{option}\n"));
+        }
+        // Once, before any process reads it.
+        fs::write(folder.path().join("conf/config.yaml"), text).unwrap();
+        Self { folder, rest, rpc, hosts: None, children: Vec::new() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
+    /// The processes are on hosts, where `script` runs them; clients on the first.
+    pub(crate) fn put_on_hosts(&mut self, script: &Path) {
+        self.hosts = Some(script.to_path_buf());
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flott"));
+        self.command_on(1, arguments)
+    }
+
+    fn command_on(&self, host: u32, arguments: &[&str]) -> Command {
+        let flott = env!("CARGO_BIN_EXE_flott");
+        let mut command = Command::new(self.hosts.as_deref().unwrap_or(Path::new(flott)));
+        if self.hosts.is_some() {
+            command.args(["on", &host.to_string(), flott]);
+        }
         command
             .env("FLOTT_PID_DIR", self.folder.path())
             .env("FLOTT_LOG_DIR", self.path("log"))
-            .env("FLOTT_CONF_DIR", self.conf())
+            .env("FLOTT_CONF_DIR", self.path("conf"))
             .args(arguments);
         command
-    }
-
-    /// A configuration file with the ports and options.
-    fn conf(&self) -> PathBuf {
-        let conf = self.path("conf");
-        fs::create_dir_all(&conf).unwrap();
-        let mut text = format!(
-            "rest.port: {}\njobmanager:\n  rpc.port: {}\nrestart-strategy.type: fixed-delay\n\
-             restart-strategy.fixed-delay.attempts: 100\nrestart-strategy.fixed-delay.delay: 0 s\n",
-            self.rest, self.rpc
-        );
-        for option in &self.options {
-            text.push_str(&format!("{option}\n"));
-        }
-        fs::write(conf.join("config.yaml"), text).unwrap();
-        conf
     }
 
     /// A command that speaks to this cluster.
@@ -280,11 +288,16 @@ impl Cluster {
 
     /// Starts another process of this kind, with more arguments.
     pub(crate) fn add(&mut self, kind: &'static str, arguments: &[&str]) {
+        self.add_on(1, kind, arguments);
+    }
+
+    /// Starts another process on a host, if there are several.
+    pub(crate) fn add_on(&mut self, host: u32, kind: &'static str, arguments: &[&str]) {
         let number = self.children.len();
         let log = |extension| {
             File::create(self.path("log").join(format!("added-{number}.{extension}"))).unwrap()
         };
-        let mut command = self.command(&[&[kind], arguments].concat());
+        let mut command = self.command_on(host, &[&[kind], arguments].concat());
         let command = command.stdin(Stdio::null()).stdout(log("out")).stderr(log("log"));
         let child = command.spawn().unwrap();
         self.children.push((kind, child));

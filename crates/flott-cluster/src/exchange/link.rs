@@ -4,10 +4,15 @@ use std::io::{BufReader, BufWriter, Result, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
+use std::time::Duration;
 
 use flott_runtime::exchange::{Exchange, Frame, Link};
+use rustix::net::sockopt;
 
 use super::wire;
+
+/// How often an idle connection is probed before it is given up.
+const PROBES: u32 = 5;
 
 /// How many bytes go to the socket at once, at most, if they come in small pieces.
 const BUFFER: usize = 64 * 1024;
@@ -50,7 +55,9 @@ impl TcpLink {
         number: u64,
         stream: TcpStream,
         exchange: Arc<Exchange>,
+        silence: Duration,
     ) -> Result<Arc<Self>> {
+        notice_silence(&stream, silence)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(None)?;
         let peer = stream.peer_addr()?;
@@ -127,4 +134,16 @@ impl TcpLink {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Has the system close a connection whose other end has not answered for so long, whether or not there is
+/// something to send: a network that loses everything says nothing.
+fn notice_silence(stream: &TcpStream, silence: Duration) -> Result<()> {
+    let pause = (silence / PROBES).max(Duration::from_secs(1));
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, pause)?;
+    sockopt::set_tcp_keepintvl(stream, pause)?;
+    sockopt::set_tcp_keepcnt(stream, PROBES)?;
+    let millis = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
+    Ok(sockopt::set_tcp_user_timeout(stream, millis)?)
 }

@@ -301,6 +301,9 @@ options! {
     LOAD_BALANCE_MODE: LoadBalanceMode = "taskmanager.load-balance.mode", "NONE";
     /// How long a job waits for slots.
     SLOT_REQUEST_TIMEOUT: Duration = "slot.request.timeout", "5 min";
+    /// Whether processes of a cluster may listen and call elsewhere than on loopback, though neither TLS nor
+    /// tokens protect them: whoever reaches them can make them run any program.
+    TRUST_NETWORK: bool = "security.unprotected-network-is-trusted", "false";
     /// How often processes of a cluster say that they are there.
     HEARTBEAT_INTERVAL: Duration = "heartbeat.interval", "10 s";
     /// How long a process may say nothing before it is taken for lost. A connection that is closed is seen at once.
