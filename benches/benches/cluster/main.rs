@@ -116,8 +116,8 @@ fn start(rounds: usize) {
         let started = now();
         cluster.start(1);
         times.push(started.elapsed());
-        manager.push(memory_kb(&cluster.pid("jobmanager"), "VmHWM"));
-        worker.push(memory_kb(&cluster.pid("taskmanager"), "VmHWM"));
+        manager.push(memory_kb(&cluster.pid("jobmanager").to_string(), "VmHWM"));
+        worker.push(memory_kb(&cluster.pid("taskmanager").to_string(), "VmHWM"));
     }
     print_times("flott cluster start to a registered TaskManager", times, "500 ms");
     print_sizes("JobManager, idle, most resident", manager);
@@ -132,12 +132,12 @@ fn submit(rounds: usize) {
         cluster.start(1);
         let binary = cluster.binary(BINARY_BYTES);
         for times in [&mut first, &mut again] {
-            let runs = cluster.count("tasks of job");
+            let runs = cluster.logged("tasks of job");
             let started = now();
-            let job = cluster.submit(&binary, &["-c", "forever"], &[]);
+            let job = cluster.submit(&["-c", "forever", &binary]);
             cluster.wait_for("tasks of job", runs + 1);
             times.push(started.elapsed());
-            cluster.flott(&["cancel", &job]);
+            cluster.done(&["cancel", &job]);
             cluster.wait_for("to CANCELED", runs + 1);
         }
     }
@@ -148,26 +148,26 @@ fn submit(rounds: usize) {
 /// From a SIGKILL to all tasks that run again, without a restart delay.
 fn recovery(rounds: usize) {
     let high_availability =
-        ["high-availability.type: filesystem", "high-availability.storageDir: ha"];
+        ["high-availability.type: filesystem", "high-availability.storageDir: {folder}/ha"];
     let mut cluster = Cluster::prepare(&high_availability);
     cluster.start(3);
     let binary = cluster.binary(0);
-    cluster.submit(&binary, &["-c", "forever", "-p", "2"], &["--keys", "1000000"]);
+    cluster.submit(&["-c", "forever", "-p", "2", &binary, "--keys", "1000000"]);
     cluster.wait_for("tasks of job", 1);
     let (mut workers, mut task_managers, mut job_managers) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
-        let measure = |cluster: &mut Cluster, pid: String, restart: Option<&'static str>| {
+        let measure = |cluster: &mut Cluster, pid: i32, restart: Option<&'static str>| {
             cluster.wait_for_checkpoint();
-            let runs = cluster.count("tasks of job");
+            let runs = cluster.logged("tasks of job");
             let started = now();
-            kill(&pid);
+            kill(pid, "-KILL");
             if restart == Some("jobmanager") {
-                cluster.add("jobmanager");
+                cluster.add("jobmanager", &[]);
             }
             cluster.wait_for("tasks of job", runs + 1);
             let time = started.elapsed();
             if restart == Some("taskmanager") {
-                cluster.add("taskmanager");
+                cluster.add("taskmanager", &[]);
                 cluster.wait_for_taskmanagers(3);
             }
             time
@@ -193,9 +193,10 @@ fn failure(keys: u64, rounds: usize) {
         let option = format!("execution.state-recovery.from-local: {local}");
         let cluster = Cluster::prepare(&[&option, "execution.checkpointing.timeout: 10 min"]);
         cluster.start(2);
-        let (binary, file, keys) = (cluster.binary(0), cluster.path("fail"), keys.to_string());
+        let (binary, file, keys) =
+            (cluster.binary(0), cluster.path("fail").display().to_string(), keys.to_string());
         let arguments = ["--keys", &keys, "--fails-with", &file];
-        cluster.submit(&binary, &["-c", "forever", "-p", "2"], &arguments);
+        cluster.submit(&[&["-c", "forever", "-p", "2", &binary], &arguments[..]].concat());
         cluster.wait_for("tasks of job", 1);
         let mut times = Vec::new();
         for _ in 0..rounds {
@@ -203,8 +204,8 @@ fn failure(keys: u64, rounds: usize) {
             for _ in 0..5 {
                 cluster.wait_for_checkpoint();
             }
-            let failures = cluster.count("the benchmark wants a failure");
-            let runs = cluster.count("tasks of job");
+            let failures = cluster.logged("the benchmark wants a failure");
+            let runs = cluster.logged("tasks of job");
             std::fs::write(&file, "").unwrap_or_default();
             cluster.wait_for("the benchmark wants a failure", failures + 1);
             let started = now();
@@ -224,14 +225,15 @@ fn compare_shuffles(events: u64, rounds: usize) {
         cluster.start(taskmanagers);
         let binary = cluster.binary(0);
         // Fetches the binary everywhere.
-        cluster.flott(&["run", "-c", "shuffle", &binary, "--events", "1"]);
-        let pids = cluster.pids("taskmanager");
-        let before: Duration = pids.iter().map(|pid| cpu_time_of_children(pid)).sum();
+        cluster.done(&["run", "-c", "shuffle", &binary, "--events", "1"]);
+        let pids = cluster.running(Some("taskmanager"));
+        let before: Duration = pids.iter().map(|pid| cpu_time_of_children(&pid.to_string())).sum();
         let started = now();
-        cluster.flott(&["run", "-c", "shuffle", &binary, "--events", &count]);
+        cluster.done(&["run", "-c", "shuffle", &binary, "--events", &count]);
         let wall = started.elapsed();
         cluster.wait_for("has ended: exit status: 0", 2 * taskmanagers);
-        let cpu = pids.iter().map(|pid| cpu_time_of_children(pid)).sum::<Duration>() - before;
+        let cpu = pids.iter().map(|pid| cpu_time_of_children(&pid.to_string())).sum::<Duration>()
+            - before;
         let per_event = |time: Duration| time.as_nanos() as f64 / events as f64;
         (per_event(cpu), per_event(wall))
     };

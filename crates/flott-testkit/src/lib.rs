@@ -5,10 +5,13 @@
 //! program ([`StreamTest`]): it takes a snapshot and restores it into fresh instances at every quiet
 //! point.
 //!
+//! [`processes`] is a cluster of the built command, for tests that kill processes.
+//!
 //! This crate is a door: it may depend on everything, and nothing depends on it.
 
 mod capture;
 pub mod harness;
+pub mod processes;
 pub mod rng;
 pub mod sim;
 

@@ -65,8 +65,7 @@ fn on_four_hosts() {
     for host in 2..=4 {
         cluster.add_on(host, "taskmanager", &["-D", &format!("taskmanager.host=10.77.0.{host}")]);
     }
-    let logged = |cluster: &Cluster, text: &str| cluster.logs().matches(text).count();
-    cluster.wait("all have come", || logged(&cluster, "has come, with 2 slots") == 3);
+    cluster.wait("all have come", || cluster.logged("has come, with 2 slots") == 3);
     assert!(cluster.logs().contains("10.77.0.1:"), "{}", cluster.logs());
     let job = cluster.run_totals(&["-p", "3"]);
     let goes_on = |round: i64| {
@@ -82,30 +81,30 @@ fn on_four_hosts() {
     assert_eq!(cluster.workers().len(), 3, "one on each host");
 
     // Two workers lose each other, and nobody else anyone: nothing is answered, nothing refused.
-    let before = logged(&cluster, "is lost");
+    let before = cluster.logged("is lost");
     hosts(&["cut", "2", "3"]);
     hosts(&["cut", "3", "2"]);
     cluster.wait("the silence is noticed", || {
-        logged(&cluster, "the connection to the worker at 10.77.0.") > 0
-            && logged(&cluster, "is lost") > before
+        cluster.logged("the connection to the worker at 10.77.0.") > 0
+            && cluster.logged("is lost") > before
     });
     hosts(&["heal", "2", "3"]);
     hosts(&["heal", "3", "2"]);
     goes_on(2);
 
     // A host is cut off: what it has is replaced on the others.
-    let before = logged(&cluster, "nothing was heard of it");
+    let before = cluster.logged("nothing was heard of it");
     hosts(&["down", "4"]);
-    cluster.wait("it is missed", || logged(&cluster, "nothing was heard of it") > before);
+    cluster.wait("it is missed", || cluster.logged("nothing was heard of it") > before);
     goes_on(3);
 
     // It comes back: its worker, which has not heard that it was given up, changes nothing.
     hosts(&["up", "4"]);
-    cluster.wait("it is back", || logged(&cluster, "has come, with 2 slots") == 4);
+    cluster.wait("it is back", || cluster.logged("has come, with 2 slots") == 4);
     goes_on(4);
     cluster.done(&["cancel", &job]);
     cluster.wait("the workers have ended", || {
-        logged(&cluster, "is started, with pid") == logged(&cluster, "has ended: ")
+        cluster.logged("is started, with pid") == cluster.logged("has ended: ")
     });
 }
 
