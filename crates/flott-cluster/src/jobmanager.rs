@@ -84,6 +84,8 @@ impl JobManager {
     /// If an option is wrong, the port is in use, or a thread cannot be started.
     pub fn start(config: &Configuration) -> Result<Self> {
         let io = |what| move |e| Error::with_source(ErrorKind::Io, what, e);
+        // What it asks job binaries for their plans with inherits it.
+        crate::confine()?;
         let ha = HaStore::lead(config)?;
         let host = config.get(&options::JOBMANAGER_ADDRESS)?;
         let port = config.get(&options::JOBMANAGER_PORT)?;

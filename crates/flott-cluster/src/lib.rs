@@ -29,6 +29,15 @@ mod tasks;
 mod view;
 pub mod worker;
 
+/// From now on neither this thread, nor what it starts, gets privileges that it does not have: job
+/// binaries are somebody else's programs (`no_new_privs`, see prctl(2)).
+fn confine() -> flott_core::Result<()> {
+    rustix::thread::set_no_new_privs(true).map_err(|e| {
+        let what = "this system cannot keep processes from new privileges";
+        flott_core::Error::with_source(flott_core::ErrorKind::Io, what, e)
+    })
+}
+
 pub use embedded::{CancelHandle, EmbeddedCluster};
 pub use jobs::Jobs;
 pub use prepare::{configuration, settings};

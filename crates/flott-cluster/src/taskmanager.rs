@@ -66,6 +66,8 @@ impl TaskManagerConfig {
 /// If an option is wrong, or the JobManager cannot be reached or refuses.
 pub fn run(config: &Configuration) -> Result<()> {
     let config = TaskManagerConfig::new(config)?;
+    // Before there are threads and workers: all of them inherit it.
+    crate::confine()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

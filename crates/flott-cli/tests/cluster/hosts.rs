@@ -56,17 +56,17 @@ fn on_four_hosts() {
     hosts(&["make", "4"]);
     let own = [
         "security.unprotected-network-is-trusted: true",
-        "jobmanager.rpc.address: 10.77.0.1",
+        "jobmanager.rpc.address: 192.0.2.1",
         "slot.request.timeout: 10 min",
     ];
     let mut cluster = Cluster::prepare(&[&OPTIONS[..], &own].concat());
     cluster.put_on_hosts(&script());
     cluster.add_on(1, "jobmanager", &[]);
     for host in 2..=4 {
-        cluster.add_on(host, "taskmanager", &["-D", &format!("taskmanager.host=10.77.0.{host}")]);
+        cluster.add_on(host, "taskmanager", &["-D", &format!("taskmanager.host=192.0.2.{host}")]);
     }
     cluster.wait("all have come", || cluster.logged("has come, with 2 slots") == 3);
-    assert!(cluster.logs().contains("10.77.0.1:"), "{}", cluster.logs());
+    assert!(cluster.logs().contains("192.0.2.1:"), "{}", cluster.logs());
     let job = cluster.run_totals(&["-p", "3"]);
     let goes_on = |round: i64| {
         let word = format!("word{round}");
@@ -85,7 +85,7 @@ fn on_four_hosts() {
     hosts(&["cut", "2", "3"]);
     hosts(&["cut", "3", "2"]);
     cluster.wait("the silence is noticed", || {
-        cluster.logged("the connection to the worker at 10.77.0.") > 0
+        cluster.logged("the connection to the worker at 192.0.2.") > 0
             && cluster.logged("is lost") > before
     });
     hosts(&["heal", "2", "3"]);

@@ -39,6 +39,15 @@ fn bad_input_is_named_and_the_cluster_goes_on() {
     let error = refused(&cluster, &["cancel", unknown]);
     assert!(error.contains(&format!("Job {unknown} not found")), "{error}");
 
+    // Whatever a job binary is, it does not become more.
+    let running = cluster.run_totals(&[]);
+    cluster.wait("a worker", || !cluster.running(Some("worker")).is_empty());
+    let worker = cluster.running(Some("worker"))[0];
+    let status = fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    cluster.done(&["cancel", &running]);
+    cluster.wait("its slot", || cluster.get("/overview")["slots-available"] == 1);
+
     let text = cluster.done(&["run", "-c", "count", jobs, "--to", "3"]);
     let job = text.lines().next().unwrap().rsplit(' ').next().unwrap();
     let error = refused(&cluster, &["stop", "-p", "/tmp", job]);

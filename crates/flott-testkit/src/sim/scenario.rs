@@ -91,7 +91,7 @@ impl Scenario {
             inline_threshold: *rng.choose(&[0, 64, 20_480]),
             task_failures: if faulty { rng.below(4) } else { 0 },
             machine_failures: if faulty { rng.below(5) } else { 0 },
-            task_managers: 1 + rng.below(3) as u32,
+            task_managers: *rng.choose(&[1, 2, 3, 8]),
             spread_out: rng.permille(700),
             kills: if faulty { rng.below(3) } else { 0 },
             high_availability,
@@ -116,7 +116,7 @@ impl Scenario {
         let drawn = Self::draw(seed);
         Self {
             records: 40 + drawn.records,
-            task_managers: 2 + drawn.task_managers % 2,
+            task_managers: drawn.task_managers.max(2),
             spread_out: true,
             high_availability: drawn.high_availability || plot.fault == Fault::JobManager,
             task_failures: 0,
