@@ -70,7 +70,8 @@ enum Action {
     },
 }
 
-/// What the command was given. Flink has names of several letters behind one dash.
+/// What the command was given; up to "--", with the long names of options that Flink gives several letters
+/// behind one dash: there are no such names here.
 fn arguments() -> impl Iterator<Item = OsString> {
     let mut is_own = true;
     std::env::args_os().map(move |argument| {

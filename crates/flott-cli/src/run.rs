@@ -32,7 +32,13 @@ pub(crate) struct RunArgs {
     from_savepoint: Option<String>,
     /// Whose the checkpoint or savepoint is then: with "claim" it is the job's, and deleted when newer ones
     /// have taken its place. Also -cm.
-    #[arg(long = "claimMode", alias = "restoreMode", value_parser = ["claim", "no_claim"])]
+    #[arg(
+        long = "claimMode",
+        alias = "restoreMode",
+        value_name = "MODE",
+        ignore_case = true,
+        value_parser = ["claim", "no_claim"]
+    )]
     claim_mode: Option<String>,
     /// Cancels the job when this command is told to end before the job has. Also -sae.
     #[arg(long = "shutdownOnAttachedExit", conflicts_with = "detached")]
@@ -51,7 +57,7 @@ pub(crate) struct RunArgs {
     json: bool,
     /// The job binary.
     binary: PathBuf,
-    /// The arguments of the job.
+    /// The arguments of the job; behind "--", if one is called -cm, -rm or -sae.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }

@@ -4,12 +4,16 @@
 use std::io::ErrorKind as IoErrorKind;
 use std::net::{IpAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use flott_core::config::{Configuration, options};
 use flott_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::jobmanager::leader_file;
+
+/// How long to wait before a JobManager is called again that did not answer.
+pub(crate) const RETRY: Duration = Duration::from_millis(50);
 
 /// Where the JobManager is.
 #[derive(Clone, Debug, Serialize, Deserialize)]

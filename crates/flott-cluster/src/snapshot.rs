@@ -1,13 +1,45 @@
-//! The asynchronous part of a task's checkpoint: state is written, and what became of that is said. The
-//! simulator does it with the same code.
+//! Where a task's state comes from and where it goes: what a deployment starts from is read, and the
+//! asynchronous part of a checkpoint written. The simulator does it with the same code.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flott_checkpoint::DeclineReason;
 use flott_checkpoint::storage::CheckpointStorage;
+use flott_checkpoint::{CompletedCheckpoint, DeclineReason};
 use flott_control::JobInput;
 use flott_core::element::CheckpointKind;
+use flott_core::{ErrorKind, Result, TaskId};
+use flott_runtime::build::RestoredTask;
+use flott_runtime::restore::load_tasks;
 use flott_runtime::{Clock, KeptStates, PendingSnapshot};
+
+use crate::plan::{TaskPlan, assign_record};
+
+/// Reads the state of the tasks that are `wanted`, except for what was kept of it. From now on nothing else
+/// is kept. Blocks on storage.
+///
+/// # Errors
+/// If the record does not fit the program, or something of it cannot be read.
+pub fn read_states(
+    plan: &TaskPlan,
+    restore: Option<&CompletedCheckpoint>,
+    kept: &Mutex<KeptStates>,
+    wanted: impl Fn(TaskId) -> bool,
+) -> Result<BTreeMap<TaskId, RestoredTask>> {
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.restarted_from(restore.map(|record| record.checkpoint));
+    let Some(record) = restore else { return Ok(BTreeMap::new()) };
+    let assignment = assign_record(record, &plan.graph, plan.settings.allow_non_restored_state)?;
+    load_tasks(&plan.graph, &assignment, &*plan.storage, &kept, wanted)
+}
+
+/// Whether a failure to start tasks may pass by itself.
+pub fn may_pass(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::Io | ErrorKind::Unknown | ErrorKind::User | ErrorKind::Cancelled => true,
+        ErrorKind::InvalidInput | ErrorKind::Corrupt | ErrorKind::Internal => false,
+    }
+}
 
 /// Writes a snapshot to storage, or into the result if it is smaller than `inline_threshold` bytes. Its
 /// tables are kept, if the job may start from them again. Blocks on storage.

@@ -15,16 +15,13 @@ use flott_runtime::Clock;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
-use crate::address::{self, JobManagerAddress};
+use crate::address::{self, JobManagerAddress, RETRY};
 use crate::clock::SystemClock;
 use crate::prepare::settings;
 use crate::rpc::messages::{FromTaskManager, Settings, TaskManagerInfo, ToTaskManager};
 use crate::rpc::{Client, Incoming, Outgoing};
 use blobs::Blobs;
 use workers::Workers;
-
-/// How often the JobManager is called that does not answer.
-const RETRY: Duration = Duration::from_millis(50);
 
 /// What a TaskManager needs to know.
 #[derive(Clone)]

@@ -13,13 +13,12 @@ use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, CheckpointId, Error, ErrorKind, JobId, Result, TaskId};
 use flott_plan::execution_graph;
 use flott_runtime::build::{Deployment, Elsewhere, build_tasks};
-use flott_runtime::restore::load_tasks;
 use flott_runtime::{Clock, Command, KeptStates, Mailbox, Program, TaskEvent, Wake};
 
 use crate::driver::{DriverPool, EventSink, TaskCell};
 use crate::io::IoPool;
-use crate::plan::{TaskPlan, assign_record};
-use crate::snapshot::write_snapshot;
+use crate::plan::TaskPlan;
+use crate::snapshot::{may_pass, read_states, write_snapshot};
 use crate::storage::{self, savepoint::Savepoints};
 
 /// Takes what is to reach the job's master.
@@ -94,16 +93,7 @@ impl DeployedTasks {
         elsewhere: Option<Elsewhere<'_>>,
     ) -> Result<Self> {
         let Site { plan, program, drivers, clock, kept, .. } = site;
-        lock(kept).restarted_from(restore.map(|record| record.checkpoint));
-        let restored = match restore {
-            Some(record) => {
-                let allow = plan.settings.allow_non_restored_state;
-                let assignment = assign_record(record, &plan.graph, allow)?;
-                let kept = lock(kept);
-                load_tasks(&plan.graph, &assignment, &*plan.storage, &kept, |id| own.contains(&id))?
-            }
-            None => BTreeMap::new(),
-        };
+        let restored = read_states(plan, restore, kept, |id| own.contains(&id))?;
         let cells: BTreeMap<TaskId, Arc<TaskCell>> =
             own.iter().map(|id| (*id, drivers.cell())).collect();
         let tasks = build_tasks(
@@ -146,11 +136,7 @@ impl DeployedTasks {
         if attempt != self.attempt {
             return;
         }
-        match command {
-            Command::NotifyComplete(checkpoint) => lock(&self.kept).completed(checkpoint),
-            Command::NotifyAborted(checkpoint) => lock(&self.kept).aborted(checkpoint),
-            Command::TriggerCheckpoint(_) | Command::Cancel => {}
-        }
+        lock(&self.kept).told(command);
         for task in tasks {
             if let Some(mailbox) = self.mailboxes.get(task) {
                 mailbox.send(command);
@@ -208,14 +194,6 @@ fn explained(error: Error, origin: Option<&Origin>) -> Error {
         }
     }
     error.context(message)
-}
-
-/// Whether a failure to start may pass by itself.
-fn may_pass(kind: ErrorKind) -> bool {
-    match kind {
-        ErrorKind::Io | ErrorKind::Unknown | ErrorKind::User | ErrorKind::Cancelled => true,
-        ErrorKind::InvalidInput | ErrorKind::Corrupt | ErrorKind::Internal => false,
-    }
 }
 
 /// Turns what tasks say into inputs of the master; snapshots are written first.

@@ -90,19 +90,12 @@ pub fn merged<'a>(
 ) -> BTreeMap<String, AccumulatorValue> {
     let mut merged: BTreeMap<String, AccumulatorValue> = BTreeMap::new();
     for (name, value) in all.into_iter().flat_map(Accumulators::values) {
-        let known = merged.entry(name).or_insert_with(|| value.with_bits(start(value)));
-        *known = known.merge(value).unwrap_or(*known);
+        merged
+            .entry(name)
+            .and_modify(|known| *known = known.merge(value).unwrap_or(*known))
+            .or_insert(value);
     }
     merged
-}
-
-/// What a kind begins with.
-fn start(kind: AccumulatorValue) -> i64 {
-    match kind {
-        AccumulatorValue::LongCounter(_) | AccumulatorValue::DoubleCounter(_) => 0,
-        AccumulatorValue::LongMaximum(_) => i64::MIN,
-        AccumulatorValue::LongMinimum(_) => i64::MAX,
-    }
 }
 
 /// The accumulators of one task. Clones are the same.

@@ -10,6 +10,8 @@ use flott_checkpoint::snapshot::{KeyedStateHandle, TaskSnapshot};
 use flott_core::{CheckpointId, OperatorId};
 use flott_state::StateMemory;
 
+use crate::task::Command;
+
 /// The tables of one task's snapshot, before anything is known of what was written from them.
 pub struct TaskMemory(Vec<(OperatorId, String, StateMemory)>);
 
@@ -39,13 +41,22 @@ impl KeptStates {
         }
     }
 
+    /// A task is told something: what that says of checkpoints decides what is kept.
+    pub fn told(&mut self, command: Command) {
+        match command {
+            Command::NotifyComplete(checkpoint) => self.completed(checkpoint),
+            Command::NotifyAborted(checkpoint) => self.aborted(checkpoint),
+            Command::TriggerCheckpoint(_) | Command::Cancel => {}
+        }
+    }
+
     /// A checkpoint is complete: nothing starts from an older one any more.
-    pub fn completed(&mut self, checkpoint: CheckpointId) {
+    pub(crate) fn completed(&mut self, checkpoint: CheckpointId) {
         self.states = self.states.split_off(&checkpoint);
     }
 
     /// A checkpoint will never be complete.
-    pub fn aborted(&mut self, checkpoint: CheckpointId) {
+    pub(crate) fn aborted(&mut self, checkpoint: CheckpointId) {
         self.states.remove(&checkpoint);
     }
 
@@ -58,15 +69,5 @@ impl KeptStates {
     pub(crate) fn find(&self, handle: &KeyedStateHandle) -> Option<&StateMemory> {
         let mut all = self.states.values().flatten();
         all.find(|(kept, _)| kept == handle).map(|(_, memory)| memory)
-    }
-
-    /// How many tables are kept.
-    pub fn len(&self) -> usize {
-        self.states.values().map(Vec::len).sum()
-    }
-
-    /// Whether nothing is kept.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }

@@ -188,6 +188,6 @@ mod tests {
         kept.restarted_from(Some(CheckpointId(3)));
         assert!(load(&kept).is_ok());
         kept.completed(CheckpointId(4));
-        assert!(load(&kept).is_err() && kept.is_empty(), "nothing starts from it any more");
+        assert!(load(&kept).is_err(), "nothing starts from it any more");
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! [`processes`] is a cluster of the built command, for tests that kill processes.
 //!
-//! This crate is a door: it may depend on everything, and nothing depends on it.
+//! This crate is a door: it may depend on everything, and only tests and benchmarks depend on it.
 
 mod capture;
 pub mod harness;

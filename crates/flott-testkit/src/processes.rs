@@ -178,7 +178,7 @@ impl Cluster {
         self.pids("-taskmanager.pid")
     }
 
-    /// The process of the JobManager that was started last, of those that run.
+    /// The process of the JobManager that leads: of those that run, the one that was started first.
     pub fn jobmanager(&self) -> i32 {
         let added = self.children.iter().filter(|(kind, _)| *kind == "jobmanager");
         let added = added.map(|(_, child)| i32::try_from(child.id()).unwrap());

@@ -59,7 +59,7 @@ struct RunningJob {
     ticket: u128,
     inputs: Sender<Input<WorkersEvent>>,
     /// Workers that another JobManager has had started, and how many slots each stands for.
-    kept: BTreeMap<WorkerId, u32>,
+    awaited: BTreeMap<WorkerId, u32>,
 }
 
 impl Shared {
@@ -113,7 +113,7 @@ impl Shared {
         let mut taken = BTreeMap::new();
         for (job, worker) in workers {
             let running = state.running.get_mut(&job);
-            match running.and_then(|running| running.kept.remove(&worker)) {
+            match running.and_then(|running| running.awaited.remove(&worker)) {
                 Some(slots) => {
                     taken.insert(job, slots);
                     state.tell(job, PlacementInput::WorkerKept { worker, task_manager: id });
@@ -158,15 +158,15 @@ impl Shared {
         job: JobId,
         ticket: u128,
         inputs: Sender<Input<WorkersEvent>>,
-        kept: BTreeMap<WorkerId, u32>,
+        awaited: BTreeMap<WorkerId, u32>,
     ) {
-        self.lock().running.insert(job, RunningJob { ticket, inputs, kept });
+        self.lock().running.insert(job, RunningJob { ticket, inputs, awaited });
     }
 
     /// A job waits no more for workers that another JobManager has had started.
-    pub(super) fn forget_kept(&self, job: JobId) {
+    pub(super) fn forget_awaited(&self, job: JobId) {
         if let Some(running) = self.lock().running.get_mut(&job) {
-            running.kept.clear();
+            running.awaited.clear();
         }
     }
 

@@ -127,7 +127,7 @@ impl JobManagerHandle {
         let sender = inputs.sender.clone();
         let ticket = record.ticket;
         let workers = Workers::new(shared.clone(), &planned.plan.graph, record, sender.clone());
-        shared.began(job, ticket, sender.clone(), workers.kept());
+        shared.began(job, ticket, sender.clone(), workers.awaited());
         let savepoint_directory = config.get(&options::SAVEPOINT_DIR)?;
         let savepoints = Savepoints::default();
         shared.jobs.started(

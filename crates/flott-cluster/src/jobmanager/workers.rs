@@ -92,7 +92,7 @@ impl Workers {
     }
 
     /// How many slots each worker stands for that may come back.
-    pub(super) fn kept(&self) -> BTreeMap<WorkerId, u32> {
+    pub(super) fn awaited(&self) -> BTreeMap<WorkerId, u32> {
         self.placement.slots_of(&self.record.owners())
     }
 
@@ -123,7 +123,7 @@ impl Workers {
                     }
                 }
                 PlacementEffect::CancelTasks { attempt } => {
-                    self.shared.forget_kept(job);
+                    self.shared.forget_awaited(job);
                     for worker in self.connected.values() {
                         let _ = worker.outgoing.send(ToWorker::Cancel { attempt });
                     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::Duration;
 
 use flott_checkpoint::{CheckpointConfig, metadata};
 use flott_core::config::Configuration;
@@ -15,6 +14,7 @@ use tracing::warn;
 use super::call::Call;
 use super::voice::Voice;
 use super::{COUNT_INTERVAL, WorkerSpec};
+use crate::address::RETRY;
 use crate::clock::SystemClock;
 use crate::driver::{DriverPool, driver_threads};
 use crate::exchange::DataPlane;
@@ -26,9 +26,6 @@ use crate::rpc::messages::{DeployTasks, FromWorker, TaskCounts, ToWorker, Worker
 use crate::storage;
 use crate::storage::savepoint::Savepoints;
 use crate::tasks::{DeployedTasks, Kept, Site};
-
-/// How often a JobManager is called that does not answer.
-const RETRY: Duration = Duration::from_millis(50);
 
 /// A worker that has been given its job.
 pub(super) struct Work {

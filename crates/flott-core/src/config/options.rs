@@ -295,7 +295,8 @@ options! {
     TASKMANAGER_HOST: String = "taskmanager.host", "localhost", old "taskmanager.bind-host";
     /// How many slots a TaskManager offers.
     TASK_SLOTS: Positive = "taskmanager.numberOfTaskSlots", "1";
-    /// How long a TaskManager tries to reach the JobManager.
+    /// How long a TaskManager tries to reach the JobManager; and, with high availability, how long a worker
+    /// looks for the next one.
     REGISTRATION_TIMEOUT: Duration = "taskmanager.registration.timeout", "5 min";
     /// Whether the slots of a job are spread over all TaskManagers.
     LOAD_BALANCE_MODE: LoadBalanceMode = "taskmanager.load-balance.mode", "NONE";

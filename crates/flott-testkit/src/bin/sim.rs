@@ -132,7 +132,7 @@ fn hunt_mutants(options: &Options, name: &str) -> bool {
 /// Strikes at every moment with every fault: a cell whose moment never comes is a hole.
 fn hunt_matrix(options: &Options) -> bool {
     let mut good = true;
-    println!("struck of {} seeds, by the moment of a checkpoint (P0 to P7)", options.seeds);
+    println!("struck of {} seeds, at each of {:?}", options.seeds, Moment::ALL);
     for fault in Fault::ALL {
         let mut counts = Vec::new();
         for moment in Moment::ALL {

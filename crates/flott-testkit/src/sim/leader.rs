@@ -31,7 +31,7 @@ pub(super) struct Leader {
     /// Who runs what in that attempt.
     owners: Arc<BTreeMap<TaskId, WorkerId>>,
     /// Workers that another JobManager has started, with their numbers of slots.
-    kept: BTreeMap<WorkerId, u32>,
+    awaited: BTreeMap<WorkerId, u32>,
 }
 
 impl Leader {
@@ -51,7 +51,7 @@ impl Leader {
             placement,
             attempt: AttemptNumber::default(),
             owners: Arc::default(),
-            kept: BTreeMap::new(),
+            awaited: BTreeMap::new(),
         }
     }
 
@@ -70,7 +70,7 @@ impl Leader {
     pub(super) fn reattach(&mut self, record: &JobRecord) {
         self.attempt = record.attempt;
         self.owners = record.workers.clone();
-        self.kept = self.placement.slots_of(&record.workers);
+        self.awaited = self.placement.slots_of(&record.workers);
         self.placement.reattach(record.attempt, record.workers.clone());
     }
 
@@ -136,7 +136,7 @@ impl Leader {
         self.next_task_manager += 1;
         self.hosts.insert(task_manager, host);
         let workers = machines.workers_on(host);
-        let kept = workers.iter().filter_map(|id| Some((*id, self.kept.remove(id)?)));
+        let kept = workers.iter().filter_map(|id| Some((*id, self.awaited.remove(id)?)));
         let kept: Vec<(WorkerId, u32)> = kept.collect();
         let taken = kept.iter().map(|(_, slots)| (self.job, *slots)).collect();
         self.slots.offer(task_manager, self.slots_each, taken);
@@ -216,7 +216,7 @@ impl Leader {
             }
             PlacementEffect::CancelTasks { attempt } => {
                 // Those that are not waited for any more do not come back.
-                self.kept.clear();
+                self.awaited.clear();
                 for worker in machines.workers.keys() {
                     let cancel = MachineEvent::Cancel(*worker, attempt);
                     world.send(Way::ToWorker(*worker), Event::Machine(cancel));

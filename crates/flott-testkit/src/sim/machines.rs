@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flott_checkpoint::CompletedCheckpoint;
-use flott_cluster::plan::{PlannedJob, assign_record};
+use flott_cluster::plan::PlannedJob;
+use flott_cluster::snapshot::{may_pass, read_states};
 use flott_control::{Failure, JobInput, PlacementInput, Standing, TaskManagerId, WorkerId};
 use flott_core::{AttemptNumber, Error, ErrorKind, MonoTime, Result, TaskId, Timestamp};
 use flott_runtime::build::{Deployment, Elsewhere, build_tasks};
 use flott_runtime::exchange::{Exchange, Frame, Link};
-use flott_runtime::restore::load_tasks;
 use flott_runtime::{Command, KeptStates, Mailbox, Progress, Task, Wake};
 
 use super::world::{Event, Way, World};
@@ -256,13 +256,7 @@ impl Machines {
                     world.newest_triggered = world.newest_triggered.max(barrier.checkpoint);
                     worker.standing.triggered(barrier);
                 }
-                let mut kept = worker.kept.lock().unwrap_or_else(PoisonError::into_inner);
-                match command {
-                    Command::NotifyComplete(checkpoint) => kept.completed(checkpoint),
-                    Command::NotifyAborted(checkpoint) => kept.aborted(checkpoint),
-                    Command::TriggerCheckpoint(_) | Command::Cancel => {}
-                }
-                drop(kept);
+                worker.kept.lock().unwrap_or_else(PoisonError::into_inner).told(command);
                 if let Some(running) = worker.tasks.get(&task) {
                     running.mailbox.send(command);
                 }
@@ -341,7 +335,7 @@ impl Machines {
                 worker.tasks.clear();
                 let own = order.workers.iter().filter(|(_, owner)| **owner == id);
                 worker.missing = own.map(|(task, _)| *task).collect();
-                let may_pass = error.kind() == ErrorKind::Io;
+                let may_pass = may_pass(error.kind());
                 let failure =
                     Failure { suppresses_restarts: !may_pass, ..Failure::new(error.report()) };
                 self.say(world, id, JobInput::DeploymentFailed { attempt, failure });
@@ -358,17 +352,8 @@ impl Machines {
     ) -> Result<BTreeMap<TaskId, Running>> {
         let plan = &planned.plan;
         let is_here = |task: TaskId| order.workers.get(&task) == Some(&id);
-        let restored = match &order.restore {
-            Some(record) => {
-                let assignment = assign_record(record, &plan.graph, false)?;
-                let worker = self.workers.get(&id).map(|worker| worker.kept.clone());
-                let kept = worker.unwrap_or_default();
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.restarted_from(Some(record.checkpoint));
-                load_tasks(&plan.graph, &assignment, &*plan.storage, &kept, is_here)?
-            }
-            None => BTreeMap::new(),
-        };
+        let Some(worker) = self.workers.get(&id) else { return Ok(BTreeMap::new()) };
+        let restored = read_states(plan, order.restore.as_deref(), &worker.kept, is_here)?;
         // Connections to the workers that others are on: those that are there are used again.
         let mut links: BTreeMap<WorkerId, u64> = BTreeMap::new();
         for other in order.workers.values().filter(|other| **other != id) {

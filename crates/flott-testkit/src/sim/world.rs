@@ -4,6 +4,7 @@
 //! Everything that takes time in the world is an event: messages, writes to storage. In between,
 //! any task that has something to do may be stepped: the seed chooses. A step takes time, too.
 
+mod message;
 mod restart;
 mod strike;
 
@@ -12,21 +13,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, TerminalStatus};
-use flott_control::{Failure, JobInput, WorkerId};
+use flott_control::{JobInput, WorkerId};
 use flott_core::config::Configuration;
 use flott_core::element::CheckpointKind;
 use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, TaskId};
-use flott_runtime::{Clock, PendingSnapshot, Program, TaskEvent};
+use flott_runtime::{Clock, PendingSnapshot, Program};
 
 use super::clock::SimClock;
-use super::ledger::{Ledger, SABOTAGE};
-use super::machines::{Host, LINK_LOST, LeaderEvent, MachineEvent};
+use super::ledger::Ledger;
+use super::machines::{Host, LeaderEvent, MachineEvent};
 use super::matrix::{Fault, Plot};
 use super::process::{Fate, Process, REATTACH_TIMEOUT};
 use super::scenario::Scenario;
 use super::storage::JobFolder;
 use super::trace::Trace;
 use crate::rng::Rng;
+pub(super) use message::{Message, injected, message};
 pub(super) use strike::take;
 use strike::{Forced, Stage};
 
@@ -467,51 +469,4 @@ impl World {
             has_struck: self.stage == Stage::Struck,
         }
     }
-}
-
-/// What a task says.
-pub(super) enum Message {
-    /// To the job's master.
-    Input(JobInput),
-    /// To be written first.
-    Snapshot(PendingSnapshot),
-}
-
-/// What a task says, as the master hears it.
-pub(super) fn message(
-    attempt: AttemptNumber,
-    task: TaskId,
-    event: TaskEvent,
-) -> Result<Message, String> {
-    Ok(Message::Input(match event {
-        TaskEvent::Running => JobInput::TaskRunning { attempt, task },
-        TaskEvent::EndOfData => JobInput::EndOfData { attempt, task },
-        TaskEvent::Finished => JobInput::TaskFinished { attempt, task },
-        TaskEvent::Canceled => JobInput::TaskCanceled { attempt, task },
-        TaskEvent::Declined(checkpoint) => JobInput::Decline {
-            attempt,
-            checkpoint,
-            task,
-            reason: flott_checkpoint::DeclineReason::Subsumed,
-            message: "a newer barrier arrived first".into(),
-        },
-        TaskEvent::Snapshot(pending) => return Ok(Message::Snapshot(pending)),
-        TaskEvent::Failed { error, .. } if may_fail(&error.report()) => {
-            let failure = Failure::new(error.report());
-            JobInput::TaskFailed { attempt, task, failure }
-        }
-        // No task fails by itself here: whatever else it says is a finding.
-        TaskEvent::Failed { error, .. } => return Err(error.report()),
-    }))
-}
-
-/// Whether a task says that it failed because it was made to.
-fn may_fail(report: &str) -> bool {
-    report.contains(LINK_LOST) || report.contains(SABOTAGE)
-}
-
-/// The failure of a task that was chosen to fail.
-pub(super) fn injected(attempt: AttemptNumber, task: TaskId) -> JobInput {
-    let failure = Failure::new("the simulator made it fail");
-    JobInput::TaskFailed { attempt, task, failure }
 }

@@ -13,7 +13,7 @@ impl Machines {
         let tasks: Vec<(WorkerId, TaskId)> = tasks.collect();
         if !tasks.is_empty() {
             let (worker, task) = *world.schedule.choose(&tasks);
-            self.hanging = Some((worker, task, world.hang()));
+            self.hanging = Some((worker, task, world.hang_end()));
         }
     }
 

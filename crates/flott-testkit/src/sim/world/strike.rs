@@ -207,8 +207,8 @@ impl World {
         flott_core::Now { wall, ..now }
     }
 
-    /// For how long user code hangs that does.
-    pub(in super::super) fn hang(&self) -> MonoTime {
+    /// Until when user code hangs that begins to now.
+    pub(in super::super) fn hang_end(&self) -> MonoTime {
         self.clock.now().mono.plus(self.scenario.timeout * 2)
     }
 }
