@@ -14,7 +14,7 @@
 //! Ids start at 1 (or after the restored checkpoint) and grow strictly. Messages of another attempt
 //! than the current one are refused and counted. Files are discarded only when no retained or
 //! pending checkpoint refers to them; files with absolute paths belong to somebody else and are
-//! never discarded.
+//! never discarded, unless the checkpoint that they are of was claimed.
 //!
 //! A savepoint goes the same way, but belongs to the user: it has a folder of its own, is no point to
 //! restart from, and its completion is told to nobody but who asked for it, so that nothing is
@@ -56,6 +56,7 @@ use pending::{Pending, Request};
 use run::Run;
 use schedule::Schedule;
 use store::Store;
+use trigger::UNDER_WAY_MAX;
 
 /// The checkpoints of one job, from its submission to its end.
 ///
@@ -88,7 +89,7 @@ pub struct Coordinator {
 impl Coordinator {
     /// The coordinator of a job with these operators. `restored` is where the job starts from: a
     /// checkpoint of its own (after the process was lost) or of another job, which stays the
-    /// user's and must name its files by absolute path ([`CompletedCheckpoint::rebased`]).
+    /// user's unless it is claimed, and must name its files by absolute path ([`CompletedCheckpoint::rebased`]).
     pub fn new(
         job: JobId,
         job_name: impl Into<String>,
@@ -187,6 +188,14 @@ impl Coordinator {
             run.tick(now.mono);
         }
         self.advance(now);
+    }
+
+    /// Leaves out ids: another coordinator may have had checkpoints under way, and those who know of them do
+    /// not say so.
+    pub fn skip_ids(&mut self) {
+        if !Mutant::ReuseCheckpointIds.is_on() {
+            self.next_id = CheckpointId(self.next_id.0.saturating_add(UNDER_WAY_MAX));
+        }
     }
 
     /// What can go on without anything new from outside.

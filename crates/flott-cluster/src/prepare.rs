@@ -100,7 +100,7 @@ fn restored(config: &Configuration, storage: &StorageConfig) -> Result<Option<Re
             other.display()
         )),
     })?;
-    // The files stay where they are: they belong to the job that wrote them.
+    // The files stay where they are.
     let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
     let place = checkpoint.file.parent().map(|folder| absolute(folder.to_path_buf()));
     let base = absolute(checkpoint.folder);

@@ -5,6 +5,7 @@ mod find;
 mod memory;
 pub(crate) mod savepoint;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,8 +74,10 @@ pub(crate) fn newest_of_job(
     if *create_subdir {
         folder.push(job.to_string());
     }
-    // A folder that is not there yet has none.
-    let found = find::checkpoints(&folder).unwrap_or_default();
+    if !folder.exists() {
+        return Ok(None);
+    }
+    let found = find::checkpoints(&folder)?;
     let Some((_, newest)) = found.first() else { return Ok(None) };
     let record = find::read(newest)?;
     if record.job != job {
@@ -165,7 +168,8 @@ pub(crate) fn open_checkpoint(place: &str, search: &Search<'_>) -> Result<Checkp
 
 /// Whether a folder is called as that of a checkpoint is.
 fn is_checkpoint_folder(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("chk-"))
+    let name = path.file_name().and_then(|name| name.to_str()?.strip_prefix("chk-"));
+    name.is_some_and(|number| number.parse::<u64>().is_ok())
 }
 
 /// Deletes the savepoint in `place`, a path or a `file://` URL, and nothing else: what lies in its
@@ -200,8 +204,8 @@ pub fn dispose_savepoint(place: &str) -> Result<()> {
     }
 }
 
-/// Deletes the checkpoint or savepoint in `folder`, which has become this job's. Other folders of the job
-/// that took it stay.
+/// Deletes the checkpoint or savepoint in `folder`, which has become this job's. What other checkpoints of
+/// the job that took it refer to stays, and so do their folders.
 ///
 /// # Errors
 /// If there is none, or something of it cannot be deleted.
@@ -209,10 +213,29 @@ pub(crate) fn discard_claimed(folder: &Path) -> Result<()> {
     if !is_checkpoint_folder(folder) {
         return dispose_savepoint(&folder.display().to_string());
     }
-    file::delete_folder(folder).map_err(|e| {
-        let what = format!("cannot delete \"{}\"", folder.display());
-        Error::with_source(ErrorKind::Io, what, e)
-    })
+    let base = folder.parent().unwrap_or(Path::new("."));
+    let own = find::read(folder)?;
+    let mut needed = BTreeSet::new();
+    for (_, other) in find::checkpoints(base)?.iter().filter(|(_, other)| other != folder) {
+        needed.extend(find::read(other)?.files().into_iter().map(str::to_owned));
+    }
+    let failed = |path: &Path| {
+        let what = format!("cannot delete \"{}\"", path.display());
+        move |e| Error::with_source(ErrorKind::Io, what, e)
+    };
+    // The record goes first: whoever finds one must find its files, too.
+    let record = folder.join(METADATA_FILE);
+    std::fs::remove_file(&record).map_err(failed(&record))?;
+    for file in own.files().into_iter().filter(|file| !needed.contains(*file)) {
+        let path = base.join(file);
+        if path.starts_with(folder) {
+            std::fs::remove_file(&path).map_err(failed(&path))?;
+        }
+    }
+    match std::fs::remove_dir(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::DirectoryNotEmpty => Err(failed(folder)(e)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Checks that every file of a record is there and whole. `folder` is that of the job that wrote it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flott_checkpoint::storage::METADATA_FILE;
+use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE};
 use flott_checkpoint::{CompletedCheckpoint, DeclineReason};
 use flott_control::{Failure, JobInput};
 use flott_core::element::CheckpointKind;
@@ -93,7 +93,7 @@ impl DeployedTasks {
         elsewhere: Option<Elsewhere<'_>>,
     ) -> Result<Self> {
         let Site { plan, program, drivers, clock, kept, .. } = site;
-        let restored = read_states(plan, restore, kept, |id| own.contains(&id))?;
+        let restored = read_states(plan, attempt, restore, kept, |id| own.contains(&id))?;
         let cells: BTreeMap<TaskId, Arc<TaskCell>> =
             own.iter().map(|id| (*id, drivers.cell())).collect();
         let tasks = build_tasks(
@@ -241,12 +241,14 @@ fn event_sink(
                 let (savepoints, kept) = (savepoints.clone(), kept.clone());
                 if let Some(io) = io.upgrade() {
                     io.submit(move || {
-                        let storage = match pending.kind {
-                            CheckpointKind::Checkpoint => plan.storage.clone(),
+                        let storage: Option<Arc<dyn CheckpointStorage>> = match pending.kind {
+                            CheckpointKind::Checkpoint => Some(plan.storage.clone()),
                             CheckpointKind::Savepoint | CheckpointKind::Stop { .. } => {
-                                savepoints.wait(pending.checkpoint)
+                                savepoints.wait(pending.checkpoint).map(|place| place as _)
                             }
                         };
+                        // Nobody waits for a savepoint that was given up.
+                        let Some(storage) = storage else { return };
                         let threshold = plan.inline_threshold;
                         let kept = kept.as_deref();
                         report(write_snapshot(pending, &storage, threshold, &*clock, kept));

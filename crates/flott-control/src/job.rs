@@ -289,6 +289,7 @@ impl JobMaster {
     /// The attempt cannot be gone on with: the next one begins.
     fn not_reattached(&mut self, now: Now) {
         if matches!(self.phase, Phase::Reconciling { .. }) {
+            self.coordinator.skip_ids();
             self.phase = Phase::Restarting { until: now.mono, is_due: true };
             self.status_changed(now, JobStatus::Reconciling, JobStatus::Restarting);
             self.cancel_tasks(now);

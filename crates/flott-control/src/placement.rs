@@ -124,11 +124,11 @@ pub enum PlacementEffect {
     },
     /// Tell the job's master.
     Job(JobInput),
-    /// Give slots on a TaskManager back, except for so many.
-    KeepSlots {
+    /// Give slots on a TaskManager back.
+    ReturnSlots {
         /// The TaskManager.
         task_manager: TaskManagerId,
-        /// How many of them the job needs.
+        /// How many.
         count: u32,
     },
     /// Give all slots back.
@@ -150,6 +150,8 @@ pub struct Placement {
     deployed: Deployed,
     /// Workers of the deployed attempt that are to come back.
     awaited: BTreeMap<WorkerId, Awaited>,
+    /// How many slots each stands for that was to come back.
+    former_slots: BTreeMap<WorkerId, u32>,
     /// The newest checkpoint that those were told of which have.
     newest: CheckpointId,
     effects: VecDeque<PlacementEffect>,
@@ -221,6 +223,7 @@ impl Placement {
             wanted: None,
             deployed: Deployed::default(),
             awaited: BTreeMap::new(),
+            former_slots: BTreeMap::new(),
             newest: CheckpointId(0),
             effects: VecDeque::new(),
         }
@@ -251,6 +254,7 @@ impl Placement {
 
     /// The master wants to go on with an attempt that another JobManager has deployed, on these workers.
     pub fn reattach(&mut self, attempt: AttemptNumber, workers: Arc<BTreeMap<TaskId, WorkerId>>) {
+        self.former_slots = self.slots_of(&workers);
         self.awaited = workers.values().map(|worker| (*worker, Awaited::default())).collect();
         self.deployed = Deployed { attempt: Some(attempt), workers };
     }
@@ -299,6 +303,7 @@ impl Placement {
                 } else if let Some((id, _)) = awaited.find(|(_, on)| *on == Some(task_manager)) {
                     self.awaited.remove(&id);
                     self.tasks_failed(id, &failure);
+                    self.are_all_back();
                 }
                 self.advance();
             }
@@ -326,6 +331,7 @@ impl Placement {
                 if let Some(Awaited { task_manager, .. }) = self.awaited.remove(&worker) {
                     self.effects.push_back(PlacementEffect::StopWorker { task_manager, worker });
                     self.tasks_failed(worker, &failure);
+                    self.are_all_back();
                 }
                 let known = self.workers.iter().find(|(_, known)| known.id == worker);
                 if let Some((task_manager, worker)) = known.map(|(tm, worker)| (*tm, *worker)) {

@@ -101,11 +101,11 @@ impl Slots {
         self.serve();
     }
 
-    /// Of its slots on a TaskManager a job needs no more than so many.
-    pub fn keep(&mut self, job: JobId, task_manager: TaskManagerId, count: u32) {
+    /// A job needs so many of its slots on a TaskManager no more.
+    pub fn give_back(&mut self, job: JobId, task_manager: TaskManagerId, count: u32) {
         let offer = self.task_managers.get_mut(&task_manager);
         if let Some(taken) = offer.and_then(|offer| offer.taken.get_mut(&job)) {
-            *taken = count.min(*taken);
+            *taken = taken.saturating_sub(count);
             self.serve();
         }
     }

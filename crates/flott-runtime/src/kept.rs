@@ -4,15 +4,16 @@
 //! A table is found by the handle of what was written from it, which says where the bytes are and what is
 //! in them. So it does not matter which attempt has kept it, or what has happened since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flott_checkpoint::snapshot::{KeyedStateHandle, TaskSnapshot};
-use flott_core::{CheckpointId, OperatorId};
+use flott_core::{AttemptNumber, CheckpointId, OperatorId};
 use flott_state::StateMemory;
 
 use crate::task::Command;
 
 /// The tables of one task's snapshot, before anything is known of what was written from them.
+#[derive(Clone)]
 pub struct TaskMemory(Vec<(OperatorId, String, StateMemory)>);
 
 impl TaskMemory {
@@ -24,19 +25,42 @@ impl TaskMemory {
 /// What a process has kept, by checkpoint. Pages are shared with the tasks until these write to them.
 #[derive(Debug, Default)]
 pub struct KeptStates {
-    states: BTreeMap<CheckpointId, Vec<(KeyedStateHandle, StateMemory)>>,
+    /// Tables of another one come too late.
+    attempt: AttemptNumber,
+    states: BTreeMap<CheckpointId, Vec<Kept>>,
+    /// The newest checkpoint that is complete.
+    completed: Option<CheckpointId>,
+    /// Newer ones that never will be: their last tables may still be on the way.
+    aborted: BTreeSet<CheckpointId>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    operator: OperatorId,
+    handle: KeyedStateHandle,
+    memory: StateMemory,
 }
 
 impl KeptStates {
-    /// Keeps the tables from which `snapshot` was written.
-    pub fn keep(&mut self, checkpoint: CheckpointId, memory: TaskMemory, snapshot: &TaskSnapshot) {
+    /// Keeps the tables from which `snapshot` was written, by a task of this attempt.
+    pub fn keep(
+        &mut self,
+        attempt: AttemptNumber,
+        checkpoint: CheckpointId,
+        memory: TaskMemory,
+        snapshot: &TaskSnapshot,
+    ) {
+        let is_late = Some(checkpoint) < self.completed || self.aborted.contains(&checkpoint);
+        if is_late || attempt != self.attempt {
+            return;
+        }
         let kept = self.states.entry(checkpoint).or_default();
         for (operator, name, memory) in memory.0 {
             let own = snapshot.operators.iter().filter(|own| own.operator == operator);
             let mut handles = own.flat_map(|own| &own.keyed);
             // An empty table was not written.
             if let Some(handle) = handles.find(|handle| handle.name == name) {
-                kept.push((handle.clone(), memory));
+                kept.push(Kept { operator, handle: handle.clone(), memory });
             }
         }
     }
@@ -51,23 +75,37 @@ impl KeptStates {
     }
 
     /// A checkpoint is complete: nothing starts from an older one any more.
-    pub(crate) fn completed(&mut self, checkpoint: CheckpointId) {
-        self.states = self.states.split_off(&checkpoint);
+    fn completed(&mut self, checkpoint: CheckpointId) {
+        let newest = self.completed.map_or(checkpoint, |before| before.max(checkpoint));
+        self.completed = Some(newest);
+        self.states = self.states.split_off(&newest);
+        self.aborted = self.aborted.split_off(&newest);
     }
 
     /// A checkpoint will never be complete.
-    pub(crate) fn aborted(&mut self, checkpoint: CheckpointId) {
+    fn aborted(&mut self, checkpoint: CheckpointId) {
         self.states.remove(&checkpoint);
+        if Some(checkpoint) > self.completed {
+            self.aborted.insert(checkpoint);
+        }
     }
 
-    /// Tasks start from this checkpoint, or from nothing: no other one is under way.
-    pub fn restarted_from(&mut self, checkpoint: Option<CheckpointId>) {
+    /// Tasks of a new attempt start from this checkpoint, or from nothing: no other one is under way.
+    pub fn restarted_from(&mut self, attempt: AttemptNumber, checkpoint: Option<CheckpointId>) {
+        self.attempt = attempt;
         self.states.retain(|kept, _| Some(*kept) == checkpoint);
+        self.completed = checkpoint;
+        self.aborted.clear();
     }
 
-    /// The table from which this was written.
-    pub(crate) fn find(&self, handle: &KeyedStateHandle) -> Option<&StateMemory> {
+    /// The table of an operator from which this was written.
+    pub(crate) fn find(
+        &self,
+        operator: OperatorId,
+        handle: &KeyedStateHandle,
+    ) -> Option<&StateMemory> {
         let mut all = self.states.values().flatten();
-        all.find(|(kept, _)| kept == handle).map(|(_, memory)| memory)
+        let found = all.find(|kept| kept.operator == operator && kept.handle == *handle);
+        found.map(|kept| &kept.memory)
     }
 }

@@ -40,10 +40,14 @@ pub fn load_tasks(
             let mut task = RestoredTask { end_of_data, ..RestoredTask::default() };
             for operator in &vertex.operators {
                 let restore = assignment.restores.get(&(operator.id, subtask));
-                let restored = load_operator(restore, storage, kept).map_err(|error| {
-                    let name = &operator.name;
-                    error.context(format!("cannot restore operator \"{name}\" ({})", operator.id))
-                })?;
+                let restored =
+                    load_operator(operator.id, restore, storage, kept).map_err(|error| {
+                        let name = &operator.name;
+                        error.context(format!(
+                            "cannot restore operator \"{name}\" ({})",
+                            operator.id
+                        ))
+                    })?;
                 task.operators.insert(operator.id, restored);
             }
             tasks.insert(id, task);
@@ -64,6 +68,7 @@ fn end_of_data(
 }
 
 fn load_operator(
+    operator: OperatorId,
     restore: Option<&OperatorRestore>,
     storage: &dyn CheckpointStorage,
     kept: &KeptStates,
@@ -72,7 +77,7 @@ fn load_operator(
     let Some(restore) = restore else { return Ok(restored) };
     restored.end_of_data = restore.end_of_data;
     for KeyedRestore { handle, range } in &restore.keyed {
-        let data = match kept.find(handle) {
+        let data = match kept.find(operator, handle) {
             Some(memory) => KeyedData::Memory(memory.clone()),
             None => KeyedData::Bytes(read(&handle.data, storage)?),
         };
@@ -133,7 +138,7 @@ mod tests {
     use flott_state::{KeyedBackend, ValueStateDescriptor};
 
     use super::*;
-    use crate::{OperatorParts, PendingSnapshot};
+    use crate::{Command, OperatorParts, PendingSnapshot, TaskMemory};
 
     #[test]
     fn an_operator_that_is_new_in_a_chain_does_not_make_it_end_again() {
@@ -180,14 +185,28 @@ mod tests {
             storage.delete(&path).unwrap();
         }
         let mut kept = KeptStates::default();
-        kept.keep(CheckpointId(3), memory, &written);
-        let load = |kept: &KeptStates| load_operator(Some(&restore), &*storage, kept);
+        let load = |kept: &KeptStates| load_operator(operator, Some(&restore), &*storage, kept);
+        let keep = |kept: &mut KeptStates, attempt, memory: &TaskMemory| {
+            kept.keep(AttemptNumber(attempt), CheckpointId(3), memory.clone(), &written);
+        };
+        keep(&mut kept, 0, &memory);
         assert!(matches!(load(&kept).unwrap().keyed[0].data, KeyedData::Memory(_)));
+        let other = OperatorId::from_name("other");
+        assert!(load_operator(other, Some(&restore), &*storage, &kept).is_err(), "not its table");
         // A later checkpoint under way changes nothing, until it is complete.
-        kept.aborted(CheckpointId(4));
-        kept.restarted_from(Some(CheckpointId(3)));
+        kept.told(Command::NotifyAborted(CheckpointId(4)));
+        kept.restarted_from(AttemptNumber(1), Some(CheckpointId(3)));
         assert!(load(&kept).is_ok());
-        kept.completed(CheckpointId(4));
+        kept.told(Command::NotifyComplete(CheckpointId(4)));
         assert!(load(&kept).is_err(), "nothing starts from it any more");
+        // What comes too late is not kept.
+        keep(&mut kept, 1, &memory);
+        assert!(load(&kept).is_err());
+        kept.restarted_from(AttemptNumber(2), None);
+        keep(&mut kept, 1, &memory);
+        assert!(load(&kept).is_err(), "of another attempt");
+        kept.told(Command::NotifyAborted(CheckpointId(3)));
+        keep(&mut kept, 2, &memory);
+        assert!(load(&kept).is_err(), "its checkpoint was aborted");
     }
 }

@@ -38,8 +38,8 @@ impl Coordinator {
     }
 
     /// Once the job has ended and no record is being written: deletes the job's checkpoints, or
-    /// leaves them, as its retention says. The one that it was started from is never deleted if
-    /// another job took it.
+    /// leaves them, as its retention says. The one that it was started from goes with
+    /// them if it was claimed.
     pub(super) fn retain_or_discard(&mut self) {
         let Some(status) =
             self.shutdown.filter(|_| !self.pending.values().any(Pending::is_writing))

@@ -96,6 +96,23 @@ fn a_claimed_checkpoint_is_the_jobs_and_one_that_is_not_claimed_is_not() {
         cluster.wait("the job is over", || cluster.status(&job) == "CANCELED");
     }
     assert_eq!(fs::read_dir(savepoints).unwrap().count(), 0, "nothing of it is left");
+
+    // A retained checkpoint can be claimed, too.
+    let checkpoints = |job: &str| -> Vec<_> {
+        let entries = fs::read_dir(cluster.path("checkpoints").join(job)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().path());
+        names.filter(|path| path.join("_metadata").exists()).collect()
+    };
+    let job = cluster.run_totals(&[]);
+    cluster.wait_for_checkpoint(&job);
+    cluster.done(&["cancel", &job]);
+    cluster.wait("the job is over", || cluster.status(&job) == "CANCELED");
+    let retained = checkpoints(&job);
+    assert_eq!(retained.len(), 1);
+    let next = cluster.run_totals(&["-s", retained[0].to_str().unwrap(), "--claimMode", "CLAIM"]);
+    cluster.wait_for_checkpoint(&next);
+    cluster.wait("it goes", || !retained[0].exists());
+    cluster.done(&["cancel", &next]);
 }
 
 #[test]

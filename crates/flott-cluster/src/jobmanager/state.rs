@@ -170,10 +170,10 @@ impl Shared {
         }
     }
 
-    /// A job gives slots on a TaskManager back, except for so many.
-    pub(super) fn keep_slots(&self, job: JobId, id: TaskManagerId, count: u32) {
+    /// A job gives slots on a TaskManager back.
+    pub(super) fn return_slots(&self, job: JobId, id: TaskManagerId, count: u32) {
         let mut state = self.lock();
-        state.slots.keep(job, id, count);
+        state.slots.give_back(job, id, count);
         self.perform(&mut state);
     }
 

@@ -100,24 +100,17 @@ impl JobManagerHandle {
     /// cannot be gone on with is logged, and its record stays.
     pub(super) fn recover(&self) -> Result<()> {
         let Some(ha) = &self.shared.ha else { return Ok(()) };
-        for record in ha.jobs()? {
-            let recovered = record.and_then(|record| self.take_over(ha, record));
-            if let Err(error) = recovered {
+        let prepared = ha.jobs()?.into_iter().map(|record| take_over(ha, record?));
+        // The workers of all of them have their time to come back from when all can be called.
+        let prepared: Vec<Result<_>> = prepared.collect();
+        for job in prepared {
+            let launched =
+                job.and_then(|(record, planned, config)| self.launch(record, planned, &config));
+            if let Err(error) = launched {
                 error!("A job cannot be recovered: {}", error.report());
             }
         }
         Ok(())
-    }
-
-    fn take_over(&self, ha: &HaStore, mut record: JobRecord) -> Result<()> {
-        let config = configuration(&record.settings)?;
-        let planned = prepare_again(record.job, &record.program, &config, record.attempt)?;
-        record.leads += 1;
-        ha.put(&record)?;
-        let from = planned.spec.restored.as_ref().map(|restored| restored.checkpoint.0);
-        let (name, job) = (&planned.spec.name, record.job);
-        info!("Job {name} ({job}) is taken over; its newest checkpoint is {from:?}.");
-        self.launch(record, planned, &config)
     }
 
     /// Starts the thread of a job.
@@ -165,4 +158,19 @@ impl JobManagerHandle {
             ..self.shared.views.latest()
         }
     }
+}
+
+/// What it takes to go on with a job that another JobManager has left.
+fn take_over(
+    ha: &HaStore,
+    mut record: JobRecord,
+) -> Result<(JobRecord, PlannedJob, Configuration)> {
+    let config = configuration(&record.settings)?;
+    let planned = prepare_again(record.job, &record.program, &config, record.attempt)?;
+    record.leads += 1;
+    ha.put(&record)?;
+    let from = planned.spec.restored.as_ref().map(|restored| restored.checkpoint.0);
+    let (name, job) = (&planned.spec.name, record.job);
+    info!("Job {name} ({job}) is taken over; its newest checkpoint is {from:?}.");
+    Ok((record, planned, config))
 }

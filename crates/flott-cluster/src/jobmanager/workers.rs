@@ -101,8 +101,8 @@ impl Workers {
         while let Some(effect) = self.placement.poll_effect() {
             match effect {
                 PlacementEffect::RequestSlots { count } => self.shared.request_slots(job, count),
-                PlacementEffect::KeepSlots { task_manager, count } => {
-                    self.shared.keep_slots(job, task_manager, count);
+                PlacementEffect::ReturnSlots { task_manager, count } => {
+                    self.shared.return_slots(job, task_manager, count);
                 }
                 PlacementEffect::ReleaseSlots => self.shared.ended(job),
                 PlacementEffect::StartWorker { task_manager, worker } => {
@@ -184,6 +184,7 @@ impl Workplace for Workers {
     type Event = WorkersEvent;
 
     fn deploy(&mut self, attempt: AttemptNumber, restore: Option<Arc<CompletedCheckpoint>>) {
+        self.shared.forget_awaited(self.start.job);
         self.placement.deploy(attempt, restore);
         self.perform();
     }
@@ -207,6 +208,13 @@ impl Workplace for Workers {
         for task in tasks {
             if let Some(worker) = self.tasks.get(task) {
                 by_worker.entry(*worker).or_default().push(*task);
+            }
+        }
+        let is_news = matches!(command, Command::NotifyComplete(_) | Command::NotifyAborted(_));
+        if is_news {
+            // What is kept there of other checkpoints must go, also where no task is left to be told.
+            for worker in self.connected.keys() {
+                by_worker.entry(*worker).or_default();
             }
         }
         for (worker, tasks) in by_worker {

@@ -11,7 +11,7 @@ use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use super::codec::Messages;
 use super::messages::{FromTaskManager, FromWorker, ToTaskManager, ToWorker};
@@ -104,7 +104,10 @@ impl Client {
         let _ = outgoing.send(first);
         let request = request(UnboundedReceiverStream::new(receiver));
         let path = PathAndQuery::from_static(path);
-        let answer = self.grpc.streaming(request, path, Messages::new()).await;
+        let call = self.grpc.streaming(request, path, Messages::new());
+        let answer = tokio::time::timeout(timeout, call).await.unwrap_or_else(|_| {
+            Err(Status::deadline_exceeded("it does not answer (heartbeat.timeout)"))
+        });
         let answer = answer.map_err(|status| {
             failed(&format!("the JobManager at {} refuses", self.address), &status)
         })?;

@@ -180,7 +180,7 @@ fn read(path: &Path, range: Option<(u64, u64)>) -> io::Result<Vec<u8>> {
 }
 
 /// The record goes first: whoever finds one must find its files, too.
-pub(super) fn delete_folder(folder: &Path) -> io::Result<()> {
+fn delete_folder(folder: &Path) -> io::Result<()> {
     match fs::remove_file(folder.join(METADATA_FILE)) {
         Ok(()) => sync_folder(folder)?,
         Err(e) if e.kind() == IoErrorKind::NotFound => {}

@@ -1,6 +1,6 @@
 //! Savepoints that are under way or done: where each of them is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,6 +22,10 @@ struct Places {
     /// Folders of savepoints that were asked for, by request.
     wanted: BTreeMap<u64, PathBuf>,
     places: BTreeMap<CheckpointId, Arc<FileStorage>>,
+    /// Those that never get a place, or need it no more.
+    abandoned: BTreeSet<CheckpointId>,
+    /// How often all were abandoned.
+    epoch: u64,
 }
 
 impl Savepoints {
@@ -47,15 +51,34 @@ impl Savepoints {
     }
 
     /// Where a savepoint is. A worker's task may see the barrier before the worker is told the place:
-    /// this waits for that.
-    pub(crate) fn wait(&self, checkpoint: CheckpointId) -> Arc<FileStorage> {
+    /// this waits for that. Nothing if it is abandoned meanwhile.
+    pub(crate) fn wait(&self, checkpoint: CheckpointId) -> Option<Arc<FileStorage>> {
         let mut places = self.lock();
+        let epoch = places.epoch;
         loop {
             if let Some(place) = places.places.get(&checkpoint) {
-                return place.clone();
+                return Some(place.clone());
+            }
+            if places.epoch != epoch || places.abandoned.contains(&checkpoint) {
+                return None;
             }
             places = self.shared.1.wait(places).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// A savepoint will never be complete: who waits for its place need not.
+    pub(crate) fn abandon(&self, checkpoint: CheckpointId) {
+        self.lock().abandoned.insert(checkpoint);
+        self.shared.1.notify_all();
+    }
+
+    /// A new attempt begins: no savepoint is under way.
+    pub(crate) fn abandon_all(&self) {
+        let mut places = self.lock();
+        places.places.clear();
+        places.abandoned.clear();
+        places.epoch += 1;
+        self.shared.1.notify_all();
     }
 
     /// The request has its answer; if it was refused, it never got a checkpoint.
@@ -118,5 +141,31 @@ pub(crate) fn discard(place: &FileStorage) -> std::io::Result<()> {
     match std::fs::remove_dir_all(place.folder()) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_the_place_of_a_savepoint_that_is_given_up() {
+        let savepoints = Savepoints::default();
+        savepoints.abandon(CheckpointId(1));
+        assert!(savepoints.wait(CheckpointId(1)).is_none());
+        let waiting = savepoints.clone();
+        let waits = std::thread::scope(|scope| {
+            let waits = scope.spawn(move || waiting.wait(CheckpointId(2)).is_none());
+            while !waits.is_finished() {
+                savepoints.abandon_all();
+                std::thread::yield_now();
+            }
+            waits.join().unwrap()
+        });
+        assert!(waits);
+        savepoints.place(CheckpointId(3), "/sp".into());
+        assert!(savepoints.wait(CheckpointId(3)).is_some());
+        savepoints.abandon_all();
+        assert!(savepoints.of(CheckpointId(3)).is_none(), "another one may have its number");
     }
 }

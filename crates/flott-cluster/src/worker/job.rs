@@ -52,25 +52,34 @@ impl Work {
         voice.say(FromWorker::Ready);
         let mut deployed = DeployedTasks::default();
         let mut counted = BTreeMap::new();
+        let mut counted_at = site.clock.now().mono;
         loop {
+            if site.clock.now().mono.since(counted_at) >= COUNT_INTERVAL {
+                count(&voice, &deployed, &mut counted);
+                counted_at = site.clock.now().mono;
+            }
             let said = match self.call.next_within(COUNT_INTERVAL) {
                 Ok(said) => said,
                 Err(lost) => {
-                    self.call = self.next_call(&voice, lost)?;
                     counted.clear();
+                    self.call = self.next_call(&voice, lost)?;
+                    voice.found(self.call.outgoing(), || counts(&deployed, &mut counted));
                     continue;
                 }
             };
             match said {
                 Some(ToWorker::Deploy(deploy)) => {
                     voice.deployed(deploy.attempt);
+                    site.savepoints.abandon_all();
                     deployed = self.deploy(&site, &deploy)?;
                     counted.clear();
                 }
                 Some(ToWorker::Cancel { attempt }) => deployed.cancel(attempt, &site.report),
                 Some(ToWorker::Tell { attempt, tasks, command }) => {
-                    if let Command::TriggerCheckpoint(barrier) = command {
-                        voice.triggered(barrier);
+                    match command {
+                        Command::TriggerCheckpoint(barrier) => voice.triggered(barrier),
+                        Command::NotifyAborted(checkpoint) => site.savepoints.abandon(checkpoint),
+                        Command::NotifyComplete(_) | Command::Cancel => {}
                     }
                     deployed.tell(attempt, &tasks, command);
                 }
@@ -78,8 +87,7 @@ impl Work {
                     site.savepoints.place(checkpoint, folder);
                 }
                 Some(ToWorker::End) => return Ok(()),
-                Some(ToWorker::Start(_) | ToWorker::Heartbeat) => {}
-                None => count(&voice, &deployed, &mut counted),
+                Some(ToWorker::Start(_) | ToWorker::Heartbeat) | None => {}
             }
         }
     }
@@ -96,10 +104,7 @@ impl Work {
         let since = clock.now().mono;
         loop {
             match Call::start(&self.spec, self.plane.address(), standing) {
-                Ok(call) => {
-                    voice.found(call.outgoing());
-                    return Ok(call);
-                }
+                Ok(call) => return Ok(call),
                 Err(error) if error.kind() == ErrorKind::InvalidInput => return Err(error),
                 Err(error) => {
                     if clock.now().mono.since(since) >= self.spec.registration_timeout {
@@ -143,8 +148,10 @@ impl Work {
             kept: Kept::default(),
             report: Arc::new(move |input| reporting.report(input)),
             counted: Arc::new(move |attempt, task, metrics| {
-                let counts = vec![(task, TaskCounts::of(metrics))];
-                counting.say(FromWorker::Counted { attempt, counts });
+                counting.say_of(|| {
+                    let counts = vec![(task, TaskCounts::of(metrics))];
+                    Some(FromWorker::Counted { attempt, counts })
+                });
             }),
         })
     }
@@ -172,12 +179,18 @@ impl Work {
 
 /// Says what has changed since the last time.
 fn count(voice: &Voice, deployed: &DeployedTasks, counted: &mut BTreeMap<TaskId, TaskCounts>) {
-    let counts = deployed.metrics().iter().map(|(task, metrics)| (*task, TaskCounts::of(metrics)));
+    voice.say_of(|| counts(deployed, counted));
+}
+
+/// What has changed since the last time.
+fn counts(
+    deployed: &DeployedTasks,
+    counted: &mut BTreeMap<TaskId, TaskCounts>,
+) -> Option<FromWorker> {
+    let all = deployed.metrics().iter().map(|(task, metrics)| (*task, TaskCounts::of(metrics)));
     let new: Vec<(TaskId, TaskCounts)> =
-        counts.filter(|(task, counts)| counted.get(task) != Some(counts)).collect();
-    if !new.is_empty() {
-        counted.extend(new.iter().cloned());
-        let attempt = deployed.attempt();
-        voice.say(FromWorker::Counted { attempt, counts: new });
-    }
+        all.filter(|(task, counts)| counted.get(task) != Some(counts)).collect();
+    counted.extend(new.iter().cloned());
+    let attempt = deployed.attempt();
+    (!new.is_empty()).then_some(FromWorker::Counted { attempt, counts: new })
 }

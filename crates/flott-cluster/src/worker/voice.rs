@@ -34,6 +34,17 @@ impl Voice {
         }
     }
 
+    /// As [`Self::say`], of what `message` finds now: nothing comes in between, so that what is newer is said
+    /// later.
+    pub(super) fn say_of(&self, message: impl FnOnce() -> Option<FromWorker>) {
+        let speaking = self.lock();
+        if let Some(outgoing) = &speaking.outgoing
+            && let Some(message) = message()
+        {
+            let _ = outgoing.send(message);
+        }
+    }
+
     /// What a task says.
     pub(super) fn report(&self, input: JobInput) {
         let mut speaking = self.lock();
@@ -60,9 +71,14 @@ impl Voice {
         speaking.standing.summary()
     }
 
-    /// There is another one, which has heard that: it is told the rest.
-    pub(super) fn found(&self, outgoing: Outgoing<FromWorker>) {
+    /// There is another one, which has heard that: it is told the rest, after what has been counted.
+    pub(super) fn found(
+        &self,
+        outgoing: Outgoing<FromWorker>,
+        counted: impl FnOnce() -> Option<FromWorker>,
+    ) {
         let mut speaking = self.lock();
+        counted().into_iter().for_each(|message| drop(outgoing.send(message)));
         for input in speaking.standing.said() {
             let _ = outgoing.send(FromWorker::Task(input.clone()));
         }

@@ -36,6 +36,9 @@ impl JobMaster {
         let entry = self.exception(now, failure.clone(), task);
         self.exceptions.push(entry);
         let from = self.status();
+        if from == JobStatus::Reconciling {
+            self.coordinator.skip_ids();
+        }
         let to = match decision {
             Decision::Restart { delay } => {
                 self.num_restarts += 1;

@@ -26,9 +26,8 @@ impl Placement {
     pub(super) fn worker_kept(&mut self, worker: WorkerId, task_manager: TaskManagerId) {
         let Some(awaited) = self.awaited.get_mut(&worker) else {
             self.stop_worker(task_manager, worker);
-            let own = self.slots.iter().filter(|slot| **slot == Some(task_manager));
-            let count = own.count() as u32;
-            self.effects.push_back(PlacementEffect::KeepSlots { task_manager, count });
+            let count = self.former_slots.get(&worker).copied().unwrap_or(0);
+            self.effects.push_back(PlacementEffect::ReturnSlots { task_manager, count });
             return;
         };
         awaited.task_manager = Some(task_manager);
@@ -57,6 +56,11 @@ impl Placement {
         };
         self.awaited.remove(&id);
         self.workers.insert(task_manager, Worker { id, is_ready: true });
+        self.are_all_back();
+    }
+
+    /// Says so if nobody is waited for any more. Tasks of those that were lost have been told.
+    pub(super) fn are_all_back(&mut self) {
         if let Some(attempt) = self.deployed.attempt
             && self.awaited.is_empty()
         {

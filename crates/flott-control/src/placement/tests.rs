@@ -49,8 +49,8 @@ fn effects(placement: &mut Placement) -> Vec<String> {
         PlacementEffect::Job(JobInput::DeploymentFailed { failure, .. }) => failure.message,
         PlacementEffect::Job(JobInput::Deploying { attempt }) => format!("deploying {attempt}"),
         PlacementEffect::Job(other) => format!("{other:?}"),
-        PlacementEffect::KeepSlots { task_manager, count } => {
-            format!("keep {count} on {}", task_manager.0)
+        PlacementEffect::ReturnSlots { task_manager, count } => {
+            format!("return {count} on {}", task_manager.0)
         }
         PlacementEffect::ReleaseSlots => "release".into(),
     };

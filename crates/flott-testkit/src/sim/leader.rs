@@ -62,6 +62,7 @@ impl Leader {
         attempt: AttemptNumber,
         restore: Option<Arc<CompletedCheckpoint>>,
     ) {
+        self.awaited.clear();
         self.placement.deploy(attempt, restore);
         self.perform(world, machines);
     }
@@ -184,8 +185,8 @@ impl Leader {
             PlacementEffect::RequestSlots { count } => {
                 self.slots.request(world.now().mono, job, count);
             }
-            PlacementEffect::KeepSlots { task_manager, count } => {
-                self.slots.keep(job, task_manager, count);
+            PlacementEffect::ReturnSlots { task_manager, count } => {
+                self.slots.give_back(job, task_manager, count);
             }
             PlacementEffect::ReleaseSlots => self.slots.release(job),
             PlacementEffect::StartWorker { task_manager, worker } => {

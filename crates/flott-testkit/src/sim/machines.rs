@@ -353,7 +353,8 @@ impl Machines {
         let plan = &planned.plan;
         let is_here = |task: TaskId| order.workers.get(&task) == Some(&id);
         let Some(worker) = self.workers.get(&id) else { return Ok(BTreeMap::new()) };
-        let restored = read_states(plan, order.restore.as_deref(), &worker.kept, is_here)?;
+        let restored =
+            read_states(plan, order.attempt, order.restore.as_deref(), &worker.kept, is_here)?;
         // Connections to the workers that others are on: those that are there are used again.
         let mut links: BTreeMap<WorkerId, u64> = BTreeMap::new();
         for other in order.workers.values().filter(|other| **other != id) {

@@ -64,6 +64,10 @@ fn workers_that_do_not_come_back_in_time_are_no_failure() {
     assert_eq!(f.job.num_restarts(), 0);
     assert!(f.job.exceptions().entries().next().is_none());
     assert_eq!(f.feed(reattached(9)), [""; 0], "too late");
+    // The one before may have had checkpoints under way that nobody tells of.
+    f.feed(running(5, "k0"));
+    f.feed(running(5, "s0"));
+    assert_eq!(f.tick(12_000), ["prepare 102"]);
 }
 
 #[test]

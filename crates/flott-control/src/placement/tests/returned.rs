@@ -67,7 +67,7 @@ fn a_worker_that_comes_too_late_is_sent_away_and_its_slots_are_given_back() {
     returned(&mut placement, 1, 0, 7);
     assert_eq!(effects(&mut placement), ["stop 1 on any"]);
     kept(&mut placement, 1, B);
-    assert_eq!(effects(&mut placement), ["stop 1 on 2", "keep 0 on 2"]);
+    assert_eq!(effects(&mut placement), ["stop 1 on 2", "return 1 on 2"]);
     placement.handle(PlacementInput::SlotsGranted { slots: vec![A, A] });
     assert_eq!(effects(&mut placement), ["start 100 on 1"], "no number comes twice");
 }
@@ -89,7 +89,9 @@ fn a_worker_or_task_manager_that_is_lost_while_it_is_waited_for_is_a_failure() {
     assert_eq!(effects(&mut placement), ["failed 0 the TaskManager is lost: closed"; 2]);
     let failure = Failure::new("killed");
     placement.handle(PlacementInput::WorkerLost { worker: WorkerId(1), failure });
-    assert_eq!(effects(&mut placement), ["stop 1 on any", "failed 0 killed", "failed 0 killed"]);
+    let all = effects(&mut placement);
+    assert_eq!(all[..3], ["stop 1 on any", "failed 0 killed", "failed 0 killed"]);
+    assert!(all[3].starts_with("Reattached"), "nobody is waited for any more");
 }
 
 #[test]
