@@ -234,7 +234,10 @@ impl Machines {
             MachineEvent::Started => self.start_host(world),
             MachineEvent::Returns(id) => self.returns(world, id),
             MachineEvent::StopWorker(id) => {
-                self.workers.remove(&id);
+                if self.workers.remove(&id).is_some() {
+                    // Whoever wanted that may be another JobManager by now.
+                    self.report_lost(world, id);
+                }
                 self.disconnect(world, |connection| connection.ends.contains(&id));
             }
             MachineEvent::Deploy(id, order) => {
