@@ -62,6 +62,7 @@ fn state_of_every_kind_survives_every_parallelism() {
     for (index, parallelism) in steps.into_iter().enumerate() {
         let job = remember.run(parallelism, savepoint.as_deref());
         remember.feed();
+        remember.cluster.wait_for_tasks(&job);
         if index + 1 < steps.len() {
             let stopped = remember.cluster.done(&["stop", "-p", savepoints, "--json", &job]);
             let stopped: serde_json::Value = serde_json::from_str(&stopped).unwrap();

@@ -92,6 +92,16 @@ impl Cluster {
         self.get(&format!("/jobs/{job}/status"))["status"].as_str().unwrap().to_owned()
     }
 
+    /// Waits until every task of a job runs: before that, nothing can be asked of its checkpoints.
+    pub(crate) fn wait_for_tasks(&self, job: &str) {
+        self.wait("all tasks run", || {
+            let details = self.get(&format!("/jobs/{job}"));
+            let counts = details["status-counts"].as_object().unwrap();
+            let others = counts.iter().filter(|(state, _)| *state != "RUNNING");
+            details["state"] == "RUNNING" && others.map(|(_, count)| count).all(|count| *count == 0)
+        });
+    }
+
     /// How many checkpoints of a job have completed.
     pub(crate) fn completed(&self, job: &str) -> u64 {
         self.get(&format!("/jobs/{job}/checkpoints"))["counts"]["completed"].as_u64().unwrap()

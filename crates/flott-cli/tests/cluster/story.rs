@@ -22,6 +22,7 @@ fn totals_go_on_over_savepoints_stops_and_other_parallelisms() {
     assert_eq!(cluster.get("/overview")["slots-available"], 2);
 
     let savepoints = cluster.path("savepoints");
+    cluster.wait_for_tasks(&job);
     let savepoint = cluster.done(&["savepoint", &job, savepoints.to_str().unwrap()]);
     cluster.feed("2", "hello,10\n");
     cluster.wait_for_total("hello", 11);
@@ -77,6 +78,7 @@ fn a_claimed_checkpoint_is_the_jobs_and_one_that_is_not_claimed_is_not() {
     cluster.wait_for_total("hello", 1);
     let savepoints = cluster.path("savepoints");
     let savepoints = savepoints.to_str().unwrap();
+    cluster.wait_for_tasks(&job);
     let said = cluster.done(&["cancel", "-s", savepoints, &job]);
     assert!(said.contains(&format!("Cancelled job {job}. Savepoint stored in file:")), "{said}");
     cluster.wait("the job is over", || cluster.status(&job) == "CANCELED");
