@@ -168,8 +168,7 @@ pub(crate) fn open_checkpoint(place: &str, search: &Search<'_>) -> Result<Checkp
 
 /// Whether a folder is called as that of a checkpoint is.
 fn is_checkpoint_folder(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()?.strip_prefix("chk-"));
-    name.is_some_and(|number| number.parse::<u64>().is_ok())
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("chk-"))
 }
 
 /// Deletes the savepoint in `place`, a path or a `file://` URL, and nothing else: what lies in its
