@@ -159,13 +159,7 @@ impl RestoredKeyedState {
     ) -> Result<()> {
         let (range, owned) = (self.range, table.range());
         match &self.data {
-            KeyedData::Bytes(bytes) => {
-                self.read(bytes, operator, owned, max, |hash, key, value| {
-                    let value = decode(value)?;
-                    table.upsert(hash, key, || value);
-                    Ok(())
-                })
-            }
+            KeyedData::Bytes(bytes) => self.read(bytes, operator, table, max, decode),
             KeyedData::Memory(memory) => {
                 let kept = memory.table::<K, V>()?;
                 if kept.range() == owned && range == owned && table.is_empty() {
@@ -183,21 +177,21 @@ impl RestoredKeyedState {
         }
     }
 
-    /// Decodes the entries of the key groups that are asked for and owned: hash, key, and the
-    /// bytes of the value.
-    fn read<K: Key>(
+    /// Decodes the entries of the key groups that are asked for and owned.
+    fn read<K: Key, V: Clone>(
         &self,
         bytes: &[u8],
         operator: &str,
-        owned: KeyGroupRange,
+        table: &mut PagedTable<K, V>,
         max: MaxParallelism,
-        mut each: impl FnMut(u64, K, &[u8]) -> Result<()>,
+        decode: impl Fn(&[u8]) -> Result<V>,
     ) -> Result<()> {
+        let owned = table.range();
         let wanted = self.handle.groups.iter();
         let wanted =
             wanted.filter(|group| self.range.contains(group.group) && owned.contains(group.group));
         for group in wanted {
-            read_group(bytes, group, max, &mut each).map_err(|error| {
+            read_group(bytes, group, table, max, &decode).map_err(|error| {
                 let file = match &self.handle.data {
                     DataRef::File { path, .. } => format!(" from \"{path}\""),
                     DataRef::Inline(_) => String::new(),
@@ -212,15 +206,18 @@ impl RestoredKeyedState {
     }
 }
 
-fn read_group<K: Key>(
+fn read_group<K: Key, V: Clone>(
     bytes: &[u8],
     group: &GroupRange,
+    table: &mut PagedTable<K, V>,
     max: MaxParallelism,
-    each: &mut impl FnMut(u64, K, &[u8]) -> Result<()>,
+    decode_value: impl Fn(&[u8]) -> Result<V>,
 ) -> Result<()> {
     let end = group.offset.checked_add(group.length);
     let mut bytes = slice(bytes, group.offset..end.unwrap_or(u64::MAX))?;
     check(bytes, group.checksum)?;
+    // An entry takes two bytes at least: a wrong number must not become a huge allocation.
+    table.reserve(group.group, (group.entries as usize).min(bytes.len() / 2));
     for _ in 0..group.entries {
         let (key, rest) = part(bytes)?;
         let (value, rest) = part(rest)?;
@@ -230,7 +227,8 @@ fn read_group<K: Key>(
         if max.key_group(hash) != group.group {
             return Err(corrupt(format!("a key belongs to key group {}", max.key_group(hash).0)));
         }
-        each(hash, key, value)?;
+        let value = decode_value(value)?;
+        table.upsert(hash, key, || value);
     }
     if !bytes.is_empty() {
         return Err(corrupt(format!("{} bytes follow the last entry", bytes.len())));

@@ -21,7 +21,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use flott_core::codec::Key;
-use flott_core::{KeyGroupRange, MaxParallelism};
+use flott_core::{KeyGroup, KeyGroupRange, MaxParallelism};
 
 pub use self::snapshot::{GroupSnapshot, TableSnapshot};
 
@@ -111,6 +111,17 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             .map(|shared| Shareable { own: Group::default(), shared: shared.cloned(), spare: None })
             .collect();
         Self { range: snapshot.range(), max, groups }
+    }
+
+    /// Makes room for so many entries in one of the table's key groups, if it is empty: faster
+    /// than to let it grow when it is filled at once.
+    pub(crate) fn reserve(&mut self, group: KeyGroup, entries: usize) {
+        let index = usize::from(group.0).wrapping_sub(self.range.start as usize);
+        if let Some(group) = self.groups.get_mut(index)
+            && group.get().is_empty()
+        {
+            *group.get_mut() = Group::with_room(entries);
+        }
     }
 
     /// The key groups that the table holds.

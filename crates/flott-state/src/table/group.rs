@@ -17,6 +17,9 @@ const DEPTH_MAX: u8 = 32 - TAG_BITS as u8;
 /// chosen for their hashes need that. Their page grows instead.
 const DIRECTORY_PER_PAGE: usize = 8;
 
+/// How full on average the pages of [`Group::with_room`] are at most: few then get too full.
+const PAGE_ENTRIES_EXPECTED: usize = PAGE_ENTRIES * 2 / 3;
+
 /// The entries of one key group.
 pub(super) struct Group<K, V> {
     /// The page of each value of the hash bits; a power of two of them, or none. Pages that were
@@ -35,6 +38,20 @@ pub(super) struct Position {
 }
 
 impl<K, V> Group<K, V> {
+    /// An empty group with the pages that so many entries will need: filling it splits few of them.
+    pub(super) fn with_room(entries: usize) -> Self {
+        let wanted = entries.div_ceil(PAGE_ENTRIES_EXPECTED).max(1);
+        let depth = (wanted.next_power_of_two().ilog2() as u8).min(DEPTH_MAX);
+        let (pages, epoch) = (1u32 << depth, Epoch::default());
+        let slots = (entries >> depth) * 5 / 4 + 1;
+        Self {
+            directory: (0..pages).collect(),
+            pages: (0..pages).map(|_| Page::empty(slots.min(PAGE_ENTRIES), depth, epoch)).collect(),
+            len: 0,
+            epoch,
+        }
+    }
+
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.len

@@ -94,7 +94,7 @@ impl<K, V> Page<K, V> {
         positions_of(hash as u8, &self.tags) & present as u32
     }
 
-    fn empty(slots: usize, depth: u8, epoch: Epoch) -> Self {
+    pub(super) fn empty(slots: usize, depth: u8, epoch: Epoch) -> Self {
         Self {
             slots: (0..slots).map(|_| None).collect(),
             tags: [0; PAGE_ENTRIES],

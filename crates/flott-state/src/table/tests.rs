@@ -135,6 +135,33 @@ fn a_large_table_keeps_every_entry_and_its_pages_stay_small() {
 }
 
 #[test]
+fn room_that_was_made_is_used_whatever_comes() {
+    for (expected, comes) in
+        [(0, 0), (0, 5_000), (1, 1), (20_000, 20_000), (20_000, 7), (9, 20_000)]
+    {
+        let (mut table, keys) = (table(1), 0..comes);
+        table.reserve(KeyGroup(0), expected);
+        let pages = |table: &PagedTable<u64, u64>| {
+            (0..).map_while(|page| table.groups[0].get().page(page).map(|_| ())).count()
+        };
+        let before = pages(&table);
+        assert!(table.is_empty());
+        for key in keys.clone() {
+            table.upsert(hash(key), key, || key);
+        }
+        check(&table, &keys.clone().map(|key| (key, key)).collect());
+        if expected as u64 == comes {
+            assert!(before <= pages(&table) && pages(&table) <= before + before / 8, "{before}");
+        }
+        // Only an empty group is given room: the entries are still there.
+        table.reserve(KeyGroup(0), 100);
+        assert_eq!(table.len() as u64, comes);
+        keys.for_each(|key| assert_eq!(table.remove(hash(key), &key), Some(key)));
+        assert!(table.is_empty());
+    }
+}
+
+#[test]
 fn a_page_that_no_hash_bit_can_split_grows() {
     /// All of these have the same hash.
     #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
