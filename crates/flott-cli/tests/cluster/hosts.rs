@@ -109,6 +109,8 @@ fn on_four_hosts() {
     cluster.wait("the workers have ended", || {
         cluster.logged("is started, with pid") == cluster.logged("has ended: ")
     });
+    cluster.end();
+    cluster.wait("no process is left", || cluster.running(None).is_empty());
 }
 
 /// The next best: each process has an address of its own, and the network is one.
