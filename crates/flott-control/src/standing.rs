@@ -47,7 +47,7 @@ impl Standing {
     /// A task says something.
     pub fn says(&mut self, input: &JobInput) {
         let own = self.summary.map(|summary| summary.attempt);
-        if own.is_some() && own == fate_of_attempt(input) {
+        if own.is_some() && own == input.task_fate() {
             self.said.push(input.clone());
         }
     }
@@ -60,33 +60,6 @@ impl Standing {
     /// What has become of the tasks, in order.
     pub fn said(&self) -> &[JobInput] {
         &self.said
-    }
-}
-
-/// The attempt of what says how a task is, and not only how a checkpoint is.
-fn fate_of_attempt(input: &JobInput) -> Option<AttemptNumber> {
-    match input {
-        JobInput::DeploymentFailed { attempt, .. }
-        | JobInput::TaskRunning { attempt, .. }
-        | JobInput::TaskFinished { attempt, .. }
-        | JobInput::TaskFailed { attempt, .. }
-        | JobInput::TaskCanceled { attempt, .. }
-        | JobInput::EndOfData { attempt, .. } => Some(*attempt),
-        JobInput::Start
-        | JobInput::Cancel
-        | JobInput::Deploying { .. }
-        | JobInput::Reattached { .. }
-        | JobInput::NotReattached { .. }
-        | JobInput::Ack { .. }
-        | JobInput::Decline { .. }
-        | JobInput::LocationPrepared { .. }
-        | JobInput::LocationFailed { .. }
-        | JobInput::MetadataPersisted { .. }
-        | JobInput::MetadataFailed { .. }
-        | JobInput::MetadataUnknown { .. }
-        | JobInput::CheckpointRequested { .. }
-        | JobInput::SavepointRequested { .. }
-        | JobInput::StopRequested { .. } => None,
     }
 }
 

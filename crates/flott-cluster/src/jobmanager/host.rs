@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use flott_control::{Failure, JobInput, PlacementInput, WorkerId};
+use flott_control::{Failure, PlacementInput, WorkerId};
 use tokio::time::{MissedTickBehavior, interval};
 use tonic::Status;
 use tonic::codegen::BoxStream;
@@ -92,7 +92,7 @@ fn heard(inputs: &Sender<Input<WorkersEvent>>, worker: WorkerId, message: FromWo
             WorkersEvent::Placement(PlacementInput::WorkerLost { worker, failure })
         }
         FromWorker::Counted { attempt, counts } => WorkersEvent::Counted { attempt, counts },
-        FromWorker::Task(input) if is_of_tasks(&input) => {
+        FromWorker::Task(input) if input.is_of_tasks() => {
             return inputs.send(Input::Job(input)).is_ok();
         }
         FromWorker::Task(input) => {
@@ -101,33 +101,6 @@ fn heard(inputs: &Sender<Input<WorkersEvent>>, worker: WorkerId, message: FromWo
         }
     };
     inputs.send(Input::Workplace(event)).is_ok()
-}
-
-/// Whether an input is something that tasks say.
-fn is_of_tasks(input: &JobInput) -> bool {
-    match input {
-        JobInput::DeploymentFailed { .. }
-        | JobInput::TaskRunning { .. }
-        | JobInput::TaskFinished { .. }
-        | JobInput::TaskFailed { .. }
-        | JobInput::TaskCanceled { .. }
-        | JobInput::EndOfData { .. }
-        | JobInput::Ack { .. }
-        | JobInput::Decline { .. } => true,
-        JobInput::Start
-        | JobInput::Cancel
-        | JobInput::Deploying { .. }
-        | JobInput::Reattached { .. }
-        | JobInput::NotReattached { .. }
-        | JobInput::LocationPrepared { .. }
-        | JobInput::LocationFailed { .. }
-        | JobInput::MetadataPersisted { .. }
-        | JobInput::MetadataFailed { .. }
-        | JobInput::MetadataUnknown { .. }
-        | JobInput::CheckpointRequested { .. }
-        | JobInput::SavepointRequested { .. }
-        | JobInput::StopRequested { .. } => false,
-    }
 }
 
 /// Says again and again that the JobManager is there.

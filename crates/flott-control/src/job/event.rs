@@ -157,6 +157,40 @@ pub enum JobInput {
     },
 }
 
+impl JobInput {
+    /// The attempt of what says how a task is, and not only how a checkpoint is.
+    pub fn task_fate(&self) -> Option<AttemptNumber> {
+        match self {
+            Self::DeploymentFailed { attempt, .. }
+            | Self::TaskRunning { attempt, .. }
+            | Self::TaskFinished { attempt, .. }
+            | Self::TaskFailed { attempt, .. }
+            | Self::TaskCanceled { attempt, .. }
+            | Self::EndOfData { attempt, .. } => Some(*attempt),
+            Self::Start
+            | Self::Cancel
+            | Self::Deploying { .. }
+            | Self::Reattached { .. }
+            | Self::NotReattached { .. }
+            | Self::Ack { .. }
+            | Self::Decline { .. }
+            | Self::LocationPrepared { .. }
+            | Self::LocationFailed { .. }
+            | Self::MetadataPersisted { .. }
+            | Self::MetadataFailed { .. }
+            | Self::MetadataUnknown { .. }
+            | Self::CheckpointRequested { .. }
+            | Self::SavepointRequested { .. }
+            | Self::StopRequested { .. } => None,
+        }
+    }
+
+    /// Whether this is something that tasks say, of themselves or of a checkpoint.
+    pub fn is_of_tasks(&self) -> bool {
+        self.task_fate().is_some() || matches!(self, Self::Ack { .. } | Self::Decline { .. })
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobEffect {
