@@ -28,6 +28,16 @@ fn ids_go_on_over_a_restart_even_if_no_checkpoint_completed() {
     assert_eq!(f.tick(2_000), ["prepare 2"]);
 }
 
+/// Checkpoint 42, during which `s0` finishes: its state is carried on from checkpoint 41.
+fn complete_as_one_finishes(f: &mut Fixture) {
+    f.tick(1_000);
+    f.feed(prepared(42));
+    f.feed(finished("s0"));
+    f.feed(ack(42, "s1"));
+    f.feed(ack(42, "k0"));
+    assert_eq!(f.feed(persisted(42)), ["complete 42 @0 [k0 s1]", "completed 42"]);
+}
+
 #[test]
 fn a_checkpoint_of_another_job_is_restored_from_but_never_deleted() {
     let foreign = taken_by(JobId::from_name("another"), 41).rebased("/data/another/");
@@ -36,12 +46,7 @@ fn a_checkpoint_of_another_job_is_restored_from_but_never_deleted() {
     assert_eq!(f.coordinator.latest().unwrap().checkpoint, CheckpointId(41));
     assert!(f.retained().is_empty());
     f.feed(tasks_running(0));
-    f.tick(1_000);
-    f.feed(prepared(42));
-    f.feed(finished("s0"));
-    f.feed(ack(42, "s1"));
-    f.feed(ack(42, "k0"));
-    assert_eq!(f.feed(persisted(42)), ["complete 42 @0 [k0 s1]", "completed 42"]);
+    complete_as_one_finishes(&mut f);
     let latest = f.coordinator.latest().unwrap();
     assert!(latest.files().contains("/data/another/chk-1/s0"), "carried on for the finished task");
     let ended = Input::Shutdown { status: TerminalStatus::Finished };
@@ -78,12 +83,7 @@ fn a_claimed_checkpoint_is_deleted_when_newer_ones_have_taken_its_place() {
 #[test]
 fn a_claimed_checkpoint_stays_as_long_as_something_of_it_is_needed() {
     let mut f = claiming("1");
-    f.tick(1_000);
-    f.feed(prepared(42));
-    f.feed(finished("s0"));
-    f.feed(ack(42, "s1"));
-    f.feed(ack(42, "k0"));
-    assert_eq!(f.feed(persisted(42)), ["complete 42 @0 [k0 s1]", "completed 42"]);
+    complete_as_one_finishes(&mut f);
     let ended = Input::Shutdown { status: TerminalStatus::Finished };
     assert_eq!(f.feed(ended), ["discard chk-42", "discard claimed 41 of job"]);
 }
