@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -20,6 +19,7 @@ use crate::io::IoPool;
 use crate::job::{IO_THREADS, Input, Inputs, JobRunner, Surroundings, Workplace};
 use crate::jobs::Jobs;
 use crate::prepare::{self, new_job_id};
+use crate::storage::Stores;
 use crate::storage::savepoint::Savepoints;
 use crate::tasks::{DeployedTasks, Kept, Report, Site};
 use crate::view::Views;
@@ -93,7 +93,9 @@ impl EmbeddedCluster {
 impl Executor for EmbeddedCluster {
     fn execute(&self, program: Arc<Program>, config: &Configuration) -> Result<JobExecutionResult> {
         let clock = Arc::new(SystemClock::new());
-        let planned = prepare::prepare(new_job_id(&*clock), &program.graph, config)?;
+        let stores = Stores::new(config);
+        self.jobs.reach(&stores);
+        let planned = prepare::prepare(&stores, new_job_id(&*clock), &program.graph, config)?;
         let job = planned.spec.job;
         let inputs = Inputs::new();
         let sender = inputs.sender.clone();
@@ -104,7 +106,7 @@ impl Executor for EmbeddedCluster {
             jobs: self.jobs.clone(),
             views: self.views.get().cloned(),
             io: Arc::new(IoPool::start(IO_THREADS)?),
-            savepoints: Savepoints::default(),
+            savepoints: Savepoints::new(stores.clone()),
         };
         let site = Site {
             plan: planned.plan.clone(),
@@ -113,6 +115,7 @@ impl Executor for EmbeddedCluster {
             io: surroundings.io.clone(),
             clock,
             savepoints: surroundings.savepoints.clone(),
+            stores,
             kept: Kept::default(),
             report: report.clone(),
             // Whoever looks at the job sees the counters themselves.
@@ -157,7 +160,7 @@ impl Workplace for ThisProcess {
     }
 
     /// The runner and the tasks share what they know of savepoints.
-    fn savepoint(&mut self, _: CheckpointId, _: &Path) {}
+    fn savepoint(&mut self, _: CheckpointId, _: &str) {}
 
     fn handle(&mut self, event: Infallible) {
         match event {}

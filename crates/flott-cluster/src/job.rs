@@ -3,7 +3,6 @@
 mod checkpoint;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -44,8 +43,8 @@ pub(crate) trait Workplace {
     /// Tells tasks of an attempt.
     fn tell(&mut self, attempt: AttemptNumber, tasks: &[TaskId], command: Command);
 
-    /// A checkpoint that is about to be triggered is a savepoint, in this folder.
-    fn savepoint(&mut self, checkpoint: CheckpointId, folder: &Path);
+    /// A checkpoint that is about to be triggered is a savepoint, in this folder, a path or a URL.
+    fn savepoint(&mut self, checkpoint: CheckpointId, folder: &str);
 
     /// Takes in what happened.
     fn handle(&mut self, event: Self::Event);

@@ -1,19 +1,21 @@
 //! The jobs that run here, for those who want something of them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use flott_control::JobInput;
 use flott_control::actions::{Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer};
+use flott_core::config::Configuration;
 use flott_core::{CheckpointId, Error, JobId};
 
-use crate::storage::dispose_savepoint;
-use crate::storage::savepoint::{self, Savepoints};
+use crate::storage::savepoint::Savepoints;
+use crate::storage::{Stores, dispose_savepoint};
 use crate::tasks::Report;
 
 /// The jobs that run in this process. Clones reach the same.
 #[derive(Clone, Default)]
 pub struct Jobs {
+    stores: Arc<OnceLock<Stores>>,
     running: Arc<Mutex<BTreeMap<JobId, Running>>>,
 }
 
@@ -67,11 +69,18 @@ impl Actions for Jobs {
     }
 
     fn dispose(&self, place: &str, answer: DisposalAnswer) {
-        answer(dispose_savepoint(place).map_err(|error| error.report()));
+        let stores = self.stores.get_or_init(|| Stores::new(&Configuration::new()));
+        let disposed = stores.place(place).and_then(|place| dispose_savepoint(&place));
+        answer(disposed.map_err(|error| error.report()));
     }
 }
 
 impl Jobs {
+    /// What is deleted for its users is in these stores, the first that are given.
+    pub(crate) fn reach(&self, stores: &Stores) {
+        self.stores.get_or_init(|| stores.clone());
+    }
+
     /// Asks for a savepoint; `property` is what a client calls the directory that is missing.
     fn want_savepoint(
         &self,
@@ -93,10 +102,10 @@ impl Jobs {
                  [{property}] must be provided."
             ))
         })?;
-        let folder = savepoint::new_folder(directory, job)?;
+        let folder = found.savepoints.new_folder(directory, job)?;
         let request = found.next_request;
         found.next_request += 1;
-        let path = folder.display().to_string();
+        let path = folder.to_string();
         let location = found.savepoints.want(request, folder);
         let answer = move |result: Result<CheckpointId, String>| answer(result.map(|_| location));
         found.answers.insert(request, Box::new(answer));

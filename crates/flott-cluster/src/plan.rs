@@ -1,7 +1,6 @@
 //! From a program and its configuration to a job that can be started: everything that can be wrong
 //! with them is found here, before anything runs. Pure: the simulator plans its jobs with it, too.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use flott_checkpoint::assign::{Assignment, assign};
@@ -23,7 +22,7 @@ pub struct PlannedJob {
     /// What running its tasks takes, beside the code.
     pub plan: Arc<TaskPlan>,
     /// The folder of the checkpoint that it was told to start from.
-    pub started_from: Option<PathBuf>,
+    pub started_from: Option<String>,
 }
 
 /// What running the tasks of a job takes, beside the code: the same in every process.

@@ -1,8 +1,6 @@
 //! From a program to a planned job: its place for checkpoints, and the checkpoint that it is to start
 //! from, are looked at, so that what is wrong is said before anything runs.
 
-use std::path::PathBuf;
-
 use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, StorageConfig, metadata};
 use flott_core::config::{Configuration, options};
 use flott_core::hash::mix;
@@ -12,7 +10,7 @@ use flott_runtime::Clock;
 
 use crate::plan::{PlannedJob, job_name};
 use crate::rpc::messages::Settings;
-use crate::storage::{self, Search};
+use crate::storage::{self, Search, Stores};
 
 /// Plans a job, and prepares its checkpoint storage.
 ///
@@ -20,17 +18,18 @@ use crate::storage::{self, Search};
 /// If the program, an option or the checkpoint to start from is wrong, or checkpoints cannot be
 /// written.
 pub(crate) fn prepare(
+    stores: &Stores,
     job: JobId,
     program: &StreamGraph,
     config: &Configuration,
 ) -> Result<PlannedJob> {
     let checkpointing = CheckpointConfig::from_configuration(config)?;
-    let restored = restored(config, &checkpointing.storage)?;
+    let restored = restored(stores, config, &checkpointing.storage)?;
     if checkpointing.interval.is_some() {
         let record = restored.as_ref().map(|(record, _)| record);
-        storage::check_unused(&checkpointing.storage, record)?;
+        storage::check_unused(stores, &checkpointing.storage, record)?;
     }
-    plan(job, program, config, restored)
+    plan(stores, job, program, config, restored)
 }
 
 /// Plans a job that another process has had, to go on with `attempt`, which that one has deployed last, or
@@ -39,17 +38,18 @@ pub(crate) fn prepare(
 /// # Errors
 /// As [`prepare`]; also if the newest checkpoint is damaged.
 pub(crate) fn prepare_again(
+    stores: &Stores,
     job: JobId,
     program: &StreamGraph,
     config: &Configuration,
     attempt: Option<AttemptNumber>,
 ) -> Result<PlannedJob> {
     let checkpointing = CheckpointConfig::from_configuration(config)?;
-    let restored = match storage::newest_of_job(&checkpointing.storage, job)? {
+    let restored = match storage::newest_of_job(stores, &checkpointing.storage, job)? {
         Some(own) => Some((own, None)),
-        None => restored(config, &checkpointing.storage)?,
+        None => restored(stores, config, &checkpointing.storage)?,
     };
-    let mut planned = plan(job, program, config, restored)?;
+    let mut planned = plan(stores, job, program, config, restored)?;
     if let Some(attempt) = attempt {
         planned.spec.first_attempt = attempt;
         planned.spec.reattach = Some(config.get(&options::REATTACH_TIMEOUT)?);
@@ -58,6 +58,7 @@ pub(crate) fn prepare_again(
 }
 
 fn plan(
+    stores: &Stores,
     job: JobId,
     program: &StreamGraph,
     config: &Configuration,
@@ -65,7 +66,7 @@ fn plan(
 ) -> Result<PlannedJob> {
     let (restored, started_from) = restored.unzip();
     let checkpointing = CheckpointConfig::from_configuration(config)?;
-    let storage = storage::for_job(&checkpointing.storage, job)?;
+    let storage = storage::for_job(stores, &checkpointing.storage, job)?;
     let mut planned = PlannedJob::new(job, program, config, restored, storage)?;
     planned.started_from = started_from.flatten();
     if planned.plan.settings.checkpointing {
@@ -77,34 +78,37 @@ fn plan(
 }
 
 /// The record of a checkpoint to start from; and its folder, if it was asked for.
-type Restored = (CompletedCheckpoint, Option<PathBuf>);
+type Restored = (CompletedCheckpoint, Option<String>);
 
 /// The checkpoint that the job is to start from.
-fn restored(config: &Configuration, storage: &StorageConfig) -> Result<Option<Restored>> {
+fn restored(
+    stores: &Stores,
+    config: &Configuration,
+    storage: &StorageConfig,
+) -> Result<Option<Restored>> {
     let Some(place) = config.get(&options::SAVEPOINT_PATH)? else { return Ok(None) };
     let dir = match storage {
         StorageConfig::FileSystem { dir, .. } => Some(dir.as_str()),
         StorageConfig::JobManager => None,
     };
     let job_name = job_name(config)?;
-    let checkpoint = storage::open_checkpoint(&place, &Search { dir, job_name: &job_name })?;
-    let record = metadata::decode(&checkpoint.metadata, &checkpoint.file.display().to_string());
+    let checkpoint =
+        storage::open_checkpoint(stores, &place, &Search { dir, job_name: &job_name })?;
+    let record = metadata::decode(&checkpoint.metadata, &checkpoint.file.to_string());
     let record = record.and_then(|record| {
-        storage::check_files(&record, &checkpoint.folder)?;
+        storage::check_files(stores, &record, &checkpoint.folder)?;
         Ok(record)
     });
-    let record = record.map_err(|error| match storage::offer(&checkpoint.file) {
+    let record = record.map_err(|error| match storage::offer(stores, &checkpoint.file) {
         None => error,
         Some(other) => error.context(format!(
-            "cannot start from \"{place}\"; the newest other intact checkpoint beside it is \"{}\"",
-            other.display()
+            "cannot start from \"{place}\"; the newest other intact checkpoint beside it is \"{other}\""
         )),
     })?;
     // The files stay where they are.
-    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
-    let place = checkpoint.file.parent().map(|folder| absolute(folder.to_path_buf()));
-    let base = absolute(checkpoint.folder);
-    Ok(Some((record.rebased(&base.display().to_string()), place)))
+    let place = checkpoint.file.parent().absolute()?.to_string();
+    let base = checkpoint.folder.absolute()?;
+    Ok(Some((record.rebased(&base.to_string()), Some(place))))
 }
 
 /// An id that no other job has: time and process, mixed.
@@ -116,8 +120,13 @@ pub(crate) fn new_job_id(clock: &dyn Clock) -> JobId {
     JobId::from_u128(u128::from(high) << 64 | u128::from(low))
 }
 
-/// Every value of a configuration that was set.
+/// Every value of a configuration that was set, except for secrets.
 pub fn settings(config: &Configuration) -> Settings {
+    settings_with_secrets(&config.without_secrets())
+}
+
+/// Every value of a configuration that was set: for processes that this one starts.
+pub(crate) fn settings_with_secrets(config: &Configuration) -> Settings {
     config.iter().map(|(key, text, origin)| (key.to_owned(), text.to_owned(), origin)).collect()
 }
 

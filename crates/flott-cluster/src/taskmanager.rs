@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::address::{self, JobManagerAddress, RETRY};
 use crate::clock::SystemClock;
-use crate::prepare::settings;
+use crate::prepare::settings_with_secrets;
 use crate::rpc::messages::{FromTaskManager, Settings, TaskManagerInfo, ToTaskManager};
 use crate::rpc::{Client, Incoming, Outgoing};
 use blobs::Blobs;
@@ -52,7 +52,7 @@ impl TaskManagerConfig {
             heartbeat_timeout: config.get(&options::HEARTBEAT_TIMEOUT)?,
             tmp_dir: config.get(&options::TMP_DIR)?,
             storage_max: config.get(&options::BLOB_STORAGE_MAX)?.0,
-            settings: settings(config),
+            settings: settings_with_secrets(config),
         })
     }
 }

@@ -2,7 +2,6 @@
 //! embedded cluster these are all tasks of a job, in a worker its share.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE};
@@ -13,13 +12,15 @@ use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, CheckpointId, Error, ErrorKind, JobId, Result, TaskId};
 use flott_plan::execution_graph;
 use flott_runtime::build::{Deployment, Elsewhere, build_tasks};
-use flott_runtime::{Clock, Command, KeptStates, Mailbox, Program, TaskEvent, Wake};
+use flott_runtime::{
+    Clock, Command, KeptStates, Mailbox, PendingSnapshot, Program, TaskEvent, Wake,
+};
 
 use crate::driver::{DriverPool, EventSink, TaskCell};
 use crate::io::IoPool;
 use crate::plan::TaskPlan;
 use crate::snapshot::{may_pass, read_states, write_snapshot};
-use crate::storage::{self, savepoint::Savepoints};
+use crate::storage::{self, Stores, savepoint::Savepoints};
 
 /// Takes what is to reach the job's master.
 pub(crate) type Report = Arc<dyn Fn(JobInput) + Send + Sync>;
@@ -34,6 +35,7 @@ pub(crate) struct Site {
     pub(crate) clock: Arc<dyn Clock>,
     /// Where savepoints are.
     pub(crate) savepoints: Savepoints,
+    pub(crate) stores: Stores,
     /// The tables of the newest checkpoint.
     pub(crate) kept: Kept,
     pub(crate) report: Report,
@@ -74,7 +76,7 @@ impl DeployedTasks {
         let origin = restore.map(|record| Origin::of(&site.plan, record));
         let deployed = Self::try_deploy(site, attempt, restore, origin.clone(), &own, elsewhere);
         deployed.unwrap_or_else(|error| {
-            let error = explained(error, origin.as_ref());
+            let error = explained(error, origin.as_ref(), &site.stores);
             let failure = Failure {
                 suppresses_restarts: !may_pass(error.kind()),
                 ..Failure::new(error.report())
@@ -174,26 +176,33 @@ impl Origin {
             Some(plan.storage.location(checkpoint))
         } else {
             let file = record.files().into_iter().next();
-            file.and_then(|file| Some(Path::new(file).parent()?.display().to_string()))
+            file.and_then(|file| Some(file.rsplit_once('/')?.0.to_owned()))
         };
         Self { checkpoint, job, location }
     }
 }
 
 /// Damaged state is not restored again and again: the user must say what to start from instead.
-fn explained(error: Error, origin: Option<&Origin>) -> Error {
+fn explained(error: Error, origin: Option<&Origin>, stores: &Stores) -> Error {
     let Some(origin) = origin.filter(|_| error.kind() == ErrorKind::Corrupt) else { return error };
     let Origin { checkpoint, job, location } = origin;
     let mut message = format!("checkpoint {checkpoint} of job {job} is damaged");
     if let Some(location) = location {
         message = format!("{message} (\"{location}\")");
-        if let Some(other) = storage::offer(&Path::new(location).join(METADATA_FILE)) {
-            let other = other.display();
+        let record = stores.place(location).map(|folder| folder.join(METADATA_FILE));
+        if let Some(other) = record.ok().and_then(|record| storage::offer(stores, &record)) {
             message =
                 format!("{message}; the newest other intact one is \"{other}\": use it with -s");
         }
     }
     error.context(message)
+}
+
+/// A snapshot that cannot be written.
+fn declined(attempt: AttemptNumber, pending: &PendingSnapshot, message: String) -> JobInput {
+    let PendingSnapshot { checkpoint, task, .. } = *pending;
+    let reason = DeclineReason::AsyncException;
+    JobInput::Decline { attempt, checkpoint, task, reason, message }
 }
 
 /// Turns what tasks say into inputs of the master; snapshots are written first.
@@ -202,10 +211,10 @@ fn event_sink(
     origin: Option<Origin>,
     metrics: BTreeMap<TaskId, TaskMetrics>,
 ) -> EventSink {
-    let Site { plan, clock, savepoints, report, counted, .. } = site;
+    let Site { plan, clock, savepoints, stores, report, counted, .. } = site;
     let (plan, clock, savepoints, report) =
         (plan.clone(), clock.clone(), savepoints.clone(), report.clone());
-    let counted = counted.clone();
+    let (counted, stores) = (counted.clone(), stores.clone());
     let kept = plan.keeps_states.then(|| site.kept.clone());
     // The pool outlives the drivers, but must not be kept alive by a task's event sink: its end is
     // the end of its threads.
@@ -222,7 +231,7 @@ fn event_sink(
             }
             TaskEvent::Canceled => JobInput::TaskCanceled { attempt, task },
             TaskEvent::Failed { error, opened } => {
-                let error = if opened { error } else { explained(error, origin.as_ref()) };
+                let error = if opened { error } else { explained(error, origin.as_ref(), &stores) };
                 let failure = Failure {
                     suppresses_restarts: !opened && !may_pass(error.kind()),
                     ..Failure::new(error.report())
@@ -241,14 +250,20 @@ fn event_sink(
                 let (savepoints, kept) = (savepoints.clone(), kept.clone());
                 if let Some(io) = io.upgrade() {
                     io.submit(move || {
-                        let storage: Option<Arc<dyn CheckpointStorage>> = match pending.kind {
-                            CheckpointKind::Checkpoint => Some(plan.storage.clone()),
+                        let storage = match pending.kind {
+                            CheckpointKind::Checkpoint => Ok(plan.storage.clone()),
                             CheckpointKind::Savepoint | CheckpointKind::Stop { .. } => {
-                                savepoints.wait(pending.checkpoint).map(|place| place as _)
+                                match savepoints.wait(pending.checkpoint) {
+                                    Some(place) => place.map(|place| place as _),
+                                    // Nobody waits for a savepoint that was given up.
+                                    None => return,
+                                }
                             }
                         };
-                        // Nobody waits for a savepoint that was given up.
-                        let Some(storage) = storage else { return };
+                        let storage: Arc<dyn CheckpointStorage> = match storage {
+                            Ok(storage) => storage,
+                            Err(message) => return report(declined(attempt, &pending, message)),
+                        };
                         let threshold = plan.inline_threshold;
                         let kept = kept.as_deref();
                         report(write_snapshot(pending, &storage, threshold, &*clock, kept));

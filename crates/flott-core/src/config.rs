@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-pub use value::{MemorySize, OptionValue, format_duration, parse_duration};
+pub use value::{MemorySize, OptionValue, Secret, format_duration, parse_duration};
 
 /// A typed option.
 pub struct ConfigOption<T> {
@@ -51,6 +51,8 @@ pub trait AnyOption: Sync {
     fn doc(&self) -> &'static str;
     /// What its values are, for people.
     fn type_name(&self) -> String;
+    /// Whether its values are for nobody's eyes.
+    fn is_secret(&self) -> bool;
     /// Checks that a text is a value of the option.
     ///
     /// # Errors
@@ -77,6 +79,10 @@ impl<T: OptionValue> AnyOption for ConfigOption<T> {
 
     fn type_name(&self) -> String {
         T::type_name()
+    }
+
+    fn is_secret(&self) -> bool {
+        T::IS_SECRET
     }
 
     fn check(&self, text: &str) -> Result<()> {
@@ -176,6 +182,14 @@ impl Configuration {
         self.values.iter().map(|(key, (text, origin))| (*key, text.as_str(), *origin))
     }
 
+    /// The same without what is secret.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let is_secret = |key: &str| options::find(key).is_ok_and(AnyOption::is_secret);
+        let values = self.values.iter().filter(|(key, _)| !is_secret(key));
+        Self { values: values.map(|(key, value)| (*key, value.clone())).collect() }
+    }
+
     fn put(&mut self, key: &'static str, text: String, origin: Origin) {
         let kept = self.values.get(key).is_some_and(|(_, before)| *before > origin);
         if !kept {
@@ -222,6 +236,17 @@ mod tests {
             .to_string();
         assert!(error.contains("execution.checkpointing.interval"), "{error}");
         assert!(error.contains("5 ms"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let mut config = Configuration::new();
+        config.set_text("fs.s3a.secret.key", "hush", Origin::File).unwrap();
+        config.set_text("s3.endpoint", "http://localhost", Origin::File).unwrap();
+        let secret = config.get(&options::S3_SECRET_KEY).unwrap().unwrap();
+        assert_eq!((secret.reveal(), format!("{secret:?}")), ("hush", "******".to_owned()));
+        let left: Vec<_> = config.without_secrets().iter().map(|(key, ..)| key).collect();
+        assert_eq!(left, ["s3.endpoint"]);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! program ([`StreamTest`]): it takes a snapshot and restores it into fresh instances at every quiet
 //! point.
 //!
-//! [`processes`] is a cluster of the built command, for tests that kill processes.
+//! [`processes`] is a cluster of the built command, for tests that kill processes; [`servers`] are real
+//! ones that it keeps its state on.
 //!
 //! This crate is a door: it may depend on everything, and only tests and benchmarks depend on it.
 
@@ -13,6 +14,7 @@ mod capture;
 pub mod harness;
 pub mod processes;
 pub mod rng;
+pub mod servers;
 pub mod sim;
 
 pub use harness::StreamTest;

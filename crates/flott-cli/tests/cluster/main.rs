@@ -7,4 +7,5 @@ mod limits;
 mod rescale;
 mod setup;
 mod soak;
+mod storages;
 mod story;

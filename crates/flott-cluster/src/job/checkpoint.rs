@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::{Input, JobRunner, Workplace};
 use crate::plan::PlannedJob;
 use crate::storage::savepoint::{self, Savepoints};
-use crate::storage::{FileStorage, discard_claimed};
+use crate::storage::{CheckpointFolder, discard_claimed};
 
 impl<W: Workplace> JobRunner<W> {
     pub(super) fn perform_checkpoint(&mut self, effect: Effect) {
@@ -26,7 +26,7 @@ impl<W: Workplace> JobRunner<W> {
             }),
             Effect::PrepareSavepoint { checkpoint, request } => {
                 if let Some(place) = self.savepoints.begin(request, checkpoint) {
-                    self.workplace.savepoint(checkpoint, place.folder());
+                    self.workplace.savepoint(checkpoint, &place.place().to_string());
                     self.with_storage(move |_| {
                         Some(location_prepared(checkpoint, place.prepare_checkpoint(checkpoint)))
                     });
@@ -35,9 +35,8 @@ impl<W: Workplace> JobRunner<W> {
             Effect::DiscardSavepoint { checkpoint } => {
                 if let Some(place) = self.savepoints.of(checkpoint) {
                     self.with_storage(move |_| {
-                        if let Err(error) = savepoint::discard(&place) {
-                            let folder = place.folder().display();
-                            warn!("A failed savepoint stays behind in {folder}: {error}");
+                        if let Err(error) = place.place().delete() {
+                            warn!("A failed savepoint stays behind: {:#}", error.into_error());
                         }
                         None
                     });
@@ -71,8 +70,11 @@ impl<W: Workplace> JobRunner<W> {
                 if let Some(place) = self.planned.started_from.clone() {
                     let (checkpoint, owner) = (record.checkpoint, record.job);
                     info!("Checkpoint {checkpoint} of job {owner}, which was claimed, is deleted.");
+                    let stores = self.savepoints.stores().clone();
                     self.with_storage(move |_| {
-                        if let Err(error) = discard_claimed(&place) {
+                        let discarded =
+                            stores.place(&place).and_then(|place| discard_claimed(&place));
+                        if let Err(error) = discarded {
                             warn!("A claimed checkpoint stays behind: {}", error.report());
                         }
                         None
@@ -156,12 +158,12 @@ pub(super) fn location(
 /// Writes a completed record where it belongs.
 fn persist(
     storage: &dyn CheckpointStorage,
-    savepoint: Option<&FileStorage>,
+    savepoint: Option<&CheckpointFolder>,
     kind: CheckpointKind,
     record: &CompletedCheckpoint,
 ) -> Result<(), StoreError> {
     if let Some(place) = savepoint {
-        let relative = record.clone().relative_to(&place.folder().display().to_string());
+        let relative = record.clone().relative_to(&place.place().to_string());
         savepoint::complete(&relative, storage, place)?;
         if kind == CheckpointKind::Savepoint {
             return Ok(());

@@ -203,7 +203,8 @@ fn folder(config: &Configuration) -> Result<Option<PathBuf>> {
             "high-availability.type is filesystem, but high-availability.storageDir is not set",
         )
     })?;
-    Ok(Some(storage::local_path(&directory)?.join(config.get(&options::HA_CLUSTER_ID)?)))
+    let directory = directory.strip_prefix("file://").unwrap_or(&directory);
+    Ok(Some(Path::new(directory).join(config.get(&options::HA_CLUSTER_ID)?)))
 }
 
 /// Where the JobManager that leads writes its address; nothing without high availability.

@@ -23,6 +23,7 @@ use crate::job::{IO_THREADS, Input};
 use crate::jobs::Jobs;
 use crate::rpc::Outgoing;
 use crate::rpc::messages::{TaskManagerInfo, ToTaskManager, WorkerStart};
+use crate::storage::Stores;
 use crate::view::Views;
 
 /// What the threads of a JobManager share.
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(super) jobs: Jobs,
     pub(super) views: Views,
     pub(super) binaries: Binaries,
+    pub(super) stores: Stores,
     /// What is written down for the next JobManager, if anything.
     pub(super) ha: Option<HaStore>,
     /// Writes the records of all jobs.
@@ -73,12 +75,15 @@ impl Shared {
             next_task_manager: 0,
             running: BTreeMap::new(),
         };
+        let (stores, jobs) = (Stores::new(&config.settings), Jobs::default());
+        jobs.reach(&stores);
         Ok(Self {
             binaries: Binaries::open(&config)?,
+            stores,
             ha,
             config,
             clock: Arc::new(SystemClock::new()),
-            jobs: Jobs::default(),
+            jobs,
             views: Views::new(),
             io: Arc::new(IoPool::start(IO_THREADS)?),
             state: Mutex::new(state),

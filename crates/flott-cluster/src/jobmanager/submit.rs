@@ -18,6 +18,7 @@ use crate::extract::{JobPlan, Outcome, describe};
 use crate::job::{Input, Inputs, JobRunner, Surroundings};
 use crate::plan::PlannedJob;
 use crate::prepare::{configuration, new_job_id, prepare, prepare_again, settings};
+use crate::storage::Stores;
 use crate::storage::savepoint::Savepoints;
 
 /// The command line of a binary, without its name.
@@ -60,7 +61,7 @@ impl Submissions for JobManagerHandle {
         let (binary, arguments, plan) = self.describe(submission)?;
         let config = configuration(&plan.settings)?;
         let job = new_job_id(&*self.shared.clock);
-        let planned = prepare(job, &plan.program, &config)?;
+        let planned = prepare(&self.shared.stores, job, &plan.program, &config)?;
         info!(
             "Job {} ({job}) is submitted: {}, plan {:032x}.",
             planned.spec.name,
@@ -100,7 +101,8 @@ impl JobManagerHandle {
     /// cannot be gone on with is logged, and its record stays.
     pub(super) fn recover(&self) -> Result<()> {
         let Some(ha) = &self.shared.ha else { return Ok(()) };
-        let prepared = ha.jobs()?.into_iter().map(|record| take_over(ha, record?));
+        let prepared =
+            ha.jobs()?.into_iter().map(|record| take_over(ha, &self.shared.stores, record?));
         // The workers of all of them have their time to come back from when all can be called.
         let prepared: Vec<Result<_>> = prepared.collect();
         for job in prepared {
@@ -122,7 +124,7 @@ impl JobManagerHandle {
         let workers = Workers::new(shared.clone(), &planned.plan.graph, record, sender.clone());
         shared.began(job, ticket, sender.clone(), workers.awaited());
         let savepoint_directory = config.get(&options::SAVEPOINT_DIR)?;
-        let savepoints = Savepoints::default();
+        let savepoints = Savepoints::new(shared.stores.clone());
         shared.jobs.started(
             job,
             Arc::new(move |input| drop(sender.send(Input::Job(input)))),
@@ -163,10 +165,11 @@ impl JobManagerHandle {
 /// What it takes to go on with a job that another JobManager has left.
 fn take_over(
     ha: &HaStore,
+    stores: &Stores,
     mut record: JobRecord,
 ) -> Result<(JobRecord, PlannedJob, Configuration)> {
     let config = configuration(&record.settings)?;
-    let planned = prepare_again(record.job, &record.program, &config, record.attempt)?;
+    let planned = prepare_again(stores, record.job, &record.program, &config, record.attempt)?;
     record.leads += 1;
     ha.put(&record)?;
     let from = planned.spec.restored.as_ref().map(|restored| restored.checkpoint.0);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -222,9 +221,9 @@ impl Workplace for Workers {
         }
     }
 
-    fn savepoint(&mut self, checkpoint: CheckpointId, folder: &Path) {
+    fn savepoint(&mut self, checkpoint: CheckpointId, folder: &str) {
         for worker in self.connected.values() {
-            let folder = folder.to_path_buf();
+            let folder = folder.to_owned();
             let _ = worker.outgoing.send(ToWorker::Savepoint { checkpoint, folder });
         }
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use flott_control::{JobInput, StandingSummary, WorkerId};
 use flott_core::accumulator::AccumulatorValue;
@@ -148,10 +147,10 @@ pub(crate) enum ToWorker {
         tasks: Vec<TaskId>,
         command: Command,
     },
-    /// A checkpoint is a savepoint, in this folder.
+    /// A checkpoint is a savepoint, in this folder, a path or a URL.
     Savepoint {
         checkpoint: CheckpointId,
-        folder: PathBuf,
+        folder: String,
     },
     /// The job is over.
     End,

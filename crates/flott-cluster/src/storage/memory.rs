@@ -1,17 +1,21 @@
 //! Checkpoints in memory, of a job that may have started from one on disk.
 
-use std::path::Path;
-
 use flott_checkpoint::MemoryStorage;
 use flott_checkpoint::storage::{CheckpointStorage, StoreError};
 use flott_core::CheckpointId;
 
-use super::file;
+use super::place::Stores;
 
 /// `jobmanager` storage: writes to memory. What the job started from is read from where it is.
-#[derive(Default)]
 pub(super) struct JobManagerStorage {
     own: MemoryStorage,
+    stores: Stores,
+}
+
+impl JobManagerStorage {
+    pub(super) fn new(stores: Stores) -> Self {
+        Self { own: MemoryStorage::default(), stores }
+    }
 }
 
 impl CheckpointStorage for JobManagerStorage {
@@ -32,10 +36,10 @@ impl CheckpointStorage for JobManagerStorage {
     }
 
     fn read(&self, path: &str, range: Option<(u64, u64)>) -> Result<Vec<u8>, StoreError> {
-        if path.starts_with('/') {
-            return file::read_file(Path::new(path), range);
+        match self.stores.whole_path(path) {
+            Some(place) => place.map_err(StoreError::Failed)?.read(range),
+            None => self.own.read(path, range),
         }
-        self.own.read(path, range)
     }
 
     fn delete(&self, path: &str) -> Result<(), StoreError> {
@@ -49,6 +53,8 @@ impl CheckpointStorage for JobManagerStorage {
 
 #[cfg(test)]
 mod tests {
+    use flott_core::config::Configuration;
+
     use super::*;
 
     #[test]
@@ -57,7 +63,7 @@ mod tests {
         let path = folder.path().join("a.state");
         std::fs::write(&path, "hello").unwrap();
         let path = path.to_str().unwrap();
-        let storage = JobManagerStorage::default();
+        let storage = JobManagerStorage::new(Stores::new(&Configuration::new()));
         assert_eq!(storage.read(path, Some((1, 3))).unwrap(), b"ell");
         storage.delete(path).unwrap();
         assert_eq!(storage.read(path, None).unwrap(), b"hello");

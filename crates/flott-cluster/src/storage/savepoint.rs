@@ -2,26 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use flott_checkpoint::storage::{CheckpointStorage, StoreError, checkpoint_folder};
 use flott_checkpoint::{CompletedCheckpoint, metadata};
-use flott_core::{CheckpointId, Error, JobId, Result};
+use flott_core::{CheckpointId, JobId, Result};
 
-use super::{FileStorage, local_path};
+use super::CheckpointFolder;
+use super::place::{Place, Stores};
 
 /// The savepoints of one job. Clones share them.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Savepoints {
+    stores: Stores,
     shared: Arc<(Mutex<Places>, Condvar)>,
 }
+
+/// Where a savepoint is, or why this process can put nothing there.
+pub(crate) type Where = Result<Arc<CheckpointFolder>, String>;
 
 #[derive(Default)]
 struct Places {
     /// Folders of savepoints that were asked for, by request.
-    wanted: BTreeMap<u64, PathBuf>,
-    places: BTreeMap<CheckpointId, Arc<FileStorage>>,
+    wanted: BTreeMap<u64, Place>,
+    places: BTreeMap<CheckpointId, Where>,
     /// Those that never get a place, or need it no more.
     abandoned: BTreeSet<CheckpointId>,
     /// How often all were abandoned.
@@ -29,30 +33,63 @@ struct Places {
 }
 
 impl Savepoints {
+    /// None yet. Files of others are read from these stores.
+    pub(crate) fn new(stores: Stores) -> Self {
+        Self { stores, shared: Arc::default() }
+    }
+
+    /// Where files of others are read from.
+    pub(crate) fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    /// A folder for a new savepoint in `directory`, by Flink's rule: of the job's id, and at random.
+    ///
+    /// # Errors
+    /// If nothing can be kept there.
+    pub(crate) fn new_folder(&self, directory: &str, job: JobId) -> Result<Place> {
+        let random = RandomState::new().build_hasher().finish() & 0xffff_ffff_ffff;
+        let name = format!("savepoint-{}-{random:012x}", &job.to_string()[..6]);
+        Ok(self.stores.place(directory)?.absolute()?.join(&name))
+    }
+
     /// Remembers where the savepoint of a request is to be; returns what people call the place.
-    pub(crate) fn want(&self, request: u64, folder: PathBuf) -> String {
-        let location = format!("file:{}", folder.display());
+    pub(crate) fn want(&self, request: u64, folder: Place) -> String {
+        let location = folder.url();
         self.lock().wanted.insert(request, folder);
         location
     }
 
     /// The request gets its checkpoint.
-    pub(crate) fn begin(&self, request: u64, checkpoint: CheckpointId) -> Option<Arc<FileStorage>> {
+    pub(crate) fn begin(
+        &self,
+        request: u64,
+        checkpoint: CheckpointId,
+    ) -> Option<Arc<CheckpointFolder>> {
         let folder = self.lock().wanted.remove(&request)?;
-        Some(self.place(checkpoint, folder))
+        let storage = self.storage(folder);
+        self.put(checkpoint, Ok(storage.clone()));
+        Some(storage)
     }
 
-    /// A checkpoint is a savepoint, in this folder.
-    pub(crate) fn place(&self, checkpoint: CheckpointId, folder: PathBuf) -> Arc<FileStorage> {
-        let storage = Arc::new(FileStorage::for_savepoint(folder));
-        self.lock().places.insert(checkpoint, storage.clone());
+    /// A checkpoint is a savepoint, in this folder, a path or a URL.
+    pub(crate) fn place(&self, checkpoint: CheckpointId, folder: &str) {
+        let place = self.stores.place(folder).map_err(|error| error.report());
+        self.put(checkpoint, place.map(|place| self.storage(place)));
+    }
+
+    fn storage(&self, folder: Place) -> Arc<CheckpointFolder> {
+        Arc::new(CheckpointFolder::for_savepoint(folder, self.stores.clone()))
+    }
+
+    fn put(&self, checkpoint: CheckpointId, place: Where) {
+        self.lock().places.insert(checkpoint, place);
         self.shared.1.notify_all();
-        storage
     }
 
     /// Where a savepoint is. A worker's task may see the barrier before the worker is told the place:
     /// this waits for that. Nothing if it is abandoned meanwhile.
-    pub(crate) fn wait(&self, checkpoint: CheckpointId) -> Option<Arc<FileStorage>> {
+    pub(crate) fn wait(&self, checkpoint: CheckpointId) -> Option<Where> {
         let mut places = self.lock();
         let epoch = places.epoch;
         loop {
@@ -87,26 +124,13 @@ impl Savepoints {
     }
 
     /// Where a checkpoint is, if it is a savepoint.
-    pub(crate) fn of(&self, checkpoint: CheckpointId) -> Option<Arc<FileStorage>> {
-        self.lock().places.get(&checkpoint).cloned()
+    pub(crate) fn of(&self, checkpoint: CheckpointId) -> Option<Arc<CheckpointFolder>> {
+        self.lock().places.get(&checkpoint)?.clone().ok()
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A folder for a new savepoint in `directory`, by Flink's rule: of the job's id, and at random.
-///
-/// # Errors
-/// If the directory is no local one.
-pub(crate) fn new_folder(directory: &str, job: JobId) -> Result<PathBuf> {
-    let random = RandomState::new().build_hasher().finish() & 0xffff_ffff_ffff;
-    let name = format!("savepoint-{}-{random:012x}", &job.to_string()[..6]);
-    let directory = local_path(directory)?;
-    let directory = std::path::absolute(&directory)
-        .map_err(|e| Error::invalid(format!("\"{}\" is no directory: {e}", directory.display())))?;
-    Ok(directory.join(name))
 }
 
 /// Completes a savepoint: what its record names elsewhere (state of tasks that have finished) is
@@ -136,21 +160,15 @@ pub fn complete(
     place.create_metadata(record.checkpoint, &bytes)
 }
 
-/// Deletes what a failed savepoint has left.
-pub(crate) fn discard(place: &FileStorage) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(place.folder()) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use flott_core::config::Configuration;
+
     use super::*;
 
     #[test]
     fn nobody_waits_for_the_place_of_a_savepoint_that_is_given_up() {
-        let savepoints = Savepoints::default();
+        let savepoints = Savepoints::new(Stores::new(&Configuration::new()));
         savepoints.abandon(CheckpointId(1));
         assert!(savepoints.wait(CheckpointId(1)).is_none());
         let waiting = savepoints.clone();
@@ -163,7 +181,7 @@ mod tests {
             waits.join().unwrap()
         });
         assert!(waits);
-        savepoints.place(CheckpointId(3), "/sp".into());
+        savepoints.place(CheckpointId(3), "/sp");
         assert!(savepoints.wait(CheckpointId(3)).is_some());
         savepoints.abandon_all();
         assert!(savepoints.of(CheckpointId(3)).is_none(), "another one may have its number");

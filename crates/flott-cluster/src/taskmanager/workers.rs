@@ -26,6 +26,9 @@ const GRACE: Duration = Duration::from_secs(5);
 const ENVIRONMENT: [&str; 8] =
     ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "FLOTT_LOG", "RUST_BACKTRACE"];
 
+/// What stores are reached with: workers write their state themselves.
+const STORE_PREFIXES: [&str; 6] = ["AWS_", "AZURE_", "GOOGLE_", "HADOOP_", "KRB5", "SSL_CERT_"];
+
 /// How often it is tried to start a file that is busy, and how long to wait in between.
 const BUSY_TRIES: usize = 500;
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
@@ -158,7 +161,11 @@ async fn spawn(
         heartbeat_interval: config.heartbeat_interval,
         heartbeat_timeout: config.heartbeat_timeout,
     };
-    let environment = ENVIRONMENT.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
+    let is_handed_on = |name: &str| {
+        ENVIRONMENT.contains(&name) || STORE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let environment =
+        std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_handed_on));
     let mut command = Command::new(program);
     command
         .args(arguments)

@@ -23,8 +23,8 @@ use crate::job::IO_THREADS;
 use crate::plan::TaskPlan;
 use crate::prepare::configuration;
 use crate::rpc::messages::{DeployTasks, FromWorker, TaskCounts, ToWorker, WorkerJob};
-use crate::storage;
 use crate::storage::savepoint::Savepoints;
+use crate::storage::{self, Stores};
 use crate::tasks::{DeployedTasks, Kept, Site};
 
 /// A worker that has been given its job.
@@ -84,7 +84,7 @@ impl Work {
                     deployed.tell(attempt, &tasks, command);
                 }
                 Some(ToWorker::Savepoint { checkpoint, folder }) => {
-                    site.savepoints.place(checkpoint, folder);
+                    site.savepoints.place(checkpoint, &folder);
                 }
                 Some(ToWorker::End) => return Ok(()),
                 Some(ToWorker::Start(_) | ToWorker::Heartbeat) | None => {}
@@ -134,7 +134,9 @@ impl Work {
         // The JobManager's word, which knows what the job was started with.
         let config = configuration(settings)?;
         let checkpointing = CheckpointConfig::from_configuration(&config)?;
-        let storage = storage::for_job(&checkpointing.storage, self.spec.job)?;
+        // What reaches stores is this machine's business, not the job's.
+        let stores = Stores::new(&configuration(&self.spec.settings)?);
+        let storage = storage::for_job(&stores, &checkpointing.storage, self.spec.job)?;
         let plan = TaskPlan::new(self.spec.job, graph.clone(), &config, storage)?;
         let (reporting, counting) = (voice.clone(), voice.clone());
         let clock = Arc::new(SystemClock::new());
@@ -144,7 +146,8 @@ impl Work {
             drivers: DriverPool::start(threads, clock.clone())?,
             io: Arc::new(IoPool::start(IO_THREADS)?),
             clock,
-            savepoints: Savepoints::default(),
+            savepoints: Savepoints::new(stores.clone()),
+            stores,
             kept: Kept::default(),
             report: Arc::new(move |input| reporting.report(input)),
             counted: Arc::new(move |attempt, task, metrics| {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::value::choice;
-use super::{AnyOption, ConfigOption, MemorySize, OptionValue};
+use super::{AnyOption, ConfigOption, MemorySize, OptionValue, Secret};
 use crate::error::{Error, Result};
 
 /// What a checkpoint promises after a failure.
@@ -205,7 +205,7 @@ options! {
     CHECKPOINTS_AFTER_TASKS_FINISH: bool = "execution.checkpointing.checkpoints-after-tasks-finish", "true", old "execution.checkpointing.checkpoints-after-tasks-finish.enabled";
     /// Where checkpoints are kept; nothing means filesystem if a directory is set, else jobmanager.
     CHECKPOINT_STORAGE: Option<CheckpointStorageKind> = "execution.checkpointing.storage", "", old "state.checkpoint-storage";
-    /// The directory of the checkpoints, a path or a file:// URL; each job has a folder in it.
+    /// The directory of the checkpoints, a path or a URL (file, s3, gs, az, hdfs); each job has a folder in it.
     CHECKPOINT_DIR: Option<String> = "execution.checkpointing.dir", "", old "state.checkpoints.dir";
     /// Whether each job has its own folder, named by its id, in the checkpoint directory.
     CHECKPOINT_CREATE_SUBDIR: bool = "execution.checkpointing.create-subdir", "true", old "state.checkpoints.create-subdir";
@@ -309,6 +309,16 @@ options! {
     HEARTBEAT_INTERVAL: Duration = "heartbeat.interval", "10 s";
     /// How long a process may say nothing before it is taken for lost. A connection that is closed is seen at once.
     HEARTBEAT_TIMEOUT: Duration = "heartbeat.timeout", "50 s";
+    /// The address of a storage that is compatible with S3; nothing means Amazon's.
+    S3_ENDPOINT: Option<String> = "s3.endpoint", "", old "fs.s3a.endpoint";
+    /// The region of the S3 buckets; nothing means that of the environment.
+    S3_REGION: Option<String> = "s3.endpoint.region", "", old "fs.s3a.endpoint.region";
+    /// Whether S3 buckets are named in the path instead of the host name; nothing means where an address is set. (Flink: false.)
+    S3_PATH_STYLE: Option<bool> = "s3.path-style-access", "", old "s3.path.style.access", "fs.s3a.path.style.access";
+    /// The S3 access key; nothing means that of the environment or the machine.
+    S3_ACCESS_KEY: Option<Secret> = "s3.access-key", "", old "s3.access.key", "fs.s3a.access.key";
+    /// The S3 secret key; nothing means that of the environment or the machine.
+    S3_SECRET_KEY: Option<Secret> = "s3.secret-key", "", old "s3.secret.key", "fs.s3a.secret.key";
     /// A directory for temporary files; nothing means the system's.
     TMP_DIR: Option<String> = "io.tmp.dirs", "";
     /// How many failures the exception history keeps.

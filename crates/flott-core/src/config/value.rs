@@ -1,5 +1,6 @@
 //! The syntax of option values.
 
+use std::fmt;
 use std::time::Duration;
 
 /// A type that option values can have.
@@ -13,11 +14,46 @@ pub trait OptionValue: Sized {
     fn parse(text: &str) -> Result<Self, String>;
     /// The text that [`OptionValue::parse`] reads back.
     fn to_text(&self) -> String;
+    /// Whether values are for nobody's eyes.
+    const IS_SECRET: bool = false;
 }
 
 /// A size in bytes; `64 kb`, `10 mb`, `1 g`, or a bare number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MemorySize(pub u64);
+
+/// What is shown to nobody, and leaves the process only for those that it starts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself, for whoever asks for it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("******")
+    }
+}
+
+impl OptionValue for Secret {
+    const IS_SECRET: bool = true;
+
+    fn type_name() -> String {
+        "a secret".into()
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn to_text(&self) -> String {
+        self.0.clone()
+    }
+}
 
 macro_rules! numbers {
     ($($ty:ty = $name:literal),*) => {
@@ -61,6 +97,8 @@ impl OptionValue for String {
 }
 
 impl<T: OptionValue> OptionValue for Option<T> {
+    const IS_SECRET: bool = T::IS_SECRET;
+
     fn type_name() -> String {
         format!("{}, or nothing", T::type_name())
     }

@@ -1,0 +1,71 @@
+//! Jobs whose state is kept elsewhere: the same story on this machine's files and on real servers.
+
+use flott_testkit::servers::Server;
+
+use crate::setup::{Cluster, kill};
+
+#[test]
+fn a_job_recovers_rescales_and_resumes_on_local_files() {
+    let folder = tempfile::tempdir().unwrap();
+    recovers_and_resumes(&[], folder.path().to_str().unwrap());
+}
+
+#[test]
+fn a_job_recovers_rescales_and_resumes_on_s3() {
+    let server = Server::s3();
+    let options = server.s3_options();
+    recovers_and_resumes(&options.each_ref().map(String::as_str), "s3://flott/state");
+}
+
+#[test]
+fn a_job_recovers_rescales_and_resumes_on_hdfs() {
+    let server = Server::hdfs();
+    recovers_and_resumes(&[], &format!("hdfs://{}/state", server.address()));
+}
+
+fn recovers_and_resumes(options: &[&str], base: &str) {
+    let options: Vec<&str> =
+        options.iter().copied().chain(["taskmanager.numberOfTaskSlots: 2"]).collect();
+    let cluster = Cluster::start(2, &options);
+    let checkpoints = format!("execution.checkpointing.dir={base}/checkpoints");
+    // Every state in a file of its own.
+    let files = "execution.checkpointing.data-inline-threshold=0";
+    let run = |options: &[&str]| {
+        cluster.run_totals(&[&["-D", &checkpoints, "-D", files], options].concat())
+    };
+
+    // A worker dies: what it knew is read back.
+    let job = run(&["-p", "2"]);
+    cluster.feed("1", "hello,1\nworld,2\n");
+    cluster.wait_for_total("hello", 1);
+    cluster.wait_for_total("world", 2);
+    cluster.wait_for_checkpoint(&job);
+    kill(cluster.workers()[0], "-KILL");
+    cluster.feed("2", "hello,10\nworld,20\n");
+    cluster.wait_for_total("hello", 11);
+    cluster.wait_for_total("world", 22);
+
+    // Stopped with a savepoint, and resumed from it with another parallelism.
+    cluster.wait_for_tasks(&job);
+    let stopped = cluster.done(&["stop", "--savepointPath", &format!("{base}/savepoints"), &job]);
+    let path = stopped.lines().find_map(|line| line.strip_prefix("Savepoint completed. Path: "));
+    let savepoint = path.unwrap_or_else(|| panic!("{stopped}"));
+    assert!(savepoint.contains(base), "{stopped}");
+    let job = run(&["-p", "3", "-s", savepoint]);
+    cluster.feed("3", "hello,100\nworld,100\n");
+    cluster.wait_for_total("hello", 111);
+    cluster.wait_for_total("world", 122);
+    cluster.wait_for_checkpoint(&job);
+    cluster.done(&["cancel", &job]);
+    cluster.wait("the job is over", || cluster.status(&job) == "CANCELED");
+
+    // From the newest checkpoint that it has left; the savepoint is nobody's any more.
+    cluster.done(&["savepoint", "-d", savepoint]);
+    let gone =
+        cluster.flott(&["run", "-d", "-s", savepoint, crate::setup::jobs().to_str().unwrap()]);
+    assert_ne!(gone.code, 0, "{gone:?}");
+    let job = run(&["-p", "1", "-s", "latest"]);
+    cluster.feed("4", "hello,1000\n");
+    cluster.wait_for_total("hello", 1111);
+    cluster.done(&["cancel", &job]);
+}
