@@ -56,7 +56,7 @@ use pending::{Pending, Request};
 use run::Run;
 use schedule::Schedule;
 use store::Store;
-use trigger::UNDER_WAY_MAX;
+pub use trigger::UNDER_WAY_MAX;
 
 /// The checkpoints of one job, from its submission to its end.
 ///
@@ -195,6 +195,13 @@ impl Coordinator {
     pub fn skip_ids(&mut self) {
         if !Mutant::ReuseCheckpointIds.is_on() {
             self.next_id = CheckpointId(self.next_id.0.saturating_add(UNDER_WAY_MAX));
+        }
+    }
+
+    /// Leaves out the ids before this one.
+    pub fn skip_ids_to(&mut self, first: CheckpointId) {
+        if !Mutant::ReuseCheckpointIds.is_on() {
+            self.next_id = self.next_id.max(first);
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) fn jobmanager(args: &DaemonArgs) -> Result<()> {
     let config = config::load(&args.property)?;
     let rest =
         format!("{}:{}", config.get(&options::REST_ADDRESS)?, config.get(&options::REST_PORT)?);
-    let jobmanager = JobManager::start(&config)?;
+    let jobmanager = JobManager::start(&config, || std::process::exit(1))?;
     let handle = jobmanager.handle();
     let submissions = Arc::new(jobmanager.handle());
     let server =

@@ -3,14 +3,14 @@
 
 use std::io::ErrorKind as IoErrorKind;
 use std::net::{IpAddr, TcpListener, ToSocketAddrs};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use flott_core::config::{Configuration, options};
 use flott_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::jobmanager::leader_file;
+use crate::jobmanager::{leader_address, leaders_folder};
+use crate::storage::Stores;
 
 /// How long to wait before a JobManager is called again that did not answer.
 pub(crate) const RETRY: Duration = Duration::from_millis(50);
@@ -20,8 +20,8 @@ pub(crate) const RETRY: Duration = Duration::from_millis(50);
 pub(crate) struct JobManagerAddress {
     /// As the options say.
     given: String,
-    /// Where the one that leads writes its address, with high availability.
-    leader_file: Option<PathBuf>,
+    /// Where it stands which one leads, with high availability.
+    leaders: Option<String>,
 }
 
 impl JobManagerAddress {
@@ -33,19 +33,20 @@ impl JobManagerAddress {
         let name = config.get(&options::JOBMANAGER_ADDRESS)?;
         let port = config.get(&options::JOBMANAGER_PORT)?;
         host(&name, "jobmanager.rpc.address", config)?;
-        Ok(Self { given: format!("{name}:{port}"), leader_file: leader_file(config)? })
+        Ok(Self { given: format!("{name}:{port}"), leaders: leaders_folder(config)? })
     }
 
     /// Whether another one takes over when the JobManager is lost.
     pub(crate) fn has_successors(&self) -> bool {
-        self.leader_file.is_some()
+        self.leaders.is_some()
     }
 
     /// Host and port of the one that leads, as far as known.
-    pub(crate) fn current(&self) -> String {
-        let written = self.leader_file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
-        let written = written.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        written.unwrap_or_else(|| self.given.clone())
+    pub(crate) async fn current(&self, stores: &Stores) -> String {
+        let place = self.leaders.as_ref().and_then(|leaders| stores.place(leaders).ok());
+        let Some(place) = place else { return self.given.clone() };
+        let found = tokio::task::spawn_blocking(move || leader_address(&place)).await;
+        found.ok().flatten().unwrap_or_else(|| self.given.clone())
     }
 }
 

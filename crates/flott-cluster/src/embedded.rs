@@ -107,6 +107,7 @@ impl Executor for EmbeddedCluster {
             views: self.views.get().cloned(),
             io: Arc::new(IoPool::start(IO_THREADS)?),
             savepoints: Savepoints::new(stores.clone()),
+            fence: Arc::new(|| Ok(())),
         };
         let site = Site {
             plan: planned.plan.clone(),
@@ -174,7 +175,9 @@ impl Workplace for ThisProcess {
         None
     }
 
-    fn over(&mut self) {}
+    fn over(&mut self) -> bool {
+        true
+    }
 
     fn end(&mut self) {}
 }

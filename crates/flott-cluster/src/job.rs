@@ -55,8 +55,8 @@ pub(crate) trait Workplace {
     /// What a deployment waits for, in words.
     fn waiting_for(&self) -> Option<String>;
 
-    /// The job is over: nobody starts it again. Its checkpoints may be deleted now.
-    fn over(&mut self);
+    /// The job is over. Whether nobody will start it again: then its checkpoints may be deleted.
+    fn over(&mut self) -> bool;
 
     /// Nothing is left to do.
     fn end(&mut self);
@@ -82,7 +82,13 @@ pub(crate) struct JobRunner<W: Workplace> {
     savepoints: Savepoints,
     publisher: Option<Publisher>,
     io: Arc<IoPool>,
+    fence: Fence,
+    /// The job is over here, but perhaps not for others.
+    keeps_files: bool,
 }
+
+/// Returns if what was written before may be acted on: nobody else has the job.
+pub(crate) type Fence = Arc<dyn Fn() -> Result<()> + Send + Sync>;
 
 /// What a runner shares with the rest of its process.
 pub(crate) struct Surroundings {
@@ -94,6 +100,7 @@ pub(crate) struct Surroundings {
     pub(crate) io: Arc<IoPool>,
     /// Where its savepoints are.
     pub(crate) savepoints: Savepoints,
+    pub(crate) fence: Fence,
 }
 
 /// The way into a runner that is yet to be made.
@@ -117,7 +124,7 @@ impl<W: Workplace> JobRunner<W> {
         inputs: Inputs<W::Event>,
         surroundings: Surroundings,
     ) -> Self {
-        let Surroundings { clock, jobs, views, io, savepoints } = surroundings;
+        let Surroundings { clock, jobs, views, io, savepoints, fence } = surroundings;
         let now = clock.now();
         let seed = planned.spec.job.as_u128() as u64;
         Self {
@@ -128,6 +135,8 @@ impl<W: Workplace> JobRunner<W> {
             jobs,
             savepoints,
             io,
+            fence,
+            keeps_files: false,
             clock,
             inputs: inputs.receiver,
             sender: inputs.sender,
@@ -211,7 +220,7 @@ impl<W: Workplace> JobRunner<W> {
             match effect {
                 JobEffect::Deploy { attempt, restore } => self.workplace.deploy(attempt, restore),
                 JobEffect::Reattach { attempt } => self.workplace.reattach(attempt),
-                JobEffect::Over => self.workplace.over(),
+                JobEffect::Over => self.keeps_files = !self.workplace.over(),
                 JobEffect::CancelTasks { attempt } => self.workplace.cancel(attempt),
                 JobEffect::Checkpoint(effect) => self.perform_checkpoint(effect),
                 JobEffect::AllRunning { attempt } => {

@@ -14,6 +14,7 @@ mod workers;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -26,9 +27,12 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use crate::address;
+use crate::clock::SystemClock;
 use crate::jobs::Jobs;
+use crate::storage::Stores;
 use ha::HaStore;
-pub(crate) use ha::leader_file;
+pub use ha::LeadLost;
+pub(crate) use ha::{leader_address, leaders_folder};
 pub(crate) use state::Shared;
 
 /// Threads that carry what processes say to each other: they decide nothing.
@@ -40,6 +44,8 @@ pub struct JobManager {
     shared: Arc<Shared>,
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
+    /// Dropped to give the lead up.
+    stop_showing: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -78,15 +84,25 @@ impl JobManagerConfig {
 impl JobManager {
     /// Starts a JobManager that TaskManagers and workers can call at the address and port that
     /// `config` names. With high availability it waits until no other one leads, and goes on with the
-    /// jobs of the one before.
+    /// jobs of the one before; if another one leads after it, `lead_lost` must end the process.
     ///
     /// # Errors
     /// If an option is wrong, the port is in use, or a thread cannot be started.
-    pub fn start(config: &Configuration) -> Result<Self> {
+    pub fn start(config: &Configuration, lead_lost: LeadLost) -> Result<Self> {
         let io = |what| move |e| Error::with_source(ErrorKind::Io, what, e);
         // What it asks job binaries for their plans with inherits it.
         crate::confine()?;
-        let ha = HaStore::lead(config)?;
+        let stores = Stores::new(config);
+        let ha = HaStore::lead(config, &stores, &SystemClock::new(), lead_lost)?.map(Arc::new);
+        let mut threads = Vec::new();
+        let stop_showing = match ha.clone() {
+            None => None,
+            Some(ha) => {
+                let (stop, stopped) = channel();
+                threads.push(thread("lead", move || ha.show(&stopped))?);
+                Some(stop)
+            }
+        };
         let host = config.get(&options::JOBMANAGER_ADDRESS)?;
         let port = config.get(&options::JOBMANAGER_PORT)?;
         let listener = address::listen(&host, port, "jobmanager.rpc.port", config)?;
@@ -96,7 +112,7 @@ impl JobManager {
                 "{address} is unprotected: whoever reaches it can make this cluster run anything."
             );
         }
-        let shared = Arc::new(Shared::new(JobManagerConfig::new(config)?, ha)?);
+        let shared = Arc::new(Shared::new(JobManagerConfig::new(config)?, stores, ha)?);
         // Before anybody can call: workers that come back must be known.
         JobManagerHandle { shared: shared.clone() }.recover()?;
         if let Some(ha) = &shared.ha {
@@ -130,11 +146,9 @@ impl JobManager {
             });
             runtime.shutdown_background();
         };
-        let thread = Builder::new()
-            .name("jobmanager".into())
-            .spawn(body)
-            .map_err(io("cannot start the thread \"jobmanager\""))?;
-        Ok(Self { shared, address, stop: Some(stop), threads: vec![thread] })
+        // It ends first.
+        threads.insert(0, thread("jobmanager", body)?);
+        Ok(Self { shared, address, stop: Some(stop), stop_showing, threads })
     }
 
     /// Where TaskManagers and workers call.
@@ -153,6 +167,12 @@ impl JobManager {
     }
 }
 
+fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    Builder::new().name(name.into()).spawn(body).map_err(|e| {
+        Error::with_source(ErrorKind::Io, format!("cannot start the thread \"{name}\""), e)
+    })
+}
+
 /// A JobManager, for those who submit jobs and look at its TaskManagers.
 #[derive(Clone)]
 pub struct JobManagerHandle {
@@ -162,6 +182,7 @@ pub struct JobManagerHandle {
 impl Drop for JobManager {
     fn drop(&mut self) {
         drop(self.stop.take());
+        drop(self.stop_showing.take());
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }

@@ -9,7 +9,7 @@ use flott_checkpoint::storage::CheckpointStorage;
 use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, TaskInfo};
 use flott_control::{JobSpec, RestartStrategyConfig, TaskSpec};
 use flott_core::config::{Configuration, MemorySize, options};
-use flott_core::{AttemptNumber, Error, JobId, Result, TaskId};
+use flott_core::{AttemptNumber, CheckpointId, Error, JobId, Result, TaskId};
 use flott_plan::{JobGraph, JobType, JobVertex, StreamGraph, execution_graph};
 use flott_runtime::TaskSettings;
 use flott_runtime::batch::BATCH_RECORDS;
@@ -80,6 +80,7 @@ impl PlannedJob {
             checkpointing,
             restored: restored.map(Arc::new),
             first_attempt: AttemptNumber::default(),
+            first_checkpoint: CheckpointId(1),
             reattach: None,
             exception_history_size: config.get(&options::EXCEPTION_HISTORY_SIZE)?.0 as usize,
         };

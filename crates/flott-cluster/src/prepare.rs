@@ -1,10 +1,11 @@
 //! From a program to a planned job: its place for checkpoints, and the checkpoint that it is to start
 //! from, are looked at, so that what is wrong is said before anything runs.
 
+use flott_checkpoint::coordinator::UNDER_WAY_MAX;
 use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, StorageConfig, metadata};
 use flott_core::config::{Configuration, options};
 use flott_core::hash::mix;
-use flott_core::{AttemptNumber, JobId, Result};
+use flott_core::{AttemptNumber, CheckpointId, JobId, Result};
 use flott_plan::StreamGraph;
 use flott_runtime::Clock;
 
@@ -32,8 +33,19 @@ pub(crate) fn prepare(
     plan(stores, job, program, config, restored)
 }
 
-/// Plans a job that another process has had, to go on with `attempt`, which that one has deployed last, or
-/// after it from the job's newest checkpoint; without one, it begins as it did there.
+/// What another process, which has had a job, has left.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before {
+    /// What it has deployed last.
+    pub(crate) attempt: Option<AttemptNumber>,
+    /// Checkpoints between these numbers, exclusively, do not count.
+    pub(crate) void: Option<(CheckpointId, CheckpointId)>,
+    /// Whether it is known to be gone. If not, what it has begun may yet happen.
+    pub(crate) is_gone: bool,
+}
+
+/// Plans a job that another process has had, to go on with its attempt, or after it from the job's newest
+/// checkpoint; without one, it begins as it did there.
 ///
 /// # Errors
 /// As [`prepare`]; also if the newest checkpoint is damaged.
@@ -42,14 +54,25 @@ pub(crate) fn prepare_again(
     job: JobId,
     program: &StreamGraph,
     config: &Configuration,
-    attempt: Option<AttemptNumber>,
+    before: &Before,
 ) -> Result<PlannedJob> {
     let checkpointing = CheckpointConfig::from_configuration(config)?;
-    let restored = match storage::newest_of_job(stores, &checkpointing.storage, job)? {
+    let Before { attempt, void, is_gone } = *before;
+    let restored = match storage::newest_of_job(stores, &checkpointing.storage, job, void)? {
         Some(own) => Some((own, None)),
         None => restored(stores, config, &checkpointing.storage)?,
     };
     let mut planned = plan(stores, job, program, config, restored)?;
+    let spec = &mut planned.spec;
+    if let Some((_, end)) = void {
+        spec.first_checkpoint = end;
+    }
+    if !is_gone {
+        let started = spec.restored.as_ref().map_or(CheckpointId(0), |record| record.checkpoint);
+        let highest = storage::highest_number(stores, &checkpointing.storage, job)?.max(started);
+        let first = CheckpointId(highest.0.saturating_add(UNDER_WAY_MAX + 1));
+        spec.first_checkpoint = spec.first_checkpoint.max(first);
+    }
     if let Some(attempt) = attempt {
         planned.spec.first_attempt = attempt;
         planned.spec.reattach = Some(config.get(&options::REATTACH_TIMEOUT)?);

@@ -16,17 +16,16 @@ use std::sync::Arc;
 
 use flott_checkpoint::storage::{CheckpointStorage, StoreError};
 use flott_checkpoint::{CompletedCheckpoint, StorageConfig};
-use flott_core::{Error, JobId, Result};
+use flott_core::{CheckpointId, Error, JobId, Result};
 
 pub(crate) use discard::{discard_claimed, dispose_savepoint};
 pub(crate) use find::{Search, offer, open_checkpoint};
-pub(crate) use folder::CheckpointFolder;
-pub(crate) use local::sync_folder;
+pub(crate) use folder::{CheckpointFolder, prove_writable};
 pub(crate) use place::{Place, Stores};
 pub use savepoint::complete as complete_savepoint;
 
 use memory::JobManagerStorage;
-use store::Found;
+pub(crate) use store::{Creation, Found};
 
 /// The storage of a new job.
 ///
@@ -76,7 +75,7 @@ pub(crate) fn check_unused(
 }
 
 /// The record of the newest checkpoint of a job's own, if it has one: where it goes on after the process
-/// was lost that had it.
+/// was lost that had it. Those between the numbers `void`, exclusively, do not count.
 ///
 /// # Errors
 /// If the newest is damaged: an older one is never taken silently.
@@ -84,19 +83,41 @@ pub(crate) fn newest_of_job(
     stores: &Stores,
     config: &StorageConfig,
     job: JobId,
+    void: Option<(CheckpointId, CheckpointId)>,
 ) -> Result<Option<CompletedCheckpoint>> {
     let Some(folder) = job_folder(stores, config, job)? else { return Ok(None) };
     if folder.find()? == Found::Nothing {
         return Ok(None);
     }
+    let is_void = |number: u64| void.is_some_and(|(from, to)| from.0 < number && number < to.0);
     let found = find::checkpoints(&folder)?;
-    let Some((_, newest)) = found.first() else { return Ok(None) };
+    let Some((_, newest)) = found.iter().find(|(number, _)| !is_void(*number)) else {
+        return Ok(None);
+    };
     let record = find::read(newest)?;
     if record.job != job {
         return Ok(None);
     }
     check_files(stores, &record, &folder)?;
     Ok(Some(record))
+}
+
+/// The greatest number that a checkpoint of a job has here, completed or not; 0 if there is none.
+///
+/// # Errors
+/// If that cannot be read.
+pub(crate) fn highest_number(
+    stores: &Stores,
+    config: &StorageConfig,
+    job: JobId,
+) -> Result<CheckpointId> {
+    let Some(folder) = job_folder(stores, config, job)? else { return Ok(CheckpointId(0)) };
+    if folder.find()? == Found::Nothing {
+        return Ok(CheckpointId(0));
+    }
+    let names = folder.list()?.into_iter().map(|entry| entry.name);
+    let numbers = names.filter_map(|name| name.strip_prefix("chk-")?.parse().ok());
+    Ok(CheckpointId(numbers.max().unwrap_or(0)))
 }
 
 /// Whether a folder is called as that of a checkpoint is.

@@ -17,9 +17,10 @@ use tracing::{info, warn};
 
 use crate::address::{self, JobManagerAddress, RETRY};
 use crate::clock::SystemClock;
-use crate::prepare::settings_with_secrets;
+use crate::prepare::{configuration, settings_with_secrets};
 use crate::rpc::messages::{FromTaskManager, Settings, TaskManagerInfo, ToTaskManager};
 use crate::rpc::{Client, Incoming, Outgoing};
+use crate::storage::Stores;
 use blobs::Blobs;
 use workers::Workers;
 
@@ -81,11 +82,12 @@ pub fn run(config: &Configuration) -> Result<()> {
 async fn offer(config: &TaskManagerConfig) -> Result<()> {
     let clock = SystemClock::new();
     let blobs = Blobs::new(config)?;
+    let stores = Stores::new(&configuration(&config.settings)?);
     let name = name(config.host);
     let mut since = clock.now().mono;
     let mut workers = Workers::new(config.clone(), blobs);
     loop {
-        let jobmanager = config.jobmanager.current();
+        let jobmanager = config.jobmanager.current(&stores).await;
         match register(config, &jobmanager, &name, workers.running()).await {
             Ok((client, incoming, outgoing)) => {
                 info!("Registered at the JobManager at {jobmanager}.");

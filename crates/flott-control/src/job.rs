@@ -104,13 +104,14 @@ enum Deployed {
 impl JobMaster {
     /// A job that has not been started. `seed` decides the jitter of its restarts.
     pub fn new(now: Now, spec: JobSpec, seed: u64) -> Self {
-        let coordinator = Coordinator::new(
+        let mut coordinator = Coordinator::new(
             spec.job,
             spec.name.clone(),
             spec.operators.clone(),
             spec.checkpointing.clone(),
             spec.restored.clone(),
         );
+        coordinator.skip_ids_to(spec.first_checkpoint);
         Self {
             phase: Phase::Initializing,
             attempt: spec.first_attempt,

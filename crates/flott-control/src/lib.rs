@@ -13,6 +13,7 @@
 pub mod actions;
 pub mod exception;
 pub mod job;
+pub mod leadership;
 pub mod placement;
 pub mod restart;
 pub mod slots;

@@ -220,6 +220,7 @@ fn spec(description: &JobDescription) -> JobSpec {
         restart: description.restart.clone(),
         restored: None,
         first_attempt: AttemptNumber(0),
+        first_checkpoint: CheckpointId(1),
         reattach: None,
         exception_history_size: 16,
     }

@@ -68,6 +68,16 @@ impl Cluster {
         self.hosts = Some(script.to_path_buf());
     }
 
+    /// A port that is free now; nobody else is likely to take it.
+    pub fn free_port(&self) -> u16 {
+        TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    }
+
+    /// From now on, the REST API is at this port.
+    pub fn answer_at(&mut self, port: u16) {
+        self.rest = port;
+    }
+
     /// Runs `flott cluster start`.
     pub fn start(&self, taskmanagers: usize) {
         self.done(&["cluster", "start", "--taskmanagers", &taskmanagers.to_string()]);

@@ -12,7 +12,7 @@ use super::stats::Trigger;
 use crate::reason::FailureReason;
 
 /// How many checkpoints another coordinator may have had under way; older ones have timed out.
-pub(super) const UNDER_WAY_MAX: u64 = 100;
+pub const UNDER_WAY_MAX: u64 = 100;
 
 /// How many manual requests may wait (Flink's bound).
 const REQUESTS_MAX: usize = 1000;
@@ -52,7 +52,8 @@ impl Coordinator {
             self.effects.push_back(Effect::NotifyComplete { attempt, checkpoint, tasks });
         }
         // What the other had under way has no record, and never will.
-        let open = self.next_id.0.max(newest.0.saturating_sub(UNDER_WAY_MAX))..=newest.0;
+        let first = self.store.latest().map_or(CheckpointId(1), |latest| latest.checkpoint.next());
+        let open = first.0.max(newest.0.saturating_sub(UNDER_WAY_MAX))..=newest.0;
         for checkpoint in open.map(CheckpointId) {
             let tasks = audience.clone();
             self.effects.push_back(Effect::NotifyAborted { attempt, checkpoint, tasks });

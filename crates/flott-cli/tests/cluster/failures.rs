@@ -166,6 +166,40 @@ fn a_job_whose_workers_are_all_gone_is_restarted_when_they_do_not_come_back() {
 }
 
 #[test]
+fn a_job_manager_that_was_paused_is_replaced_and_ends_when_it_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = high_availability(folder.path());
+    let options = own.iter().map(String::as_str).chain([
+        "high-availability.leader-election.lease-duration: 1 s",
+        "heartbeat.interval: 100 ms",
+        "heartbeat.timeout: 1 s",
+    ]);
+    let mut cluster = Cluster::start(2, &options.collect::<Vec<_>>());
+    let job = cluster.run_totals(&["-p", "2"]);
+    cluster.feed("1", "hello,1\nworld,2\n");
+    cluster.wait_for_total("hello", 1);
+    cluster.wait_for_total("world", 2);
+    cluster.wait_for_checkpoint(&job);
+    let (paused, workers) = (cluster.jobmanager(), cluster.workers());
+    kill(paused, "-STOP");
+    // Both of its ports are still taken by the one that is paused.
+    let rest = cluster.free_port();
+    let ports = [format!("rest.port={rest}"), "jobmanager.rpc.port=0".to_owned()];
+    cluster.add("jobmanager", &["-D", &ports[0], "-D", &ports[1]]);
+    cluster.wait("it leads", || cluster.logs().contains("after one that may still be there"));
+    cluster.answer_at(rest);
+    cluster.wait("the job is taken over", || {
+        cluster.try_get(&format!("/jobs/{job}")).is_some_and(|job| job["state"] == "RUNNING")
+    });
+    cluster.wait_for_checkpoint(&job);
+    kill(paused, "-CONT");
+    cluster.wait("it ends", || !is_running(paused));
+    assert!(cluster.logs().contains("what it has begun does not count"), "{}", cluster.logs());
+    goes_on(&cluster, &job);
+    assert_eq!(cluster.workers(), workers, "no other worker was started: {}", cluster.logs());
+}
+
+#[test]
 fn a_standby_waits_until_the_leader_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let options = high_availability(folder.path());

@@ -23,6 +23,41 @@ fn a_job_recovers_rescales_and_resumes_on_hdfs() {
     recovers_and_resumes(&[], &format!("hdfs://{}/state", server.address()));
 }
 
+#[test]
+fn a_job_survives_its_job_manager_on_s3() {
+    let server = Server::s3();
+    let own = server.s3_options();
+    let options = own.iter().map(String::as_str).chain([
+        "high-availability.type: filesystem",
+        "high-availability.storageDir: s3://flott/ha",
+        "high-availability.leader-election.lease-duration: 1 s",
+    ]);
+    let mut cluster = Cluster::start(2, &options.collect::<Vec<_>>());
+    let checkpoints = "execution.checkpointing.dir=s3://flott/checkpoints";
+    let job = cluster.run_totals(&["-p", "2", "-D", checkpoints]);
+    cluster.feed("1", "hello,1\n");
+    cluster.wait_for_total("hello", 1);
+    cluster.wait_for_checkpoint(&job);
+    let workers = cluster.workers();
+    for round in 1..=2 {
+        kill(cluster.jobmanager(), "-KILL");
+        cluster.add_jobmanager();
+        cluster.wait("the job is taken over", || {
+            cluster.try_get(&format!("/jobs/{job}")).is_some_and(|job| job["state"] == "RUNNING")
+        });
+        cluster.wait_for_checkpoint(&job);
+        cluster.feed(&format!("after {round}"), "hello,10\n");
+        cluster.wait_for_total("hello", 1 + 10 * round);
+    }
+    assert_eq!(cluster.workers(), workers, "no other worker was started: {}", cluster.logs());
+    // The binary is there, too, for workers that are started later.
+    kill(workers[0], "-KILL");
+    cluster.feed("last", "hello,100\n");
+    cluster.wait_for_total("hello", 121);
+    cluster.done(&["cancel", &job]);
+    cluster.wait("the job is over", || cluster.status(&job) == "CANCELED");
+}
+
 fn recovers_and_resumes(options: &[&str], base: &str) {
     let options: Vec<&str> =
         options.iter().copied().chain(["taskmanager.numberOfTaskSlots: 2"]).collect();

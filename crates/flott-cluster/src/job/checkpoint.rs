@@ -21,9 +21,14 @@ impl<W: Workplace> JobRunner<W> {
     pub(super) fn perform_checkpoint(&mut self, effect: Effect) {
         let spec = &self.planned.spec;
         match effect {
-            Effect::PrepareLocation { checkpoint } => self.with_storage(move |storage| {
-                Some(location_prepared(checkpoint, storage.prepare_checkpoint(checkpoint)))
-            }),
+            Effect::PrepareLocation { checkpoint } => {
+                let fence = self.fence.clone();
+                self.with_storage(move |storage| {
+                    let prepared = storage.prepare_checkpoint(checkpoint);
+                    let prepared = prepared.and_then(|()| fence().map_err(StoreError::Failed));
+                    Some(location_prepared(checkpoint, prepared))
+                });
+            }
             Effect::PrepareSavepoint { checkpoint, request } => {
                 if let Some(place) = self.savepoints.begin(request, checkpoint) {
                     self.workplace.savepoint(checkpoint, &place.place().to_string());
@@ -46,9 +51,11 @@ impl<W: Workplace> JobRunner<W> {
                 self.workplace.tell(attempt, &tasks, Command::TriggerCheckpoint(barrier));
             }
             Effect::PersistMetadata { checkpoint, kind, record } => {
-                let place = self.savepoints.of(checkpoint);
+                let (place, fence) = (self.savepoints.of(checkpoint), self.fence.clone());
                 self.with_storage(move |storage| {
                     let written = persist(storage, place.as_deref(), kind, &record);
+                    // Until it is known who leads, it is not known whether the record counts.
+                    let written = written.and_then(|()| fence().map_err(StoreError::Unknown));
                     Some(metadata_written(checkpoint, written))
                 });
             }
@@ -58,6 +65,7 @@ impl<W: Workplace> JobRunner<W> {
             Effect::NotifyAborted { attempt, checkpoint, tasks } => {
                 self.workplace.tell(attempt, &tasks, Command::NotifyAborted(checkpoint));
             }
+            Effect::Discard { .. } | Effect::DiscardClaimed { .. } if self.keeps_files => {}
             Effect::Discard { paths } => self.with_storage(move |storage| {
                 for path in paths {
                     if let Err(error) = storage.delete(&path) {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
+use flott_checkpoint::storage::StoreError;
 use flott_control::actions::{Binary, Upload};
 use flott_core::{Error, ErrorKind, Result, Timestamp, WallTime};
 use flott_runtime::Clock;
@@ -19,6 +20,7 @@ use tonic::codegen::BoxStream;
 
 use super::{JobManagerConfig, Shared};
 use crate::extract::{JobBinary, Settings, describe};
+use crate::storage::Place;
 
 /// How large the pieces are in which a binary is sent.
 const PIECE: usize = 256 * 1024;
@@ -28,14 +30,20 @@ pub(super) struct Binaries {
     directory: PathBuf,
     /// Deletes the directory in the end, if nobody has named one.
     _temporary: Option<TempDir>,
+    /// Where other JobManagers find them, if not in this directory.
+    others: Option<Place>,
     storage_max: u64,
     plan_timeout: Duration,
     known: Mutex<BTreeMap<String, Binary>>,
 }
 
 impl Binaries {
-    /// Those in the directory that the options name; else none, in a temporary directory.
-    pub(super) fn open(config: &JobManagerConfig) -> Result<Self> {
+    /// Those in the directory that the options name; else in a temporary directory. What other JobManagers have
+    /// left in the place for `others` is fetched from there.
+    ///
+    /// # Errors
+    /// If the directory cannot be used, or what is in that place not be read.
+    pub(super) fn open(config: &JobManagerConfig, others: Option<Place>) -> Result<Self> {
         let temporary = match config.upload_dir {
             Some(_) => None,
             None => Some(tempfile::Builder::new().prefix("flott-web-").tempdir().map_err(|e| {
@@ -50,16 +58,37 @@ impl Binaries {
         let binaries = Self {
             directory,
             _temporary: temporary,
+            others,
             storage_max: config.storage_max,
             plan_timeout: config.plan_timeout,
             known: Mutex::default(),
         };
+        binaries.fetch()?;
         binaries.find().map_err(|e| {
             let directory = binaries.directory.display();
             let what = format!("\"{directory}\" (web.upload.dir) cannot be used");
             Error::with_source(ErrorKind::Io, what, e)
         })?;
         Ok(binaries)
+    }
+
+    /// Gets what other JobManagers have left.
+    fn fetch(&self) -> Result<()> {
+        let Some(others) = &self.others else { return Ok(()) };
+        fs::create_dir_all(&self.directory).map_err(cannot_keep)?;
+        for entry in others.list()? {
+            let path = self.directory.join(&entry.name);
+            if !path.exists() {
+                let bytes = others.join(&entry.name).read(None).map_err(StoreError::into_error)?;
+                let mut file = NamedTempFile::new_in(&self.directory).map_err(cannot_keep)?;
+                file.write_all(&bytes).map_err(cannot_keep)?;
+                let temporary = file.into_temp_path();
+                let mode = Permissions::from_mode(0o700);
+                fs::set_permissions(&temporary, mode).map_err(cannot_keep)?;
+                temporary.persist(&path).map_err(|e| cannot_keep(e.error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes in what is in the directory from before.
@@ -115,6 +144,9 @@ impl Binaries {
     /// If there is none, or its file cannot be deleted.
     pub(super) fn delete(&self, id: &str) -> Result<()> {
         self.get(id)?;
+        if let Some(others) = &self.others {
+            others.join(id).delete().map_err(StoreError::into_error)?;
+        }
         let path = self.directory.join(id);
         fs::remove_file(&path).map_err(|e| {
             Error::with_source(ErrorKind::Io, format!("cannot delete {}", path.display()), e)
@@ -152,6 +184,10 @@ impl Binaries {
             let report = error.report().replace(&temporary.display().to_string(), &name);
             Error::new(error.kind(), report)
         })?;
+        if let Some(others) = &self.others {
+            let bytes = fs::read(&temporary).map_err(cannot_keep)?;
+            others.join(&id).write(&bytes).map_err(StoreError::into_error)?;
+        }
         temporary.persist(&path).map_err(|e| cannot_keep(e.error))?;
         let binary = Binary { id: id.clone(), name, uploaded: now, jobs: jobs(found), size };
         self.lock().insert(id, binary.clone());

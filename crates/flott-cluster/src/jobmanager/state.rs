@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,7 +36,7 @@ pub(crate) struct Shared {
     pub(super) binaries: Binaries,
     pub(super) stores: Stores,
     /// What is written down for the next JobManager, if anything.
-    pub(super) ha: Option<HaStore>,
+    pub(super) ha: Option<Arc<HaStore>>,
     /// Writes the records of all jobs.
     pub(super) io: Arc<IoPool>,
     state: Mutex<State>,
@@ -65,9 +66,18 @@ struct RunningJob {
 }
 
 impl Shared {
-    pub(super) fn new(mut config: JobManagerConfig, ha: Option<HaStore>) -> Result<Self> {
-        if let Some(ha) = &ha {
-            config.upload_dir.get_or_insert_with(|| ha.binaries());
+    pub(super) fn new(
+        mut config: JobManagerConfig,
+        stores: Stores,
+        ha: Option<Arc<HaStore>>,
+    ) -> Result<Self> {
+        let mut others = None;
+        if let Some(binaries) = ha.as_ref().map(|ha| ha.binaries()) {
+            if binaries.is_local() {
+                config.upload_dir.get_or_insert_with(|| PathBuf::from(binaries.to_string()));
+            } else {
+                others = Some(binaries);
+            }
         }
         let state = State {
             slots: Slots::new(config.slots.clone()),
@@ -75,10 +85,10 @@ impl Shared {
             next_task_manager: 0,
             running: BTreeMap::new(),
         };
-        let (stores, jobs) = (Stores::new(&config.settings), Jobs::default());
+        let jobs = Jobs::default();
         jobs.reach(&stores);
         Ok(Self {
-            binaries: Binaries::open(&config)?,
+            binaries: Binaries::open(&config, others)?,
             stores,
             ha,
             config,
@@ -90,6 +100,14 @@ impl Shared {
             slots_changed: Notify::new(),
             random: AtomicU64::new(0),
         })
+    }
+
+    /// Returns if what was written before may be acted on: nobody else leads.
+    ///
+    /// # Errors
+    /// If that cannot be known.
+    pub(super) fn still_leads(&self) -> Result<()> {
+        self.ha.as_ref().map_or(Ok(()), |ha| ha.still_leads())
     }
 
     /// What nobody can guess.

@@ -7,7 +7,7 @@ use std::thread::Builder;
 use flott_control::actions::{Binary, Submission, Submissions, Upload};
 use flott_control::view::ClusterView;
 use flott_core::config::{Configuration, options};
-use flott_core::{Error, ErrorKind, JobId, Result};
+use flott_core::{CheckpointId, Error, ErrorKind, JobId, Result};
 use flott_plan::{JobGraph, fingerprint};
 use tracing::{error, info};
 
@@ -17,7 +17,7 @@ use super::{JobManagerHandle, Shared, binaries};
 use crate::extract::{JobPlan, Outcome, describe};
 use crate::job::{Input, Inputs, JobRunner, Surroundings};
 use crate::plan::PlannedJob;
-use crate::prepare::{configuration, new_job_id, prepare, prepare_again, settings};
+use crate::prepare::{Before, configuration, new_job_id, prepare, prepare_again, settings};
 use crate::storage::Stores;
 use crate::storage::savepoint::Savepoints;
 
@@ -102,7 +102,7 @@ impl JobManagerHandle {
     pub(super) fn recover(&self) -> Result<()> {
         let Some(ha) = &self.shared.ha else { return Ok(()) };
         let prepared =
-            ha.jobs()?.into_iter().map(|record| take_over(ha, &self.shared.stores, record?));
+            ha.take_jobs()?.into_iter().map(|record| take_over(ha, &self.shared.stores, record?));
         // The workers of all of them have their time to come back from when all can be called.
         let prepared: Vec<Result<_>> = prepared.collect();
         for job in prepared {
@@ -131,12 +131,14 @@ impl JobManagerHandle {
             savepoints.clone(),
             savepoint_directory,
         );
+        let fenced = shared.clone();
         let surroundings = Surroundings {
             clock: shared.clock.clone(),
             jobs: shared.jobs.clone(),
             views: Some(shared.views.clone()),
             io: shared.io.clone(),
             savepoints,
+            fence: Arc::new(move || fenced.still_leads()),
         };
         let mut runner = JobRunner::new(planned, workers, inputs, surroundings);
         runner.publish_first();
@@ -169,8 +171,14 @@ fn take_over(
     mut record: JobRecord,
 ) -> Result<(JobRecord, PlannedJob, Configuration)> {
     let config = configuration(&record.settings)?;
-    let planned = prepare_again(stores, record.job, &record.program, &config, record.attempt)?;
+    let before = Before { attempt: record.attempt, void: record.void, is_gone: ha.is_clean() };
+    let planned = prepare_again(stores, record.job, &record.program, &config, &before)?;
     record.leads += 1;
+    if !ha.is_clean() {
+        let own = planned.spec.restored.as_ref().filter(|restored| restored.job == record.job);
+        let newest = own.map_or(CheckpointId(0), |own| own.checkpoint);
+        record.void = Some((newest, planned.spec.first_checkpoint));
+    }
     ha.put(&record)?;
     let from = planned.spec.restored.as_ref().map(|restored| restored.checkpoint.0);
     let (name, job) = (&planned.spec.name, record.job);

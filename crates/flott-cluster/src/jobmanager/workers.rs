@@ -267,12 +267,13 @@ impl Workplace for Workers {
         self.shared.missing_slots(self.start.job)
     }
 
-    fn over(&mut self) {
-        if let Some(ha) = &self.shared.ha
-            && let Err(error) = ha.remove(self.start.job)
-        {
-            warn!("{}", error.report());
+    fn over(&mut self) -> bool {
+        let Some(ha) = &self.shared.ha else { return true };
+        let removed = ha.remove(self.start.job);
+        if let Err(error) = &removed {
+            warn!("The job may be taken over, and keeps its checkpoints: {}", error.report());
         }
+        removed.is_ok()
     }
 
     fn end(&mut self) {

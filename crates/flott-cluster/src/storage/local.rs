@@ -152,7 +152,7 @@ fn delete_folder(folder: &Path) -> io::Result<()> {
     fs::remove_dir_all(folder)
 }
 
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 

@@ -10,8 +10,10 @@ use flott_core::{Error, ErrorKind, Result};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::WorkerSpec;
+use crate::prepare::configuration;
 use crate::rpc::messages::{FromWorker, ToWorker};
 use crate::rpc::{Client, Outgoing};
+use crate::storage::Stores;
 
 /// What comes over the call.
 pub(super) enum Event {
@@ -97,9 +99,11 @@ async fn converse(
     answer: &Sender<Result<Outgoing<FromWorker>>>,
     events: &Sender<Event>,
 ) {
-    let jobmanager = spec.jobmanager.current();
-    let called =
-        async { Client::connect(&jobmanager).await?.worker(spec.heartbeat_timeout, first).await };
+    let called = async {
+        let stores = Stores::new(&configuration(&spec.settings)?);
+        let jobmanager = spec.jobmanager.current(&stores).await;
+        Client::connect(&jobmanager).await?.worker(spec.heartbeat_timeout, first).await
+    };
     let (mut incoming, outgoing) = match called.await {
         Ok((incoming, outgoing)) => {
             let _ = answer.send(Ok(outgoing.clone()));

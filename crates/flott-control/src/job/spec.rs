@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flott_checkpoint::snapshot::OperatorInfo;
 use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, TaskInfo};
-use flott_core::{AttemptNumber, JobId};
+use flott_core::{AttemptNumber, CheckpointId, JobId};
 
 use crate::restart::RestartStrategyConfig;
 
@@ -32,6 +32,9 @@ pub struct JobSpec {
     /// Whether that attempt may run already, on workers that have lost their JobManager, and how long
     /// they have to come back.
     pub reattach: Option<Duration>,
+    /// The number of its first checkpoint here, unless it starts from a later one: lower ones may be those of
+    /// a JobManager that is not known to be gone.
+    pub first_checkpoint: CheckpointId,
     /// How many failures its history keeps.
     pub exception_history_size: usize,
 }

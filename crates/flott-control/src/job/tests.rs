@@ -128,6 +128,7 @@ fn spec(options: &[(&str, &str)]) -> JobSpec {
         restart: RestartStrategyConfig::FixedDelay { attempts: 2, delay: Duration::from_secs(2) },
         restored: None,
         first_attempt: AttemptNumber(0),
+        first_checkpoint: CheckpointId(1),
         reattach: None,
         exception_history_size: 2,
     }

@@ -277,6 +277,9 @@ options! {
     HA_STORAGE_DIR: Option<String> = "high-availability.storageDir", "";
     /// The folder in that directory: clusters that share the directory have different ones.
     HA_CLUSTER_ID: String = "high-availability.cluster-id", "default";
+    /// How long a JobManager may show nothing of itself before another one takes its place. One whose process
+    /// has died on the same machine is replaced at once.
+    LEASE_DURATION: Duration = "high-availability.leader-election.lease-duration", "15 s", old "high-availability.kubernetes.leader-election.lease-duration";
     /// How long a JobManager that takes over waits for the workers of a job, before it restarts the job.
     REATTACH_TIMEOUT: Duration = "high-availability.reattach-timeout", "10 s";
     /// How long a job binary may take to say what the plan of a job is.
