@@ -56,7 +56,7 @@ use pending::{Pending, Request};
 use run::Run;
 use schedule::Schedule;
 use store::Store;
-pub use trigger::UNDER_WAY_MAX;
+pub(crate) use trigger::UNDER_WAY_MAX;
 
 /// The checkpoints of one job, from its submission to its end.
 ///

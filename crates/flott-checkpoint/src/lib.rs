@@ -2,7 +2,7 @@
 //!
 //! What a snapshot is made of ([`snapshot`]), where it is kept ([`storage`], [`memory`]), when
 //! checkpoints start, complete and die ([`coordinator`]), how a completed one is written down
-//! ([`record`], [`metadata`]) and who gets which part of it after a restore ([`assign`]).
+//! ([`record`], [`metadata`]), which do not count ([`void`]), and who gets which part of it after a restore ([`assign`]).
 //!
 //! This crate performs nothing: the coordinator is a state machine whose effects a shell carries
 //! out. It does not know what a task computes, how a state backend stores its entries, or how
@@ -17,9 +17,11 @@ pub mod reason;
 pub mod record;
 pub mod snapshot;
 pub mod storage;
+pub mod void;
 
 pub use config::{CheckpointConfig, StorageConfig};
 pub use coordinator::{Coordinator, Effect, Input, TaskInfo, TerminalStatus};
 pub use memory::MemoryStorage;
 pub use reason::{DeclineReason, FailureReason};
 pub use record::{CompletedCheckpoint, OperatorRecord};
+pub use void::VoidIds;

@@ -14,7 +14,8 @@ pub trait CheckpointStorage: Send + Sync {
     /// If they cannot: the job does not start.
     fn prepare(&self) -> Result<(), StoreError>;
 
-    /// Creates the folder of a checkpoint.
+    /// Creates the folder of a checkpoint. From now on, whoever lists the job's folder sees that its number is
+    /// used.
     ///
     /// # Errors
     /// If that fails: the checkpoint fails.

@@ -1,8 +1,7 @@
 //! From a program to a planned job: its place for checkpoints, and the checkpoint that it is to start
 //! from, are looked at, so that what is wrong is said before anything runs.
 
-use flott_checkpoint::coordinator::UNDER_WAY_MAX;
-use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, StorageConfig, metadata};
+use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, StorageConfig, VoidIds, metadata};
 use flott_core::config::{Configuration, options};
 use flott_core::hash::mix;
 use flott_core::{AttemptNumber, CheckpointId, JobId, Result};
@@ -38,14 +37,14 @@ pub(crate) fn prepare(
 pub(crate) struct Before {
     /// What it has deployed last.
     pub(crate) attempt: Option<AttemptNumber>,
-    /// Checkpoints between these numbers, exclusively, do not count.
-    pub(crate) void: Option<(CheckpointId, CheckpointId)>,
+    /// Checkpoints that do not count.
+    pub(crate) void: Option<VoidIds>,
     /// Whether it is known to be gone. If not, what it has begun may yet happen.
     pub(crate) is_gone: bool,
 }
 
 /// Plans a job that another process has had, to go on with its attempt, or after it from the job's newest
-/// checkpoint; without one, it begins as it did there.
+/// checkpoint; without one, it begins as it did there. Also says which checkpoints do not count from now on.
 ///
 /// # Errors
 /// As [`prepare`]; also if the newest checkpoint is damaged.
@@ -55,7 +54,7 @@ pub(crate) fn prepare_again(
     program: &StreamGraph,
     config: &Configuration,
     before: &Before,
-) -> Result<PlannedJob> {
+) -> Result<(PlannedJob, Option<VoidIds>)> {
     let checkpointing = CheckpointConfig::from_configuration(config)?;
     let Before { attempt, void, is_gone } = *before;
     let restored = match storage::newest_of_job(stores, &checkpointing.storage, job, void)? {
@@ -63,21 +62,28 @@ pub(crate) fn prepare_again(
         None => restored(stores, config, &checkpointing.storage)?,
     };
     let mut planned = plan(stores, job, program, config, restored)?;
-    let spec = &mut planned.spec;
-    if let Some((_, end)) = void {
-        spec.first_checkpoint = end;
-    }
-    if !is_gone {
-        let started = spec.restored.as_ref().map_or(CheckpointId(0), |record| record.checkpoint);
-        let highest = storage::highest_number(stores, &checkpointing.storage, job)?.max(started);
-        let first = CheckpointId(highest.0.saturating_add(UNDER_WAY_MAX + 1));
-        spec.first_checkpoint = spec.first_checkpoint.max(first);
+    let void = if is_gone {
+        void
+    } else {
+        let restored = planned.spec.restored.as_ref();
+        let own = restored.filter(|record| record.job == job).map(|record| record.checkpoint);
+        let used = [
+            storage::highest_number(stores, &checkpointing.storage, job)?,
+            restored.map_or(CheckpointId(0), |record| record.checkpoint),
+            // Nobody has used that one yet; those before it are left out for ever.
+            void.map_or(CheckpointId(0), VoidIds::end),
+        ];
+        let highest = used.into_iter().max().unwrap_or(CheckpointId(0));
+        Some(VoidIds::after_takeover(own, highest))
+    };
+    if let Some(void) = void {
+        planned.spec.first_checkpoint = void.end();
     }
     if let Some(attempt) = attempt {
         planned.spec.first_attempt = attempt;
         planned.spec.reattach = Some(config.get(&options::REATTACH_TIMEOUT)?);
     }
-    Ok(planned)
+    Ok((planned, void))
 }
 
 fn plan(

@@ -15,7 +15,7 @@ mod tests;
 use std::sync::Arc;
 
 use flott_checkpoint::storage::{CheckpointStorage, StoreError};
-use flott_checkpoint::{CompletedCheckpoint, StorageConfig};
+use flott_checkpoint::{CompletedCheckpoint, StorageConfig, VoidIds};
 use flott_core::{CheckpointId, Error, JobId, Result};
 
 pub(crate) use discard::{discard_claimed, dispose_savepoint};
@@ -75,7 +75,7 @@ pub(crate) fn check_unused(
 }
 
 /// The record of the newest checkpoint of a job's own, if it has one: where it goes on after the process
-/// was lost that had it. Those between the numbers `void`, exclusively, do not count.
+/// was lost that had it. Those in `void` do not count.
 ///
 /// # Errors
 /// If the newest is damaged: an older one is never taken silently.
@@ -83,13 +83,13 @@ pub(crate) fn newest_of_job(
     stores: &Stores,
     config: &StorageConfig,
     job: JobId,
-    void: Option<(CheckpointId, CheckpointId)>,
+    void: Option<VoidIds>,
 ) -> Result<Option<CompletedCheckpoint>> {
     let Some(folder) = job_folder(stores, config, job)? else { return Ok(None) };
     if folder.find()? == Found::Nothing {
         return Ok(None);
     }
-    let is_void = |number: u64| void.is_some_and(|(from, to)| from.0 < number && number < to.0);
+    let is_void = |number| void.is_some_and(|void| void.contains(CheckpointId(number)));
     let found = find::checkpoints(&folder)?;
     let Some((_, newest)) = found.iter().find(|(number, _)| !is_void(*number)) else {
         return Ok(None);

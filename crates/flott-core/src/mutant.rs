@@ -17,6 +17,10 @@ pub enum Mutant {
     ChainSharesState,
     /// Checkpoint ids start again at 1 after a restore (Arroyo #1003).
     ReuseCheckpointIds,
+    /// A JobManager acts on what it has written without a look at whether it still leads.
+    ActUnfenced,
+    /// Who takes a job over takes every record for one that counts.
+    TakeEveryRecord,
     /// A failed state upload is taken for a success (FLINK-20675, RisingWave #17730).
     IgnoreUploadFailure,
     /// State file names repeat after a restart (FLINK-29095).
@@ -57,12 +61,14 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::ReadPastBarrier,
         Self::EmitBetweenSnapshotAndBarrier,
         Self::RestoreWrongSubtask,
         Self::ChainSharesState,
         Self::ReuseCheckpointIds,
+        Self::ActUnfenced,
+        Self::TakeEveryRecord,
         Self::IgnoreUploadFailure,
         Self::ReuseFileNames,
         Self::UnknownMeansFailed,

@@ -12,7 +12,7 @@ use super::stats::Trigger;
 use crate::reason::FailureReason;
 
 /// How many checkpoints another coordinator may have had under way; older ones have timed out.
-pub const UNDER_WAY_MAX: u64 = 100;
+pub(crate) const UNDER_WAY_MAX: u64 = 100;
 
 /// How many manual requests may wait (Flink's bound).
 const REQUESTS_MAX: usize = 1000;

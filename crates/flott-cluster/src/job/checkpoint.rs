@@ -12,7 +12,7 @@ use flott_datastream::CheckpointSummary;
 use flott_runtime::Command;
 use tracing::{info, warn};
 
-use super::{Input, JobRunner, Workplace};
+use super::{Fence, Input, JobRunner, Workplace};
 use crate::plan::PlannedJob;
 use crate::storage::savepoint::{self, Savepoints};
 use crate::storage::{CheckpointFolder, discard_claimed};
@@ -53,9 +53,7 @@ impl<W: Workplace> JobRunner<W> {
             Effect::PersistMetadata { checkpoint, kind, record } => {
                 let (place, fence) = (self.savepoints.of(checkpoint), self.fence.clone());
                 self.with_storage(move |storage| {
-                    let written = persist(storage, place.as_deref(), kind, &record);
-                    // Until it is known who leads, it is not known whether the record counts.
-                    let written = written.and_then(|()| fence().map_err(StoreError::Unknown));
+                    let written = persist(storage, place.as_deref(), kind, &record, &fence);
                     Some(metadata_written(checkpoint, written))
                 });
             }
@@ -163,13 +161,15 @@ pub(super) fn location(
     }
 }
 
-/// Writes a completed record where it belongs.
+/// Writes a completed record where it belongs. Until it is known who leads, it is not known whether it counts.
 fn persist(
     storage: &dyn CheckpointStorage,
     savepoint: Option<&CheckpointFolder>,
     kind: CheckpointKind,
     record: &CompletedCheckpoint,
+    fence: &Fence,
 ) -> Result<(), StoreError> {
+    let fence = || fence().map_err(StoreError::Unknown);
     if let Some(place) = savepoint {
         let relative = record.clone().relative_to(&place.place().to_string());
         savepoint::complete(&relative, storage, place)?;
@@ -177,9 +177,11 @@ fn persist(
             return Ok(());
         }
         storage.prepare_checkpoint(record.checkpoint)?;
+        fence()?;
     }
     let bytes = metadata::encode(record).map_err(StoreError::Failed)?;
-    storage.create_metadata(record.checkpoint, &bytes)
+    storage.create_metadata(record.checkpoint, &bytes)?;
+    fence()
 }
 
 fn location_prepared(checkpoint: CheckpointId, prepared: Result<(), StoreError>) -> JobInput {

@@ -7,7 +7,7 @@ use std::thread::Builder;
 use flott_control::actions::{Binary, Submission, Submissions, Upload};
 use flott_control::view::ClusterView;
 use flott_core::config::{Configuration, options};
-use flott_core::{CheckpointId, Error, ErrorKind, JobId, Result};
+use flott_core::{Error, ErrorKind, JobId, Result};
 use flott_plan::{JobGraph, fingerprint};
 use tracing::{error, info};
 
@@ -172,13 +172,9 @@ fn take_over(
 ) -> Result<(JobRecord, PlannedJob, Configuration)> {
     let config = configuration(&record.settings)?;
     let before = Before { attempt: record.attempt, void: record.void, is_gone: ha.is_clean() };
-    let planned = prepare_again(stores, record.job, &record.program, &config, &before)?;
+    let (planned, void) = prepare_again(stores, record.job, &record.program, &config, &before)?;
     record.leads += 1;
-    if !ha.is_clean() {
-        let own = planned.spec.restored.as_ref().filter(|restored| restored.job == record.job);
-        let newest = own.map_or(CheckpointId(0), |own| own.checkpoint);
-        record.void = Some((newest, planned.spec.first_checkpoint));
-    }
+    record.void = void;
     ha.put(&record)?;
     let from = planned.spec.restored.as_ref().map(|restored| restored.checkpoint.0);
     let (name, job) = (&planned.spec.name, record.job);

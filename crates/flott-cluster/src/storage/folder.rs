@@ -6,6 +6,9 @@ use flott_core::{CheckpointId, Error, ErrorKind, Result};
 use super::place::{Place, Stores};
 use super::store::Creation;
 
+/// What makes the folder of a checkpoint visible where there are no empty ones.
+const BEGUN_FILE: &str = "_begun";
+
 /// The checkpoints of one job, or a savepoint, in one folder.
 pub(crate) struct CheckpointFolder {
     place: Place,
@@ -60,7 +63,8 @@ impl CheckpointStorage for CheckpointFolder {
     }
 
     fn prepare_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StoreError> {
-        self.place.join(&checkpoint_folder(checkpoint)).make_folder()
+        let folder = self.place.join(&checkpoint_folder(checkpoint));
+        if folder.is_local() { folder.make_folder() } else { folder.join(BEGUN_FILE).write(b"") }
     }
 
     fn write(&self, path: &str, bytes: &[u8]) -> Result<bool, StoreError> {

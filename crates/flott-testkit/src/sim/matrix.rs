@@ -14,6 +14,8 @@ pub enum Fault {
     Zombie,
     /// The JobManager dies, and the next one takes over.
     JobManager,
+    /// The JobManager is paused, another one takes over, and then it goes on.
+    PausedJobManager,
     /// A machine and the JobManager do not hear each other for a time.
     Partition,
     /// The connections between a worker and others break.
@@ -52,11 +54,12 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault, in the order of the matrix.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::HostOfState,
         Self::HostOfSink,
         Self::Zombie,
         Self::JobManager,
+        Self::PausedJobManager,
         Self::Partition,
         Self::Links,
         Self::JobRecord,

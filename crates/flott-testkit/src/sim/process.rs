@@ -19,7 +19,7 @@ use super::clock::SimClock;
 use super::leader::Leader;
 use super::machines::{MachineEvent, Machines};
 use super::storage::JobFolder;
-use super::world::{Event, Message, Way, World, message};
+use super::world::{Event, Ghost, Message, Way, World, message};
 use storage::outcome;
 
 /// How long workers have to come back.
@@ -41,6 +41,8 @@ pub(super) struct Process {
     savepoints: BTreeSet<CheckpointId>,
     /// The savepoint that the job has stopped with.
     stopped_with: Option<CheckpointId>,
+    /// What the JobManager was about to do when it died, or was paused.
+    not_done: Option<JobEffect>,
 }
 
 impl Process {
@@ -60,6 +62,9 @@ impl Process {
             planned.spec.reattach = Some(REATTACH_TIMEOUT);
             leader.reattach(record);
         }
+        if let Some(void) = world.void {
+            planned.spec.first_checkpoint = void.end();
+        }
         let mut master = JobMaster::new(world.leader_now(), planned.spec.clone(), 0);
         master.handle(world.leader_now(), JobInput::Start);
         Ok(Self {
@@ -75,6 +80,7 @@ impl Process {
             savepoints_in: world.savepoint_folder(),
             savepoints: BTreeSet::new(),
             stopped_with: None,
+            not_done: None,
         })
     }
 
@@ -87,15 +93,20 @@ impl Process {
         answered.or(unheard)
     }
 
-    /// What is left when the JobManager is lost.
-    pub(super) fn into_machines(self) -> Machines {
-        self.machines
+    /// What is left when the JobManager is lost; and what that was, if it is only paused.
+    pub(super) fn into_parts(self) -> (Machines, Ghost) {
+        (self.machines, Ghost::new(self.master, self.not_done, self.folder))
     }
 
     /// What somebody says who wants the job to stop.
     pub(super) fn stop_request(&self) -> JobInput {
         let folder = self.savepoints_in.clone();
         JobInput::StopRequested { request: STOP_REQUEST, drain: false, folder }
+    }
+
+    /// Where the job's checkpoints are.
+    pub(super) fn job_folder(&self) -> &JobFolder {
+        &self.folder
     }
 
     fn folder_of(&self, checkpoint: CheckpointId) -> &Arc<JobFolder> {
@@ -227,6 +238,7 @@ impl Process {
                 }
             }
             Event::Discard(paths) => self.discard(world, paths, usize::MAX)?,
+            Event::Ghost(event) => world.ghost(event)?,
         }
         Ok(())
     }
@@ -236,6 +248,7 @@ impl Process {
         let mut fate = Fate::GoesOn;
         while let Some(effect) = self.master.poll_effect() {
             if world.dies_now(self.master.status().is_terminal()) {
+                self.not_done = Some(effect);
                 return Ok(Fate::Dies);
             }
             match effect {

@@ -119,8 +119,9 @@ impl CheckpointStorage for JobFolder {
         Ok(())
     }
 
-    fn prepare_checkpoint(&self, _: CheckpointId) -> Result<(), StoreError> {
-        self.write_with(|| Ok(true)).map(drop)
+    fn prepare_checkpoint(&self, checkpoint: CheckpointId) -> Result<(), StoreError> {
+        let begun = format!("{}/_begun", checkpoint_folder(checkpoint));
+        self.write_with(|| self.disk.write(&self.absolute(&begun), b"")).map(drop)
     }
 
     fn write(&self, path: &str, bytes: &[u8]) -> Result<bool, StoreError> {

@@ -4,6 +4,7 @@
 //! Everything that takes time in the world is an event: messages, writes to storage. In between,
 //! any task that has something to do may be stepped: the seed chooses. A step takes time, too.
 
+mod ghost;
 mod message;
 mod restart;
 mod strike;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, TerminalStatus};
+use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, TerminalStatus, VoidIds};
 use flott_control::{JobInput, WorkerId};
 use flott_core::config::Configuration;
 use flott_core::element::CheckpointKind;
@@ -28,6 +29,7 @@ use super::scenario::Scenario;
 use super::storage::JobFolder;
 use super::trace::Trace;
 use crate::rng::Rng;
+pub(super) use ghost::{Ghost, GhostEvent};
 pub(super) use message::{Message, injected, message};
 pub(super) use strike::take;
 use strike::{Forced, Stage};
@@ -52,6 +54,9 @@ const STOP_PERMILLE: u64 = 3;
 /// How often the JobManager dies between two effects, in the same way.
 const EFFECT_KILL_PERMILLE: u64 = 8;
 
+/// How often it is paused, out of a thousand turns in which a record is being written.
+const PAUSE_PERMILLE: u64 = 60;
+
 /// How often a message comes twice, out of a thousand, where they do.
 const DUPLICATE_PERMILLE: u64 = 30;
 
@@ -72,6 +77,8 @@ pub(super) enum Event {
     /// A write of a record that nobody expects any more.
     LateMetadata(CheckpointKind, Arc<CompletedCheckpoint>),
     Discard(Vec<String>),
+    /// What a JobManager does that was paused, and leads no more.
+    Ghost(GhostEvent),
 }
 
 /// Messages on one way do not overtake each other.
@@ -122,6 +129,12 @@ pub(super) struct World {
     pub(super) starts: u64,
     /// What the JobManager that leads has written down of the job, for the next one.
     pub(super) record: Option<JobRecord>,
+    /// The job's checkpoints that do not count.
+    pub(super) void: Option<VoidIds>,
+    /// JobManagers that were paused.
+    ghosts: Vec<Ghost>,
+    /// One of them has just written a record: whoever looks for the newest now finds it.
+    is_haunted: bool,
     leader_losses_left: u64,
     /// How often a JobManager went on with the tasks that ran.
     pub(super) reattached: u64,
@@ -229,6 +242,9 @@ impl World {
             runs: 0,
             starts: 0,
             record: None,
+            void: None,
+            ghosts: Vec::new(),
+            is_haunted: false,
             leader_losses_left: scenario.leader_losses,
             reattached: 0,
             is_over: false,
@@ -277,6 +293,15 @@ impl World {
                 }
             }
             process = self.plot(process)?;
+            if self.pauses_now() {
+                process = self.fail_over(process, true)?;
+                continue;
+            }
+            if std::mem::take(&mut self.is_haunted) && self.kills_left > 0 && !self.is_over {
+                self.kills_left -= 1;
+                process = self.crash(process)?;
+                continue;
+            }
             if self.may_die() && self.fails(KILL_PERMILLE) {
                 process = self.die(process)?;
                 continue;
@@ -331,6 +356,22 @@ impl World {
             return !self.scenario.dies_at_end;
         }
         self.may_die() && self.fails(EFFECT_KILL_PERMILLE)
+    }
+
+    /// Whether the JobManager is paused while a record is being written: that is when it matters most who
+    /// leads.
+    fn pauses_now(&mut self) -> bool {
+        let may_pause = !self.is_over && self.leader_losses_left > 0;
+        let is_writing = |event: &Event| matches!(event, Event::WriteMetadata(..));
+        let pauses = may_pause
+            && self.events.values().any(is_writing)
+            && self.faults.permille(PAUSE_PERMILLE);
+        self.leader_losses_left -= u64::from(pauses);
+        // The next one may be lost as soon.
+        if pauses {
+            self.tender = STOPPING_TURNS;
+        }
+        pauses
     }
 
     fn is_cancelled(&self) -> bool {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use flott_checkpoint::VoidIds;
 use flott_control::WorkerId;
-use flott_core::{AttemptNumber, CheckpointId, Error, ErrorKind, JobId, Result, TaskId};
+use flott_core::{AttemptNumber, Error, ErrorKind, JobId, Result, TaskId};
 use flott_plan::StreamGraph;
 use serde::{Deserialize, Serialize};
 
@@ -40,10 +41,9 @@ pub(in super::super) struct JobRecord {
     /// Which worker runs which task of that attempt.
     #[serde(default)]
     workers: Vec<(TaskId, WorkerId)>,
-    /// Checkpoints of the job between these two, exclusively, do not count, whatever is found of them: a
-    /// JobManager that did not lead any more may have written them.
+    /// Checkpoints of the job that do not count, whatever is found of them.
     #[serde(default)]
-    pub(in super::super) void: Option<(CheckpointId, CheckpointId)>,
+    pub(in super::super) void: Option<VoidIds>,
 }
 
 impl JobRecord {
@@ -117,8 +117,8 @@ impl JobRecord {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use flott_core::VertexId;
     use flott_core::config::Origin;
+    use flott_core::{CheckpointId, VertexId};
     use flott_plan::{NodeKind, StreamEdge, StreamNode};
 
     use super::*;
@@ -138,7 +138,7 @@ pub(super) mod tests {
         let task = TaskId { vertex: VertexId::from_u128(9), subtask: 1 };
         record.deployed(AttemptNumber(4), &BTreeMap::from([(task, WorkerId(65_537))]));
         record.leads = 2;
-        record.void = Some((CheckpointId(6), CheckpointId(108)));
+        record.void = Some(VoidIds::after_takeover(Some(CheckpointId(6)), CheckpointId(7)));
         record
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flott_checkpoint::storage::METADATA_FILE;
-use flott_checkpoint::{CompletedCheckpoint, metadata};
+use flott_checkpoint::{CompletedCheckpoint, VoidIds, metadata};
 use flott_control::WorkerId;
 use flott_core::{CheckpointId, JobId, MonoTime};
 use flott_runtime::Clock;
@@ -12,6 +12,7 @@ use flott_runtime::Clock;
 use super::super::machines::Machines;
 use super::super::process::Process;
 use super::super::scenario::Scenario;
+use super::ghost::Open;
 use super::{Event, StartPoint, World};
 
 /// What is said where an operator cannot be rescaled: some of its subtasks have finished.
@@ -53,6 +54,7 @@ impl World {
         self.is_over = false;
         self.places.clear();
         self.stop_record = None;
+        self.void = None;
         Ok(())
     }
 
@@ -123,13 +125,9 @@ impl World {
     /// started from.
     fn look_for_newest(&mut self, job: JobId) -> Result<(), String> {
         let folder = format!("/{job}");
-        let paths = self.disk.paths();
-        let ids = paths.iter().filter_map(|path| {
-            let number = path.strip_prefix(&folder)?.strip_prefix("/chk-")?;
-            let number = number.strip_suffix(METADATA_FILE)?.strip_suffix('/')?;
-            number.parse().ok().map(CheckpointId)
-        });
-        let Some(newest) = ids.max() else { return Ok(()) };
+        let ids = self.numbers(job, |file| file == METADATA_FILE);
+        let counts = |id: &CheckpointId| !self.void.is_some_and(|void| void.contains(*id));
+        let Some(newest) = ids.into_iter().filter(counts).max() else { return Ok(()) };
         if let Some(before) = &self.start_point {
             let is_same = (before.job, before.checkpoint) == (job, newest);
             if before.checkpoint >= newest && !is_same {
@@ -138,6 +136,27 @@ impl World {
         }
         self.start_point = Some(StartPoint { job, checkpoint: newest, folder, name: "chk" });
         Ok(())
+    }
+
+    /// The numbers of a job's checkpoints that have such a file.
+    fn numbers(&self, job: JobId, is_wanted: impl Fn(&str) -> bool) -> Vec<CheckpointId> {
+        let folder = format!("/{job}/chk-");
+        let paths = self.disk.paths();
+        let numbers = paths.iter().filter_map(|path| {
+            let (number, file) = path.strip_prefix(&folder)?.split_once('/')?;
+            is_wanted(file).then(|| number.parse().ok().map(CheckpointId)).flatten()
+        });
+        numbers.collect()
+    }
+
+    /// The JobManager before may still be there: what it writes from now on does not count.
+    fn leave_ids_out(&mut self, job: JobId) {
+        let start = self.start_point.as_ref();
+        let own = start.filter(|start| start.job == job).map(|start| start.checkpoint);
+        let used = self.numbers(job, |_| true).into_iter();
+        let used = used.chain(start.map(|start| start.checkpoint));
+        let highest = used.chain(self.void.map(VoidIds::end)).max().unwrap_or(CheckpointId(0));
+        self.void = Some(VoidIds::after_takeover(own, highest));
     }
 
     /// What there is of the checkpoint that the process was started from: its record first.
@@ -169,7 +188,8 @@ impl World {
             && (self.leader_losses_left > 0 || self.kills_left == 0);
         if may_fail_over && (self.kills_left == 0 || self.faults.permille(500)) {
             self.leader_losses_left = self.leader_losses_left.saturating_sub(1);
-            self.fail_over(process)
+            let is_paused = self.faults.permille(500);
+            self.fail_over(process, is_paused)
         } else {
             self.kills_left = self.kills_left.saturating_sub(1);
             self.crash(process)
@@ -177,7 +197,7 @@ impl World {
     }
 
     /// Everything dies.
-    fn crash(&mut self, mut process: Process) -> Result<Process, String> {
+    pub(super) fn crash(&mut self, mut process: Process) -> Result<Process, String> {
         self.trace.line(format_args!("crash"));
         for (_, event) in std::mem::take(&mut self.events) {
             let left = self.leader_loses(&mut process, event)?;
@@ -193,11 +213,23 @@ impl World {
         self.start()
     }
 
-    /// The JobManager dies, and another one takes over.
-    pub(super) fn fail_over(&mut self, mut process: Process) -> Result<Process, String> {
-        self.trace.line(format_args!("the JobManager is killed"));
+    /// The JobManager dies, or is only paused for longer than its lease, and another one takes over.
+    pub(super) fn fail_over(
+        &mut self,
+        mut process: Process,
+        is_paused: bool,
+    ) -> Result<Process, String> {
+        let what = if is_paused { "paused" } else { "killed" };
+        self.trace.line(format_args!("the JobManager is {what}"));
         let mut kept = Vec::new();
+        let mut open = Open::default();
         for (at, event) in std::mem::take(&mut self.events) {
+            let event = if is_paused {
+                self.pauses(event, process.job_folder(), &mut open)?
+            } else {
+                Some(event)
+            };
+            let Some(event) = event else { continue };
             if let Some(event) = self.leader_loses(&mut process, event)? {
                 kept.push((at, event));
             }
@@ -220,9 +252,13 @@ impl World {
             }
         }
         let job = self.job();
-        let mut machines = process.into_machines();
+        let (mut machines, ghost) = process.into_parts();
         machines.leader_lost(self);
         self.look_for_newest(job)?;
+        if is_paused {
+            self.leave(ghost, open);
+            self.leave_ids_out(job);
+        }
         self.start_process(job, Some(machines))
     }
 
@@ -245,7 +281,9 @@ impl World {
                 process.discard(self, paths, limit)?;
             }
             Event::ToMaster(_) | Event::Leader(_) | Event::PrepareLocation(_) => {}
-            Event::Machine(_) | Event::WriteSnapshot(..) => return Ok(Some(event)),
+            Event::Machine(_) | Event::WriteSnapshot(..) | Event::Ghost(_) => {
+                return Ok(Some(event));
+            }
         }
         Ok(None)
     }

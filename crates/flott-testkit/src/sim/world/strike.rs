@@ -88,8 +88,8 @@ impl World {
         }
         self.stage = Stage::Struck;
         self.trace.line(format_args!("{:?} strikes at {:?}", plot.fault, plot.moment));
-        if plot.fault == Fault::JobManager {
-            return self.fail_over(process);
+        if matches!(plot.fault, Fault::JobManager | Fault::PausedJobManager) {
+            return self.fail_over(process, plot.fault == Fault::PausedJobManager);
         }
         self.strike(&mut process, plot);
         Ok(process)
@@ -102,7 +102,7 @@ impl World {
             Fault::HostOfSink => process.kill_host_of(self, "ledger"),
             Fault::Zombie => process.take_for_lost(self),
             // The process itself is another one then.
-            Fault::JobManager => {}
+            Fault::JobManager | Fault::PausedJobManager => {}
             Fault::Partition => process.partition(self),
             Fault::Links => process.cut_links(self),
             Fault::Worker => process.kill_worker(self),
