@@ -57,6 +57,7 @@ pub(crate) struct JobManagerConfig {
     pub(crate) slots: SlotConfig,
     /// Where binaries are kept.
     pub(crate) upload_dir: Option<PathBuf>,
+    pub(crate) tmp_dir: Option<String>,
     pub(crate) upload_max: u64,
     pub(crate) storage_max: u64,
     /// Goes to every job.
@@ -74,6 +75,7 @@ impl JobManagerConfig {
                 spread_out: config.get(&options::LOAD_BALANCE_MODE)? == LoadBalanceMode::Slots,
             },
             upload_dir: config.get(&options::UPLOAD_DIR)?.map(PathBuf::from),
+            tmp_dir: config.get(&options::TMP_DIR)?,
             upload_max: config.get(&options::UPLOAD_MAX)?.0,
             storage_max: config.get(&options::BLOB_STORAGE_MAX)?.0,
             settings: config.clone(),

@@ -27,6 +27,7 @@ pub mod storage;
 pub mod taskmanager;
 mod tasks;
 mod view;
+mod work_folder;
 pub mod worker;
 
 /// From now on neither this thread, nor what it starts, gets privileges that it does not have: job

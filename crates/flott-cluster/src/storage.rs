@@ -1,5 +1,6 @@
 //! Checkpoint storage: which one a job uses, and what is in it.
 
+mod copies;
 mod discard;
 mod find;
 mod folder;
@@ -18,6 +19,7 @@ use flott_checkpoint::storage::{CheckpointStorage, StoreError};
 use flott_checkpoint::{CompletedCheckpoint, StorageConfig, VoidIds};
 use flott_core::{CheckpointId, Error, JobId, Result};
 
+pub(crate) use copies::Copies;
 pub(crate) use discard::{discard_claimed, dispose_savepoint};
 pub(crate) use find::{Search, offer, open_checkpoint};
 pub(crate) use folder::{CheckpointFolder, prove_writable};

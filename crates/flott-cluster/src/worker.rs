@@ -11,6 +11,7 @@ mod voice;
 
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub(crate) struct WorkerSpec {
     /// The TaskManager's process: the worker ends with it.
     pub(crate) parent: i32,
     pub(crate) settings: Settings,
+    /// Where workers of this TaskManager keep copies of the state that they write.
+    pub(crate) local_state: PathBuf,
     /// How long it looks for the next JobManager.
     pub(crate) registration_timeout: Duration,
     pub(crate) heartbeat_interval: Duration,

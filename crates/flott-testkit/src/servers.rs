@@ -14,7 +14,7 @@ use tempfile::TempDir;
 pub struct Server {
     child: Child,
     port: u16,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Server {
@@ -42,7 +42,7 @@ impl Server {
         drop(listener);
         let mut command = Command::new(script);
         command.arg(kind).arg(folder.path()).arg(port.to_string()).stdout(Stdio::piped());
-        let mut server = Self { child: command.spawn().unwrap(), port, _folder: folder };
+        let mut server = Self { child: command.spawn().unwrap(), port, folder };
         // The first start may have to install it.
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if let Some(status) = server.child.try_wait().unwrap() {
@@ -56,6 +56,11 @@ impl Server {
     /// Its address: host and port.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where its files are. Those of S3 are as they are called, in the folder `flott` of the bucket.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The options, as lines of a configuration, with which [`Server::s3`] is reached. Its bucket is

@@ -24,6 +24,38 @@ fn a_job_recovers_rescales_and_resumes_on_hdfs() {
 }
 
 #[test]
+fn a_worker_that_takes_the_place_of_another_one_reads_the_copies_on_its_machine() {
+    let server = Server::s3();
+    let own = server.s3_options();
+    let cluster = Cluster::start(1, &own.each_ref().map(String::as_str));
+    let job = cluster.run_totals(&[
+        "-D",
+        "execution.checkpointing.dir=s3://flott/checkpoints",
+        "-D",
+        "execution.checkpointing.data-inline-threshold=0",
+        "-D",
+        "execution.checkpointing.local-backup.enabled=true",
+        // Only when it is asked for.
+        "-D",
+        "execution.checkpointing.interval=1 h",
+    ]);
+    cluster.feed("1", "hello,1\n");
+    cluster.wait_for_total("hello", 1);
+    cluster.wait_for_tasks(&job);
+    cluster.done(&["checkpoint", &job]);
+    // Whoever wants to read the state there finds none.
+    let folder = server.folder().join("flott/checkpoints").join(&job).join("chk-1");
+    let states = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let states: Vec<_> = states.filter(|path| path.extension().is_some()).collect();
+    assert!(!states.is_empty());
+    states.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    kill(cluster.workers()[0], "-KILL");
+    cluster.feed("2", "hello,10\n");
+    cluster.wait_for_total("hello", 11);
+    cluster.done(&["cancel", &job]);
+}
+
+#[test]
 fn a_job_survives_its_job_manager_on_s3() {
     let server = Server::s3();
     let own = server.s3_options();

@@ -13,7 +13,7 @@ use flott_control::actions::{Binary, Upload};
 use flott_core::{Error, ErrorKind, Result, Timestamp, WallTime};
 use flott_runtime::Clock;
 use sha2::{Digest, Sha256};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 use tokio::io::AsyncReadExt;
 use tonic::Status;
 use tonic::codegen::BoxStream;
@@ -21,6 +21,7 @@ use tonic::codegen::BoxStream;
 use super::{JobManagerConfig, Shared};
 use crate::extract::{JobBinary, Settings, describe};
 use crate::storage::Place;
+use crate::work_folder::WorkFolder;
 
 /// How large the pieces are in which a binary is sent.
 const PIECE: usize = 256 * 1024;
@@ -29,7 +30,7 @@ const PIECE: usize = 256 * 1024;
 pub(super) struct Binaries {
     directory: PathBuf,
     /// Deletes the directory in the end, if nobody has named one.
-    _temporary: Option<TempDir>,
+    _temporary: Option<WorkFolder>,
     /// Where other JobManagers find them, if not in this directory.
     others: Option<Place>,
     storage_max: u64,
@@ -46,9 +47,7 @@ impl Binaries {
     pub(super) fn open(config: &JobManagerConfig, others: Option<Place>) -> Result<Self> {
         let temporary = match config.upload_dir {
             Some(_) => None,
-            None => Some(tempfile::Builder::new().prefix("flott-web-").tempdir().map_err(|e| {
-                Error::with_source(ErrorKind::Io, "no temporary directory for job binaries", e)
-            })?),
+            None => Some(WorkFolder::new(config.tmp_dir.as_deref(), "flott-web-")?),
         };
         let directory = match (&config.upload_dir, &temporary) {
             (Some(directory), _) => directory.clone(),

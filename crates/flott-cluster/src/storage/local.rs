@@ -126,7 +126,8 @@ impl Store for LocalStore {
     }
 }
 
-fn read(path: &Path, range: Option<(u64, u64)>) -> io::Result<Vec<u8>> {
+/// A range of a file; without a range, all of it.
+pub(super) fn read(path: &Path, range: Option<(u64, u64)>) -> io::Result<Vec<u8>> {
     let Some((offset, length)) = range else { return fs::read(path) };
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();

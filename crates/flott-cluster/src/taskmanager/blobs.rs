@@ -8,31 +8,29 @@ use std::sync::Arc;
 
 use flott_core::{Error, ErrorKind, Result};
 use sha2::{Digest, Sha256};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 use tokio_stream::StreamExt as _;
 
 use super::TaskManagerConfig;
 use crate::rpc::Client;
+use crate::work_folder::WorkFolder;
 
 /// Binaries by their SHA-256, in a directory that ends with the TaskManager.
 #[derive(Clone)]
 pub(super) struct Blobs {
-    directory: Arc<TempDir>,
+    directory: Arc<WorkFolder>,
     storage_max: u64,
 }
 
 impl Blobs {
     pub(super) fn new(config: &TaskManagerConfig) -> Result<Self> {
-        let mut builder = tempfile::Builder::new();
-        let builder = builder.prefix("flott-taskmanager-");
-        let directory = match &config.tmp_dir {
-            Some(directory) => builder.tempdir_in(directory),
-            None => builder.tempdir(),
-        };
-        let directory = directory.map_err(|e| {
-            Error::with_source(ErrorKind::Io, "no directory for job binaries (io.tmp.dirs)", e)
-        })?;
+        let directory = WorkFolder::new(config.tmp_dir.as_deref(), "flott-taskmanager-")?;
         Ok(Self { directory: Arc::new(directory), storage_max: config.storage_max })
+    }
+
+    /// Where workers keep copies of the state that they write.
+    pub(super) fn local_state(&self) -> PathBuf {
+        self.directory.path().join("localState")
     }
 
     /// The file of a binary: fetched, unless it is there.

@@ -157,6 +157,7 @@ async fn spawn(
         parent: rustix::process::getpid().as_raw_nonzero().get(),
         // What is said here about workers holds here.
         settings: [settings, config.settings.clone()].concat(),
+        local_state: blobs.local_state(),
         registration_timeout: config.registration_timeout,
         heartbeat_interval: config.heartbeat_interval,
         heartbeat_timeout: config.heartbeat_timeout,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 
 use flott_checkpoint::{CheckpointConfig, metadata};
-use flott_core::config::Configuration;
+use flott_core::config::{Configuration, options};
 use flott_core::{Error, ErrorKind, Result, TaskId};
 use flott_runtime::build::Elsewhere;
 use flott_runtime::{Clock, Command, Program};
@@ -24,7 +24,7 @@ use crate::plan::TaskPlan;
 use crate::prepare::configuration;
 use crate::rpc::messages::{DeployTasks, FromWorker, TaskCounts, ToWorker, WorkerJob};
 use crate::storage::savepoint::Savepoints;
-use crate::storage::{self, Stores};
+use crate::storage::{self, Copies, Stores};
 use crate::tasks::{DeployedTasks, Kept, Site};
 
 /// A worker that has been given its job.
@@ -42,8 +42,8 @@ impl Work {
     /// If the JobManager is lost and no other one takes over, or this process cannot work for the job.
     pub(super) fn run(mut self, program: Arc<Program>, config: &Configuration) -> Result<()> {
         let voice = Arc::new(Voice::new(self.call.outgoing()));
-        let site = match self.site(program, config, &voice) {
-            Ok(site) => site,
+        let (site, copies) = match self.site(program, config, &voice) {
+            Ok(made) => made,
             Err(error) => {
                 self.call.refuse(&error);
                 return Err(error);
@@ -79,14 +79,24 @@ impl Work {
                     match command {
                         Command::TriggerCheckpoint(barrier) => voice.triggered(barrier),
                         Command::NotifyAborted(checkpoint) => site.savepoints.abandon(checkpoint),
-                        Command::NotifyComplete(_) | Command::Cancel => {}
+                        Command::NotifyComplete(checkpoint) => {
+                            if let Some(copies) = &copies {
+                                copies.completed(checkpoint);
+                            }
+                        }
+                        Command::Cancel => {}
                     }
                     deployed.tell(attempt, &tasks, command);
                 }
                 Some(ToWorker::Savepoint { checkpoint, folder }) => {
                     site.savepoints.place(checkpoint, &folder);
                 }
-                Some(ToWorker::End) => return Ok(()),
+                Some(ToWorker::End) => {
+                    if let Some(copies) = &copies {
+                        copies.clear();
+                    }
+                    return Ok(());
+                }
                 Some(ToWorker::Start(_) | ToWorker::Heartbeat) | None => {}
             }
         }
@@ -116,13 +126,13 @@ impl Work {
         }
     }
 
-    /// What tasks run on here; the program must be that of the job.
+    /// What tasks run on here, and what copies there are of their state; the program must be that of the job.
     fn site(
         &self,
         program: Arc<Program>,
         config: &Configuration,
         voice: &Arc<Voice>,
-    ) -> Result<Site> {
+    ) -> Result<(Site, Option<Arc<Copies>>)> {
         let WorkerJob { program: wanted, graph, settings } = &self.job;
         if let Some(difference) = program.graph.difference(wanted) {
             return Err(Error::invalid(format!(
@@ -136,11 +146,19 @@ impl Work {
         let checkpointing = CheckpointConfig::from_configuration(&config)?;
         // What reaches stores is this machine's business, not the job's.
         let stores = Stores::new(&configuration(&self.spec.settings)?);
-        let storage = storage::for_job(&stores, &checkpointing.storage, self.spec.job)?;
+        let mut storage = storage::for_job(&stores, &checkpointing.storage, self.spec.job)?;
+        let has_copies = config.get(&options::LOCAL_BACKUP)?;
+        let copies = has_copies.then(|| {
+            let folder = self.spec.local_state.join(self.spec.job.to_string());
+            Arc::new(Copies::new(storage.clone(), folder))
+        });
+        if let Some(copies) = &copies {
+            storage = copies.clone();
+        }
         let plan = TaskPlan::new(self.spec.job, graph.clone(), &config, storage)?;
         let (reporting, counting) = (voice.clone(), voice.clone());
         let clock = Arc::new(SystemClock::new());
-        Ok(Site {
+        let site = Site {
             plan: Arc::new(plan),
             program,
             drivers: DriverPool::start(threads, clock.clone())?,
@@ -156,7 +174,8 @@ impl Work {
                     Some(FromWorker::Counted { attempt, counts })
                 });
             }),
-        })
+        };
+        Ok((site, copies))
     }
 
     fn deploy(&self, site: &Site, deploy: &DeployTasks) -> Result<DeployedTasks> {

@@ -219,6 +219,9 @@ options! {
     /// Whether a process keeps the tables of its tasks' newest checkpoint, so that those which survive a
     /// failure need not read it. What is written between two checkpoints then takes memory twice.
     LOCAL_RECOVERY: bool = "execution.state-recovery.from-local", "true", old "state.backend.local-recovery";
+    /// Whether workers keep copies of the state that they write on their TaskManager's disk (io.tmp.dirs): who takes
+    /// the place of one that died reads those.
+    LOCAL_BACKUP: bool = "execution.checkpointing.local-backup.enabled", "false";
     /// Whether state that matches no operator is skipped instead of refused.
     IGNORE_UNCLAIMED_STATE: bool = "execution.state-recovery.ignore-unclaimed-state", "false", old "execution.savepoint.ignore-unclaimed-state";
 
