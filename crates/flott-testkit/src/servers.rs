@@ -25,12 +25,26 @@ impl Server {
 
     /// A NameNode and a DataNode of HDFS.
     pub fn hdfs() -> Self {
-        let mut server = Self::start("hdfs");
-        // The port is open before there is anything to write to.
+        Self::start("hdfs").ready()
+    }
+
+    /// An emulator of Azure's blob storage; the container `az://flott` is there.
+    pub fn azure() -> Self {
+        Self::start("azure").ready()
+    }
+
+    /// The variables with which [`Server::azure`] is reached.
+    pub fn azure_variables(&self) -> [(&'static str, String); 2] {
+        let url = format!("http://{}", self.address());
+        [("AZURE_STORAGE_USE_EMULATOR", "true".to_owned()), ("AZURITE_BLOB_STORAGE_URL", url)]
+    }
+
+    /// Waits until it says that it is ready: its port may be open before.
+    fn ready(mut self) -> Self {
         let mut line = String::new();
-        BufReader::new(server.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(self.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n");
-        server
+        self
     }
 
     fn start(kind: &str) -> Self {
@@ -76,6 +90,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Its own children end with it if it can say so.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        for _ in 0..100 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -100,10 +100,32 @@ fn s3_keeps_files() {
     assert!(error.contains("\"s3://nobody/a\"") && !error.contains("secret"), "{error}");
 }
 
+#[cfg(feature = "cloud")]
+#[test]
+fn azure_keeps_files() {
+    let server = flott_testkit::servers::Server::azure();
+    // Reached by variables only: this program, once more, for the test below.
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "storage::tests::the_store_that_the_environment_names_keeps_files"]);
+    command.envs(server.azure_variables()).env(STORE, "az://flott/some/folder");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
 #[cfg(feature = "hdfs")]
 #[test]
 fn hdfs_keeps_files() {
     let server = flott_testkit::servers::Server::hdfs();
     let stores = Stores::new(&Configuration::new());
     keeps_files(&stores.place(&format!("hdfs://{}/some/folder", server.address())).unwrap());
+}
+
+/// A folder in a store that is reached by what the environment says.
+const STORE: &str = "FLOTT_TEST_STORE";
+
+#[test]
+fn the_store_that_the_environment_names_keeps_files() {
+    if let Ok(url) = std::env::var(STORE) {
+        keeps_files(&Stores::new(&Configuration::new()).place(&url).unwrap());
+    }
 }
