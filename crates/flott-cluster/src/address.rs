@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::jobmanager::{leader_address, leaders_folder};
 use crate::storage::Stores;
 
-/// How long to wait before a JobManager is called again that did not answer.
-pub(crate) const RETRY: Duration = Duration::from_millis(50);
+/// See [`JobManagerAddress::retry`].
+const RETRY: Duration = Duration::from_millis(50);
+const REMOTE_RETRY: Duration = Duration::from_millis(500);
 
 /// Where the JobManager is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +40,16 @@ impl JobManagerAddress {
     /// Whether another one takes over when the JobManager is lost.
     pub(crate) fn has_successors(&self) -> bool {
         self.leaders.is_some()
+    }
+
+    /// How long to wait before one is called again that did not answer. Asking another machine who leads
+    /// costs more than asking this one.
+    pub(crate) fn retry(&self) -> Duration {
+        let is_remote = self
+            .leaders
+            .as_ref()
+            .is_some_and(|leaders| leaders.contains("://") && !leaders.starts_with("file:"));
+        if is_remote { REMOTE_RETRY } else { RETRY }
     }
 
     /// Host and port of the one that leads, as far as known.

@@ -15,7 +15,7 @@ use flott_runtime::Clock;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
-use crate::address::{self, JobManagerAddress, RETRY};
+use crate::address::{self, JobManagerAddress};
 use crate::clock::SystemClock;
 use crate::prepare::{configuration, settings_with_secrets};
 use crate::rpc::messages::{FromTaskManager, Settings, TaskManagerInfo, ToTaskManager};
@@ -105,7 +105,7 @@ async fn offer(config: &TaskManagerConfig) -> Result<()> {
                 if clock.now().mono.since(since) >= config.registration_timeout {
                     return Err(error.context("taskmanager.registration.timeout is over"));
                 }
-                sleep(RETRY).await;
+                sleep(config.jobmanager.retry()).await;
             }
         }
     }

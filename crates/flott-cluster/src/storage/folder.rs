@@ -1,5 +1,7 @@
 //! The checkpoints of a job, or a savepoint, in a folder of some store.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE, StoreError, checkpoint_folder};
 use flott_core::{CheckpointId, Error, ErrorKind, Result};
 
@@ -94,9 +96,9 @@ impl CheckpointStorage for CheckpointFolder {
 
 /// Proves that files can be created in a folder, and are created once only.
 pub(crate) fn prove_writable(folder: &Place) -> Result<(), StoreError> {
-    let probe = folder.join(&format!(".probe-{}", std::process::id()));
-    // One that stayed behind says nothing of today.
-    probe.delete()?;
+    // Another process may try the same now.
+    let random = RandomState::new().build_hasher().finish();
+    let probe = folder.join(&format!(".probe-{random:016x}"));
     let first = probe.create(b"")?;
     let second = if folder.is_local() { Creation::Exists } else { probe.create(b"")? };
     probe.delete()?;

@@ -14,7 +14,6 @@ use tracing::warn;
 use super::call::Call;
 use super::voice::Voice;
 use super::{COUNT_INTERVAL, WorkerSpec};
-use crate::address::RETRY;
 use crate::clock::SystemClock;
 use crate::driver::{DriverPool, driver_threads};
 use crate::exchange::DataPlane;
@@ -120,7 +119,7 @@ impl Work {
                     if clock.now().mono.since(since) >= self.spec.registration_timeout {
                         return Err(error.context("taskmanager.registration.timeout is over"));
                     }
-                    sleep(RETRY);
+                    sleep(self.spec.jobmanager.retry());
                 }
             }
         }

@@ -53,8 +53,17 @@ impl Lead {
         let retry = if all.is_local() { LOCAL_RETRY.min(lease / LOOKS) } else { lease / LOOKS };
         let mut watch = LeaderWatch::new(lease);
         let mut has_said = false;
+        epochs(&all)?;
         loop {
-            let seen = look(&all)?;
+            let seen = match look(&all) {
+                Ok(seen) => seen,
+                // Who waits, waits also for this to pass.
+                Err(error) => {
+                    warn!("Who leads is not known: {}", error.report());
+                    sleep(lease / LOOKS);
+                    continue;
+                }
+            };
             match watch.observe(clock.now().mono, seen) {
                 Verdict::Wait => {
                     if !has_said {
