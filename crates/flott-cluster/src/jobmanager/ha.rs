@@ -103,6 +103,11 @@ impl HaStore {
         self.lead.is_clean()
     }
 
+    /// As [`Lead::has_settled`].
+    pub(super) fn has_settled(&self) -> Result<()> {
+        self.lead.has_settled()
+    }
+
     /// Returns if what was written before may be acted on; does not if another JobManager leads.
     ///
     /// # Errors

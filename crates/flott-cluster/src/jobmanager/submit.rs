@@ -105,6 +105,9 @@ impl JobManagerHandle {
             ha.take_jobs()?.into_iter().map(|record| take_over(ha, &self.shared.stores, record?));
         // The workers of all of them have their time to come back from when all can be called.
         let prepared: Vec<Result<_>> = prepared.collect();
+        if prepared.iter().all(Result::is_ok) {
+            ha.has_settled()?;
+        }
         for job in prepared {
             let launched =
                 job.and_then(|(record, planned, config)| self.launch(record, planned, &config));

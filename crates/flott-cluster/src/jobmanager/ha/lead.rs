@@ -25,6 +25,10 @@ const LOCAL_RETRY: Duration = Duration::from_millis(20);
 const LOOKS: u32 = 5;
 const BEATS: u32 = 3;
 
+/// What is in the file `lead` if the leader before may still be there; and the file that ends what follows.
+const UNCLEAN: &str = "unclean";
+const SETTLED: &str = "settled";
+
 /// How many leads are remembered.
 const LEADS_MAX: usize = 8;
 
@@ -94,7 +98,9 @@ impl Lead {
             Lock::Taken => return Ok(None),
             Lock::Held(file) => Some(file),
         };
-        if own.join("lead").create(b"").map_err(StoreError::into_error)? == Creation::Exists {
+        let text = if is_clean { "" } else { UNCLEAN };
+        let created = own.join("lead").create(text.as_bytes());
+        if created.map_err(StoreError::into_error)? == Creation::Exists {
             return Ok(None);
         }
         let all = all.clone();
@@ -165,6 +171,15 @@ impl Lead {
         self.own.join("taken").create_once(b"").map_err(StoreError::into_error)
     }
 
+    /// Of each job it is written down which of its checkpoints do not count: who comes next need not know that the
+    /// leader before this one may still be there.
+    ///
+    /// # Errors
+    /// If that cannot be written.
+    pub(super) fn has_settled(&self) -> Result<()> {
+        self.own.join(SETTLED).create_once(b"").map_err(StoreError::into_error)
+    }
+
     /// The newest lead, before this one, that had taken all jobs over.
     ///
     /// # Errors
@@ -217,6 +232,8 @@ fn look(all: &Place) -> Result<Option<LeadSeen>> {
         }
         let numbers = names.iter().filter_map(|name| name.strip_prefix("beat-")?.parse().ok());
         let sign = match other_lock(&place)? {
+            // The one before that may still be there.
+            Lock::Held(_) if is_unsettled(&place, &names)? => Sign::Released,
             Lock::Held(_) => Sign::Dead,
             Lock::None | Lock::Taken if names.iter().any(|name| name == "released") => {
                 Sign::Released
@@ -226,6 +243,16 @@ fn look(all: &Place) -> Result<Option<LeadSeen>> {
         return Ok(Some(LeadSeen { epoch, beat: numbers.max().unwrap_or(0), sign }));
     }
     Ok(None)
+}
+
+/// Whether a lead began while the leader before may still have been there, and ended before it was written down
+/// what that meant for each job.
+fn is_unsettled(lead: &Place, names: &[String]) -> Result<bool> {
+    if names.iter().any(|name| name == SETTLED) {
+        return Ok(false);
+    }
+    let text = lead.join("lead").read(None).map_err(StoreError::into_error)?;
+    Ok(text == UNCLEAN.as_bytes())
 }
 
 /// What became of an attempt to lock a lead's file.

@@ -105,6 +105,18 @@ fn who_does_not_show_itself_is_replaced_and_changes_nothing_any_more() {
 }
 
 #[test]
+fn that_a_leader_may_still_be_there_is_known_until_it_is_settled_what_that_means() {
+    let folder = tempfile::tempdir().unwrap();
+    let _paused = store(folder.path());
+    drop(store(folder.path()));
+    let third = store(folder.path());
+    assert!(!third.is_clean(), "the second one is dead, and has not settled anything");
+    third.has_settled().unwrap();
+    drop(third);
+    assert!(store(folder.path()).is_clean());
+}
+
+#[test]
 fn who_gives_the_lead_up_is_replaced_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let first = Arc::new(store(folder.path()));
