@@ -82,6 +82,13 @@ fn a_job_survives_its_job_manager_on_s3() {
         cluster.wait_for_total("hello", 1 + 10 * round);
     }
     assert_eq!(cluster.workers(), workers, "no other worker was started: {}", cluster.logs());
+    // Who reaches the store with which key is written down nowhere.
+    let record = server.folder().join("flott/ha/default/jobs").join(&job);
+    for record in std::fs::read_dir(record).unwrap() {
+        let text = std::fs::read_to_string(record.unwrap().path()).unwrap();
+        assert!(text.contains("s3.endpoint") && !text.contains("flott-secret"), "{text}");
+    }
+    assert!(!cluster.logs().contains("flott-secret"), "{}", cluster.logs());
     // The binary is there, too, for workers that are started later.
     kill(workers[0], "-KILL");
     cluster.feed("last", "hello,100\n");

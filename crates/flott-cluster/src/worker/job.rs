@@ -79,8 +79,8 @@ impl Work {
                         Command::TriggerCheckpoint(barrier) => voice.triggered(barrier),
                         Command::NotifyAborted(checkpoint) => site.savepoints.abandon(checkpoint),
                         Command::NotifyComplete(checkpoint) => {
-                            if let Some(copies) = &copies {
-                                copies.completed(checkpoint);
+                            if let Some(copies) = copies.clone() {
+                                site.io.submit(move || copies.completed(checkpoint));
                             }
                         }
                         Command::Cancel => {}

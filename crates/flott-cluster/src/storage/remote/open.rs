@@ -26,9 +26,11 @@ pub(super) fn open(
         #[cfg(feature = "hdfs")]
         Kind::Hdfs => Some(Arc::new(hdfs(root)?)),
         #[cfg(feature = "cloud")]
-        Kind::S3 | Kind::Gs | Kind::Az => {
-            Some(Arc::new(store(cloud::objects(kind, root, config)?, root)?))
-        }
+        Kind::S3 => Some(Arc::new(store(cloud::s3(root, config)?, root)?)),
+        #[cfg(feature = "cloud")]
+        Kind::Gs => Some(Arc::new(store(cloud::gs(root)?, root)?)),
+        #[cfg(feature = "cloud")]
+        Kind::Az => Some(Arc::new(store(cloud::az(root)?, root)?)),
         #[cfg(not(all(feature = "hdfs", feature = "cloud")))]
         _ => {
             let _ = (root, config);
@@ -37,6 +39,7 @@ pub(super) fn open(
     })
 }
 
+/// A store that is reached through this library.
 fn store(objects: Arc<dyn object_store::ObjectStore>, root: &str) -> Result<RemoteStore> {
     Ok(RemoteStore {
         objects,
@@ -74,46 +77,51 @@ mod cloud {
     use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
     use object_store::{ObjectStore, RetryConfig};
 
-    use super::Kind;
-
     /// For how long a request is tried again that a store could not answer.
     const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 
     /// How long a single request may take, in the words of the builders.
     const REQUEST_TIMEOUT: &str = "120 seconds";
 
-    pub(super) fn objects(
-        kind: Kind,
-        root: &str,
-        config: &Configuration,
-    ) -> Result<Arc<dyn ObjectStore>> {
-        // An error means that the program has chosen one already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let retry = RetryConfig { retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
-        let built: object_store::Result<Arc<dyn ObjectStore>> = match kind {
-            Kind::Gs => {
-                let builder =
-                    GoogleCloudStorageBuilder::from_env().with_url(root).with_retry(retry);
-                let key = GoogleConfigKey::Client(Timeout);
-                builder.with_config(key, REQUEST_TIMEOUT).build().map(|store| Arc::new(store) as _)
-            }
-            Kind::Az => {
-                let builder = MicrosoftAzureBuilder::from_env().with_url(root).with_retry(retry);
-                let key = AzureConfigKey::Client(Timeout);
-                builder.with_config(key, REQUEST_TIMEOUT).build().map(|store| Arc::new(store) as _)
-            }
-            Kind::S3 | Kind::Hdfs => {
-                let builder = s3(root, config)?.with_retry(retry);
-                let key = AmazonS3ConfigKey::Client(Timeout);
-                builder.with_config(key, REQUEST_TIMEOUT).build().map(|store| Arc::new(store) as _)
-            }
-        };
-        built.map_err(|e| {
-            Error::with_source(ErrorKind::InvalidInput, "this process is not configured for it", e)
-        })
+    pub(super) fn s3(root: &str, config: &Configuration) -> Result<Arc<dyn ObjectStore>> {
+        choose_tls();
+        let builder = s3_builder(root, config)?.with_retry(retry());
+        let key = AmazonS3ConfigKey::Client(Timeout);
+        opened(builder.with_config(key, REQUEST_TIMEOUT).build())
     }
 
-    fn s3(root: &str, config: &Configuration) -> Result<AmazonS3Builder> {
+    pub(super) fn gs(root: &str) -> Result<Arc<dyn ObjectStore>> {
+        choose_tls();
+        let builder = GoogleCloudStorageBuilder::from_env().with_url(root).with_retry(retry());
+        let key = GoogleConfigKey::Client(Timeout);
+        opened(builder.with_config(key, REQUEST_TIMEOUT).build())
+    }
+
+    pub(super) fn az(root: &str) -> Result<Arc<dyn ObjectStore>> {
+        choose_tls();
+        let builder = MicrosoftAzureBuilder::from_env().with_url(root).with_retry(retry());
+        let key = AzureConfigKey::Client(Timeout);
+        opened(builder.with_config(key, REQUEST_TIMEOUT).build())
+    }
+
+    /// The cryptography of TLS is chosen once in a process, before the first store is made.
+    fn choose_tls() {
+        // An error means that the program has chosen already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+
+    fn retry() -> RetryConfig {
+        RetryConfig { retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() }
+    }
+
+    fn opened(built: object_store::Result<impl ObjectStore>) -> Result<Arc<dyn ObjectStore>> {
+        let store = built.map_err(|e| {
+            Error::with_source(ErrorKind::InvalidInput, "this process is not configured for it", e)
+        })?;
+        Ok(Arc::new(store))
+    }
+
+    fn s3_builder(root: &str, config: &Configuration) -> Result<AmazonS3Builder> {
         let bucket = root.split_once("://").map_or(root, |(_, bucket)| bucket);
         let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
         if let Some(region) = config.get(&options::S3_REGION)? {
