@@ -100,16 +100,36 @@ fn s3_keeps_files() {
     assert!(error.contains("\"s3://nobody/a\"") && !error.contains("secret"), "{error}");
 }
 
+/// As [`keeps_files`] in a folder of a store that is reached by these variables only: this program does it once
+/// more, for [`the_store_that_the_environment_names_keeps_files`].
+#[cfg(feature = "cloud")]
+fn keeps_files_with(variables: impl IntoIterator<Item = (&'static str, String)>, url: &str) {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "storage::tests::the_store_that_the_environment_names_keeps_files"]);
+    let output = command.envs(variables).env(STORE, url).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("1 passed"), "{printed}");
+}
+
 #[cfg(feature = "cloud")]
 #[test]
 fn azure_keeps_files() {
     let server = flott_testkit::servers::Server::azure();
-    // Reached by variables only: this program, once more, for the test below.
-    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "storage::tests::the_store_that_the_environment_names_keeps_files"]);
-    command.envs(server.azure_variables()).env(STORE, "az://flott/some/folder");
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
+    keeps_files_with(server.azure_variables(), "az://flott/some/folder");
+}
+
+#[cfg(feature = "cloud")]
+#[test]
+fn s3_is_reached_by_what_the_environment_says() {
+    let server = flott_testkit::servers::Server::s3();
+    let variables = [
+        ("AWS_ENDPOINT", format!("http://{}", server.address())),
+        ("AWS_ALLOW_HTTP", "true".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "flott".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "flott-secret".to_owned()),
+    ];
+    keeps_files_with(variables, "s3://flott/some/folder");
 }
 
 #[cfg(feature = "hdfs")]

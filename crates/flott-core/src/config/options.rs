@@ -319,7 +319,7 @@ options! {
     S3_ENDPOINT: Option<String> = "s3.endpoint", "", old "fs.s3a.endpoint";
     /// The region of the S3 buckets; nothing means that of the environment.
     S3_REGION: Option<String> = "s3.endpoint.region", "", old "fs.s3a.endpoint.region";
-    /// Whether S3 buckets are named in the path instead of the host name; nothing means where an address is set. (Flink: false.)
+    /// Whether S3 buckets are named in the path instead of the host name; nothing means yes, unless the environment says otherwise. (Flink: false.)
     S3_PATH_STYLE: Option<bool> = "s3.path-style-access", "", old "s3.path.style.access", "fs.s3a.path.style.access";
     /// The S3 access key; nothing means that of the environment or the machine.
     S3_ACCESS_KEY: Option<Secret> = "s3.access-key", "", old "s3.access.key", "fs.s3a.access.key";

@@ -135,9 +135,12 @@ mod cloud {
             return Err(Error::invalid("of s3.access-key and s3.secret-key, one is missing"));
         }
         let endpoint = config.get(&options::S3_ENDPOINT)?;
-        let is_path_style = config.get(&options::S3_PATH_STYLE)?.unwrap_or(endpoint.is_some());
-        builder = builder.with_virtual_hosted_style_request(!is_path_style);
+        let is_path_style = config.get(&options::S3_PATH_STYLE)?;
+        if let Some(is_path_style) = is_path_style {
+            builder = builder.with_virtual_hosted_style_request(!is_path_style);
+        }
         if let Some(endpoint) = endpoint {
+            let is_path_style = is_path_style.unwrap_or(true);
             let (scheme, host) = endpoint.split_once("://").unwrap_or(("https", &endpoint));
             let bucket = if is_path_style { String::new() } else { format!("{bucket}.") };
             builder = builder
