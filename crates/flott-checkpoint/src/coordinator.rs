@@ -218,6 +218,12 @@ impl Coordinator {
         !self.pending.values().any(Pending::is_writing)
     }
 
+    /// Whether the job is about to stop with a savepoint: one is under way, or complete.
+    pub fn is_stopping(&self) -> bool {
+        let is_stop = |pending: &Pending| matches!(pending.kind, CheckpointKind::Stop { .. });
+        self.pending.values().any(is_stop) || self.run.as_ref().is_some_and(|run| run.is_stopping)
+    }
+
     /// Where a restart begins: the latest completed checkpoint, else the one that the job was
     /// started from. Ask only when [`Coordinator::is_settled`].
     pub fn latest(&self) -> Option<&Arc<CompletedCheckpoint>> {

@@ -1,6 +1,6 @@
 //! The embedded cluster: a job in this process, with everything that a cluster has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -144,20 +144,27 @@ struct ThisProcess {
 impl Workplace for ThisProcess {
     type Event = Infallible;
 
-    fn deploy(&mut self, attempt: AttemptNumber, restore: Option<Arc<CompletedCheckpoint>>) {
+    fn deploy(
+        &mut self,
+        attempt: AttemptNumber,
+        tasks: BTreeSet<TaskId>,
+        restore: Option<Arc<CompletedCheckpoint>>,
+    ) {
         (self.site.report)(JobInput::Deploying { attempt });
-        self.deployed = DeployedTasks::deploy(&self.site, attempt, restore.as_deref(), None);
+        self.deployed.forget(&tasks);
+        self.deployed.begin(&self.site, attempt, tasks, restore.as_deref(), None);
     }
 
     /// Another process's tasks are not here: that is never wanted.
     fn reattach(&mut self, _: AttemptNumber) {}
 
-    fn cancel(&mut self, attempt: AttemptNumber) {
-        self.deployed.cancel(attempt, &self.site.report);
+    fn cancel(&mut self, attempt: AttemptNumber, tasks: BTreeSet<TaskId>) {
+        let tasks: Vec<TaskId> = tasks.into_iter().collect();
+        self.deployed.cancel(&self.site, attempt, &tasks);
     }
 
     fn tell(&mut self, attempt: AttemptNumber, tasks: &[TaskId], command: Command) {
-        self.deployed.tell(attempt, tasks, command);
+        self.deployed.tell(&self.site, attempt, tasks, command);
     }
 
     /// The runner and the tasks share what they know of savepoints.

@@ -2,7 +2,7 @@
 
 mod checkpoint;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -31,16 +31,21 @@ pub(crate) trait Workplace {
     /// What can happen there, beside what tasks report.
     type Event: Send + 'static;
 
-    /// Deploys all tasks, with the state of `restore`.
-    fn deploy(&mut self, attempt: AttemptNumber, restore: Option<Arc<CompletedCheckpoint>>);
+    /// Begins an attempt with these tasks, and the state of `restore`.
+    fn deploy(
+        &mut self,
+        attempt: AttemptNumber,
+        tasks: BTreeSet<TaskId>,
+        restore: Option<Arc<CompletedCheckpoint>>,
+    );
 
     /// Waits for the tasks of an attempt that another process has deployed.
     fn reattach(&mut self, attempt: AttemptNumber);
 
-    /// Cancels the tasks of an attempt.
-    fn cancel(&mut self, attempt: AttemptNumber);
+    /// Cancels tasks, at this newest attempt.
+    fn cancel(&mut self, attempt: AttemptNumber, tasks: BTreeSet<TaskId>);
 
-    /// Tells tasks of an attempt.
+    /// Tells tasks, at this newest attempt.
     fn tell(&mut self, attempt: AttemptNumber, tasks: &[TaskId], command: Command);
 
     /// A checkpoint that is about to be triggered is a savepoint, in this folder, a path or a URL.
@@ -218,15 +223,25 @@ impl<W: Workplace> JobRunner<W> {
         let mut end = None;
         while let Some(effect) = self.master.poll_effect() {
             match effect {
-                JobEffect::Deploy { attempt, restore } => self.workplace.deploy(attempt, restore),
+                JobEffect::Deploy { attempt, tasks, restore } => {
+                    let JobSpec { job, tasks: all, .. } = &self.planned.spec;
+                    let (count, of) = (tasks.len(), all.len());
+                    let from = restore.as_ref().map(|record| record.checkpoint.to_string());
+                    let from =
+                        from.map_or("the beginning".to_owned(), |id| format!("checkpoint {id}"));
+                    info!(
+                        "Attempt {attempt} of job {job} begins with {count} of {of} tasks, from {from}."
+                    );
+                    self.workplace.deploy(attempt, tasks, restore);
+                }
                 JobEffect::Reattach { attempt } => self.workplace.reattach(attempt),
                 JobEffect::Over => self.keeps_files = !self.workplace.over(),
-                JobEffect::CancelTasks { attempt } => self.workplace.cancel(attempt),
+                JobEffect::CancelTasks { attempt, tasks } => self.workplace.cancel(attempt, tasks),
                 JobEffect::Checkpoint(effect) => self.perform_checkpoint(effect),
                 JobEffect::AllRunning { attempt } => {
                     let JobSpec { name, job, tasks, .. } = &self.planned.spec;
                     info!(
-                        "All {} tasks of job {name} ({job}) run, attempt {attempt}.",
+                        "All {} tasks of job {name} ({job}) run, the newest attempt is {attempt}.",
                         tasks.len()
                     );
                 }

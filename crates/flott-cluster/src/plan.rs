@@ -77,6 +77,7 @@ impl PlannedJob {
             tasks: tasks(&graph),
             operators: operators(&graph),
             restart: RestartStrategyConfig::from_configuration(config, periodic)?,
+            failover: config.get(&options::FAILOVER_STRATEGY)?,
             checkpointing,
             restored: restored.map(Arc::new),
             first_attempt: AttemptNumber::default(),

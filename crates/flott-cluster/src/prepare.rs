@@ -1,10 +1,13 @@
 //! From a program to a planned job: its place for checkpoints, and the checkpoint that it is to start
 //! from, are looked at, so that what is wrong is said before anything runs.
 
+use std::collections::BTreeMap;
+
 use flott_checkpoint::{CheckpointConfig, CompletedCheckpoint, StorageConfig, VoidIds, metadata};
+use flott_control::Reattach;
 use flott_core::config::{Configuration, options};
 use flott_core::hash::mix;
-use flott_core::{AttemptNumber, CheckpointId, JobId, Result};
+use flott_core::{AttemptNumber, CheckpointId, JobId, Result, TaskId};
 use flott_plan::StreamGraph;
 use flott_runtime::Clock;
 
@@ -33,10 +36,12 @@ pub(crate) fn prepare(
 }
 
 /// What another process, which has had a job, has left.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Before {
     /// What it has deployed last.
     pub(crate) attempt: Option<AttemptNumber>,
+    /// The attempt that each task began with.
+    pub(crate) attempts: BTreeMap<TaskId, AttemptNumber>,
     /// Checkpoints that do not count.
     pub(crate) void: Option<VoidIds>,
     /// Whether it is known to be gone. If not, what it has begun may yet happen.
@@ -53,10 +58,10 @@ pub(crate) fn prepare_again(
     job: JobId,
     program: &StreamGraph,
     config: &Configuration,
-    before: &Before,
+    before: Before,
 ) -> Result<(PlannedJob, Option<VoidIds>)> {
     let checkpointing = CheckpointConfig::from_configuration(config)?;
-    let Before { attempt, void, is_gone } = *before;
+    let Before { attempt, attempts, void, is_gone } = before;
     let restored = match storage::newest_of_job(stores, &checkpointing.storage, job, void)? {
         Some(own) => Some((own, None)),
         None => restored(stores, config, &checkpointing.storage)?,
@@ -81,7 +86,8 @@ pub(crate) fn prepare_again(
     }
     if let Some(attempt) = attempt {
         planned.spec.first_attempt = attempt;
-        planned.spec.reattach = Some(config.get(&options::REATTACH_TIMEOUT)?);
+        let wait = config.get(&options::REATTACH_TIMEOUT)?;
+        planned.spec.reattach = Some(Reattach { wait, attempts });
     }
     Ok((planned, void))
 }

@@ -8,27 +8,26 @@ use flott_checkpoint::storage::CheckpointStorage;
 use flott_checkpoint::{CompletedCheckpoint, DeclineReason};
 use flott_control::JobInput;
 use flott_core::element::CheckpointKind;
-use flott_core::{AttemptNumber, ErrorKind, Result, TaskId};
+use flott_core::{ErrorKind, Result, TaskId};
 use flott_runtime::build::RestoredTask;
 use flott_runtime::restore::load_tasks;
 use flott_runtime::{Clock, KeptStates, PendingSnapshot};
 
 use crate::plan::{TaskPlan, assign_record};
 
-/// Reads the state that tasks of an attempt start from that are `wanted`, except for what was kept of it.
+/// Reads the state that tasks start from that are `wanted`, except for what was kept of it.
 /// From now on nothing else is kept. Blocks on storage.
 ///
 /// # Errors
 /// If the record does not fit the program, or something of it cannot be read.
 pub fn read_states(
     plan: &TaskPlan,
-    attempt: AttemptNumber,
     restore: Option<&CompletedCheckpoint>,
     kept: &Mutex<KeptStates>,
     wanted: impl Fn(TaskId) -> bool,
 ) -> Result<BTreeMap<TaskId, RestoredTask>> {
     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    kept.restarted_from(attempt, restore.map(|record| record.checkpoint));
+    kept.restarted_from(restore.map(|record| record.checkpoint));
     let Some(record) = restore else { return Ok(BTreeMap::new()) };
     let assignment = assign_record(record, &plan.graph, plan.settings.allow_non_restored_state)?;
     load_tasks(&plan.graph, &assignment, &*plan.storage, &kept, wanted)
@@ -62,7 +61,7 @@ pub fn write_snapshot(
             metrics.bytes = snapshot.bytes();
             if let (Some(kept), Some(memory)) = (kept, memory) {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.keep(attempt, checkpoint, memory, &snapshot);
+                kept.keep(checkpoint, memory, &snapshot);
             }
             JobInput::Ack { attempt, checkpoint, task, snapshot, metrics }
         }

@@ -1,8 +1,8 @@
-//! Tasks of one deployment in this process: built, placed on the drivers, told what to do. In the
+//! Tasks in this process: built, placed on the drivers, told what to do. In the
 //! embedded cluster these are all tasks of a job, in a worker its share.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE};
 use flott_checkpoint::{CompletedCheckpoint, DeclineReason};
@@ -10,7 +10,6 @@ use flott_control::{Failure, JobInput};
 use flott_core::element::CheckpointKind;
 use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, CheckpointId, Error, ErrorKind, JobId, Result, TaskId};
-use flott_plan::execution_graph;
 use flott_runtime::build::{Deployment, Elsewhere, build_tasks};
 use flott_runtime::{
     Clock, Command, KeptStates, Mailbox, PendingSnapshot, Program, TaskEvent, Wake,
@@ -49,53 +48,65 @@ pub(crate) type CountReport = Arc<dyn Fn(AttemptNumber, TaskId, &TaskMetrics) + 
 /// Tables of checkpoints, as the threads of a process share them.
 pub(crate) type Kept = Arc<Mutex<KeptStates>>;
 
-/// The tasks of the newest deployment.
+/// The tasks that have begun here.
 #[derive(Default)]
 pub(crate) struct DeployedTasks {
+    /// The newest.
     attempt: AttemptNumber,
-    mailboxes: BTreeMap<TaskId, Mailbox>,
+    tasks: BTreeMap<TaskId, Deployed>,
     metrics: BTreeMap<TaskId, TaskMetrics>,
     /// Tasks that could not be deployed: nobody else will report their end.
-    missing: Vec<TaskId>,
-    kept: Kept,
-    /// Keeps the places of the tasks alive: the drivers hold them only while there is work.
-    _cells: Vec<Arc<TaskCell>>,
+    missing: BTreeSet<TaskId>,
+}
+
+struct Deployed {
+    mailbox: Mailbox,
+    /// Keeps the place of the task alive: the drivers hold it only while there is work.
+    _cell: Arc<TaskCell>,
 }
 
 impl DeployedTasks {
-    /// Deploys the tasks of the job that are not elsewhere, with the state of `restore`. If that is
-    /// not possible, the failure is reported.
-    pub(crate) fn deploy(
+    /// These tasks begin anew, here or elsewhere: nothing more is said of them as they were.
+    pub(crate) fn forget(&mut self, tasks: &BTreeSet<TaskId>) {
+        self.tasks.retain(|task, _| !tasks.contains(task));
+        self.metrics.retain(|task, _| !tasks.contains(task));
+        self.missing.clear();
+    }
+
+    /// Begins an attempt with these tasks here, and the state of `restore`. If that is not possible, the
+    /// failure is reported.
+    pub(crate) fn begin(
+        &mut self,
         site: &Site,
         attempt: AttemptNumber,
+        own: BTreeSet<TaskId>,
         restore: Option<&CompletedCheckpoint>,
         elsewhere: Option<Elsewhere<'_>>,
-    ) -> Self {
-        let mut own = execution_graph::tasks(&site.plan.graph);
-        own.retain(|task| elsewhere.is_none_or(|elsewhere| (elsewhere.is_here)(*task)));
+    ) {
+        self.attempt = attempt;
         let origin = restore.map(|record| Origin::of(&site.plan, record));
-        let deployed = Self::try_deploy(site, attempt, restore, origin.clone(), &own, elsewhere);
-        deployed.unwrap_or_else(|error| {
+        if let Err(error) = self.try_begin(site, restore, origin.clone(), &own, elsewhere) {
             let error = explained(error, origin.as_ref(), &site.stores);
             let failure = Failure {
                 suppresses_restarts: !may_pass(error.kind()),
                 ..Failure::new(error.report())
             };
+            self.missing = own;
             (site.report)(JobInput::DeploymentFailed { attempt, failure });
-            Self { attempt, missing: own, kept: site.kept.clone(), ..Self::default() }
-        })
+        }
     }
 
-    fn try_deploy(
+    fn try_begin(
+        &mut self,
         site: &Site,
-        attempt: AttemptNumber,
         restore: Option<&CompletedCheckpoint>,
         origin: Option<Origin>,
-        own: &[TaskId],
+        own: &BTreeSet<TaskId>,
         elsewhere: Option<Elsewhere<'_>>,
-    ) -> Result<Self> {
+    ) -> Result<()> {
         let Site { plan, program, drivers, clock, kept, .. } = site;
-        let restored = read_states(plan, attempt, restore, kept, |id| own.contains(&id))?;
+        let attempt = self.attempt;
+        let restored = read_states(plan, restore, kept, |id| own.contains(&id))?;
         let cells: BTreeMap<TaskId, Arc<TaskCell>> =
             own.iter().map(|id| (*id, drivers.cell())).collect();
         let tasks = build_tasks(
@@ -107,23 +118,25 @@ impl DeployedTasks {
                 settings: &plan.settings,
                 clock: clock.clone(),
                 wakers: &|id| cells[&id].clone() as Arc<dyn Wake>,
+                begins: &|id| own.contains(&id),
                 elsewhere,
             },
             restored,
         )?;
-        let mailboxes = tasks.iter().map(|task| (task.id(), task.mailbox())).collect();
         let metrics: BTreeMap<TaskId, TaskMetrics> =
             tasks.iter().map(|task| (task.id(), task.metrics())).collect();
         let sink = event_sink(site, origin, metrics.clone());
+        self.metrics.extend(metrics);
         for task in tasks {
-            drivers.run(&cells[&task.id()].clone(), task, attempt, sink.clone());
+            let (id, mailbox) = (task.id(), task.mailbox());
+            let cell = cells[&id].clone();
+            drivers.run(&cell, task, attempt, sink.clone());
+            self.tasks.insert(id, Deployed { mailbox, _cell: cell });
         }
-        let cells = cells.into_values().collect();
-        let (missing, kept) = (Vec::new(), kept.clone());
-        Ok(Self { attempt, mailboxes, metrics, missing, kept, _cells: cells })
+        Ok(())
     }
 
-    /// Which deployment it is.
+    /// The newest attempt that was begun.
     pub(crate) fn attempt(&self) -> AttemptNumber {
         self.attempt
     }
@@ -133,31 +146,32 @@ impl DeployedTasks {
         &self.metrics
     }
 
-    /// Tells tasks of this deployment; those of an older one are gone.
-    pub(crate) fn tell(&self, attempt: AttemptNumber, tasks: &[TaskId], command: Command) {
-        if attempt != self.attempt {
+    /// Tells tasks; what was meant for those of an older attempt comes too late.
+    pub(crate) fn tell(
+        &self,
+        site: &Site,
+        attempt: AttemptNumber,
+        tasks: &[TaskId],
+        command: Command,
+    ) {
+        if attempt < self.attempt {
             return;
         }
-        lock(&self.kept).told(command);
+        site.kept.lock().unwrap_or_else(PoisonError::into_inner).told(command);
+        for task in tasks.iter().filter_map(|task| self.tasks.get(task)) {
+            task.mailbox.send(command);
+        }
+    }
+
+    /// Cancels tasks.
+    pub(crate) fn cancel(&mut self, site: &Site, attempt: AttemptNumber, tasks: &[TaskId]) {
+        self.tell(site, attempt, tasks, Command::Cancel);
         for task in tasks {
-            if let Some(mailbox) = self.mailboxes.get(task) {
-                mailbox.send(command);
+            if self.missing.remove(task) {
+                (site.report)(JobInput::TaskCanceled { attempt: self.attempt, task: *task });
             }
         }
     }
-
-    /// Cancels all tasks of the attempt.
-    pub(crate) fn cancel(&self, attempt: AttemptNumber, report: &Report) {
-        let all: Vec<TaskId> = self.mailboxes.keys().copied().collect();
-        self.tell(attempt, &all, Command::Cancel);
-        for task in &self.missing {
-            report(JobInput::TaskCanceled { attempt, task: *task });
-        }
-    }
-}
-
-fn lock(kept: &Kept) -> MutexGuard<'_, KeptStates> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The checkpoint that a deployment starts from.

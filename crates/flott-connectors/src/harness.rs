@@ -120,6 +120,7 @@ impl<T: Data + Ord> Harness<T> {
             settings: &settings,
             clock: clock.clone(),
             wakers: &move |_| waker.clone(),
+            begins: &|_| true,
             elsewhere: None,
         };
         let tasks = build_tasks(&deployment, restored).unwrap();

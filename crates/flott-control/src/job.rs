@@ -8,10 +8,12 @@
 //!                              (from anywhere: CANCELLING ─▶ CANCELED)
 //! ```
 //!
-//! All tasks of a job are one failover region: a failure ends the attempt, and the next one begins
-//! from the latest completed checkpoint. It begins only when every task of the last one is out, no
+//! A failure ends the failover region of the task, and the next attempt begins with that region's tasks,
+//! from the latest completed checkpoint. It begins only when every one of them is out, no
 //! completed record is being written (so that it is known which checkpoint is the latest), and the
-//! delay is over. Messages of another attempt are refused and counted.
+//! delay is over. Other regions go on meanwhile, each task in the attempt that it began with, but
+//! without checkpoints. Messages of another attempt than the task's are refused and counted.
+//! While the job stops, and while it is not known what of it runs, it fails as a whole.
 //!
 //! A job that another JobManager has had may still run: it is RECONCILING until every task has been
 //! heard of, and RUNNING then, without having been interrupted. If they do not come back in time, that
@@ -20,11 +22,12 @@
 mod event;
 mod failure;
 mod forward;
+mod regions;
 mod spec;
 mod status;
 mod tasks;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use flott_checkpoint::{Coordinator, Effect, TerminalStatus};
 use flott_core::mutant::Mutant;
@@ -34,10 +37,12 @@ use crate::exception::{ExceptionHistory, Failure};
 use crate::restart::RestartStrategy;
 
 pub use event::{JobEffect, JobInput};
-pub use spec::{JobSpec, TaskSpec};
+pub use spec::{JobSpec, Reattach, TaskSpec};
 pub use status::{ExecutionState, JobStatus};
 pub use tasks::TaskView;
 
+use failure::Where;
+use regions::Regions;
 use tasks::Tasks;
 
 /// Runs one job. Feed it inputs with [`JobMaster::handle`] and the passage of time with
@@ -46,8 +51,10 @@ use tasks::Tasks;
 pub struct JobMaster {
     spec: JobSpec,
     phase: Phase,
+    /// The newest.
     attempt: AttemptNumber,
     tasks: Tasks,
+    regions: Regions,
     coordinator: Coordinator,
     strategy: RestartStrategy,
     exceptions: ExceptionHistory,
@@ -72,11 +79,13 @@ enum Phase {
     Reconciling { until: MonoTime },
     /// An attempt is deployed. Ends when all tasks have finished, with a failure, or with a cancel.
     Running(Deployed),
-    /// The attempt failed; its tasks are being cancelled. Ends with the next deployment.
+    /// Something failed; what must begin again is being cancelled. Ends with the next deployment.
     Restarting {
         until: MonoTime,
         /// The delay is over.
         is_due: bool,
+        /// Whole regions; the others go on.
+        tasks: BTreeSet<TaskId>,
     },
     /// The attempt failed for good. Ends when its tasks are out.
     Failing { failure: String },
@@ -116,6 +125,7 @@ impl JobMaster {
             phase: Phase::Initializing,
             attempt: spec.first_attempt,
             tasks: Tasks::new(now, &spec.tasks),
+            regions: Regions::new(&spec.tasks),
             coordinator,
             strategy: RestartStrategy::new(&spec.restart, seed),
             exceptions: ExceptionHistory::new(spec.exception_history_size),
@@ -135,28 +145,28 @@ impl JobMaster {
             JobInput::Start => self.start(now),
             JobInput::Cancel => self.cancel(now),
             JobInput::DeploymentFailed { attempt, failure } => {
-                if self.is_current(attempt) {
-                    self.failed(now, failure, None);
+                if self.is_newest(attempt) {
+                    self.failed(now, failure, Where::Deployment);
                 } else {
                     self.stale_messages += 1;
                 }
             }
             JobInput::Deploying { attempt } => {
-                if self.is_current(attempt) {
+                if self.is_newest(attempt) {
                     self.tasks.deploying(now);
                 } else {
                     self.stale_messages += 1;
                 }
             }
             JobInput::Reattached { attempt, newest } => {
-                if self.is_current(attempt) && matches!(self.phase, Phase::Reconciling { .. }) {
+                if self.is_newest(attempt) && matches!(self.phase, Phase::Reconciling { .. }) {
                     self.reattached = self.reattached.max(Some(newest));
                 } else {
                     self.stale_messages += 1;
                 }
             }
             JobInput::NotReattached { attempt } => {
-                if self.is_current(attempt) {
+                if self.is_newest(attempt) {
                     self.not_reattached(now);
                 } else {
                     self.stale_messages += 1;
@@ -169,7 +179,7 @@ impl JobMaster {
             JobInput::TaskCanceled { attempt, task } => self.task_canceled(now, attempt, task),
             JobInput::TaskFailed { attempt, task, failure } => {
                 if self.task_changed(now, attempt, task, ExecutionState::Failed) {
-                    self.failed(now, failure, Some(task));
+                    self.failed(now, failure, Where::Task(task));
                 }
             }
             JobInput::EndOfData { attempt, task } => self.end_of_data(now, attempt, task),
@@ -195,7 +205,7 @@ impl JobMaster {
     /// When [`JobMaster::handle_timeout`] is to be called next, and why.
     pub fn poll_timeout(&self) -> Option<(MonoTime, &'static str)> {
         let own = match &self.phase {
-            Phase::Restarting { until, is_due: false } => Some((*until, "restart delay")),
+            Phase::Restarting { until, is_due: false, .. } => Some((*until, "restart delay")),
             Phase::Reconciling { until } => Some((*until, "workers come back")),
             Phase::Restarting { is_due: true, .. }
             | Phase::Initializing
@@ -213,7 +223,7 @@ impl JobMaster {
         if matches!(self.phase, Phase::Reconciling { until } if until <= now.mono) {
             self.not_reattached(now);
         }
-        if let Phase::Restarting { until, is_due } = &mut self.phase {
+        if let Phase::Restarting { until, is_due, .. } = &mut self.phase {
             *is_due |= *until <= now.mono;
         }
         self.advance(now);
@@ -242,12 +252,12 @@ impl JobMaster {
         &self.spec
     }
 
-    /// The current attempt: how many deployments came before it.
+    /// The newest attempt: how many deployments came before it.
     pub fn attempt(&self) -> AttemptNumber {
         self.attempt
     }
 
-    /// The tasks of the current attempt.
+    /// The tasks, each in the attempt that it began with.
     pub fn tasks(&self) -> impl Iterator<Item = TaskView<'_>> {
         self.tasks.views()
     }
@@ -276,11 +286,11 @@ impl JobMaster {
         if self.phase != Phase::Initializing {
             return;
         }
-        let Some(wait) = self.spec.reattach else {
+        let Some(Reattach { wait, attempts }) = self.spec.reattach.take() else {
             self.status_changed(now, JobStatus::Initializing, JobStatus::Created);
-            return self.deploy(now, JobStatus::Created);
+            return self.deploy(now, JobStatus::Created, self.regions.all());
         };
-        self.tasks.scheduled();
+        self.tasks.scheduled(now, attempts);
         self.tasks.deploying(now);
         self.phase = Phase::Reconciling { until: now.mono.plus(wait) };
         self.status_changed(now, JobStatus::Initializing, JobStatus::Reconciling);
@@ -291,27 +301,27 @@ impl JobMaster {
     fn not_reattached(&mut self, now: Now) {
         if matches!(self.phase, Phase::Reconciling { .. }) {
             self.coordinator.skip_ids();
-            self.phase = Phase::Restarting { until: now.mono, is_due: true };
+            let tasks = self.regions.all();
+            self.phase = Phase::Restarting { until: now.mono, is_due: true, tasks: tasks.clone() };
             self.status_changed(now, JobStatus::Reconciling, JobStatus::Restarting);
-            self.cancel_tasks(now);
+            self.cancel_tasks(now, &tasks);
         }
     }
 
-    /// Deploys the current attempt from the latest completed checkpoint.
-    fn deploy(&mut self, now: Now, from: JobStatus) {
-        self.tasks = Tasks::new(now, &self.spec.tasks);
-        self.tasks.scheduled();
+    /// Begins the newest attempt with these tasks, from the latest completed checkpoint.
+    fn deploy(&mut self, now: Now, from: JobStatus, tasks: BTreeSet<TaskId>) {
+        self.tasks.scheduled(now, tasks.iter().map(|task| (*task, self.attempt)));
         self.phase = Phase::Running(Deployed::Deploying);
         self.status_changed(now, from, JobStatus::Running);
         let restore = self.coordinator.latest().cloned();
-        self.effects.push_back(JobEffect::Deploy { attempt: self.attempt, restore });
+        self.effects.push_back(JobEffect::Deploy { attempt: self.attempt, tasks, restore });
     }
 
     fn cancel(&mut self, now: Now) {
         let from = self.status();
         let tasks_told = match &self.phase {
-            Phase::Initializing | Phase::Restarting { .. } | Phase::Failing { .. } => true,
-            Phase::Running(_) | Phase::Reconciling { .. } => false,
+            Phase::Initializing | Phase::Failing { .. } => true,
+            Phase::Running(_) | Phase::Reconciling { .. } | Phase::Restarting { .. } => false,
             Phase::Cancelling { .. } | Phase::Ended(_) => return,
         };
         self.stop_checkpoints(now);
@@ -322,9 +332,10 @@ impl JobMaster {
         self.status_changed(now, from, JobStatus::Cancelling);
     }
 
-    fn cancel_tasks(&mut self, now: Now) {
-        if self.tasks.cancel(now) {
-            self.effects.push_back(JobEffect::CancelTasks { attempt: self.attempt });
+    fn cancel_tasks(&mut self, now: Now, tasks: &BTreeSet<TaskId>) {
+        let tasks = self.tasks.cancel(now, tasks);
+        if !tasks.is_empty() {
+            self.effects.push_back(JobEffect::CancelTasks { attempt: self.attempt, tasks });
         }
     }
 
@@ -336,9 +347,7 @@ impl JobMaster {
         task: TaskId,
         state: ExecutionState,
     ) -> bool {
-        let is_known = self.is_current(attempt) && self.tasks.contains(task);
-        self.stale_messages += u64::from(!is_known);
-        is_known && self.tasks.change(now, task, state)
+        self.is_current(attempt, task) && self.tasks.change(now, task, state)
     }
 
     fn task_finished(&mut self, now: Now, attempt: AttemptNumber, task: TaskId) {
@@ -354,13 +363,12 @@ impl JobMaster {
         if self.task_changed(now, attempt, task, ExecutionState::Canceled) && !was_asked {
             let name = self.tasks.name(task).unwrap_or_default();
             let failure = Failure::new(format!("task {name} was canceled unexpectedly"));
-            self.failed(now, failure, Some(task));
+            self.failed(now, failure, Where::Task(task));
         }
     }
 
     fn end_of_data(&mut self, now: Now, attempt: AttemptNumber, task: TaskId) {
-        if !self.is_current(attempt) || !self.tasks.contains(task) {
-            self.stale_messages += 1;
+        if !self.is_current(attempt, task) {
             return;
         }
         self.tasks.end_of_data(task);
@@ -369,8 +377,15 @@ impl JobMaster {
         }
     }
 
-    fn is_current(&self, attempt: AttemptNumber) -> bool {
+    fn is_newest(&self, attempt: AttemptNumber) -> bool {
         attempt == self.attempt
+    }
+
+    /// Whether a message is of a task as it is now; counted if it is not.
+    fn is_current(&mut self, attempt: AttemptNumber, task: TaskId) -> bool {
+        let is_current = self.tasks.attempt_of(task) == Some(attempt);
+        self.stale_messages += u64::from(!is_current);
+        is_current
     }
 
     /// Takes every step that can be taken without anything new from outside.
@@ -405,9 +420,12 @@ impl JobMaster {
             Phase::Running(Deployed::Deploying) if self.tasks.all_started() => {
                 self.all_running(now)
             }
-            Phase::Restarting { is_due: true, .. } if all_out && is_settled => {
+            Phase::Restarting { is_due: true, tasks, .. }
+                if is_settled && self.tasks.are_out(tasks) =>
+            {
+                let tasks = tasks.clone();
                 self.attempt = self.attempt.next();
-                self.deploy(now, JobStatus::Restarting);
+                self.deploy(now, JobStatus::Restarting, tasks);
             }
             Phase::Failing { failure } if all_out && is_settled => {
                 let failure = failure.clone();
@@ -415,7 +433,7 @@ impl JobMaster {
             }
             Phase::Cancelling { tasks_told: false } if is_settled => {
                 self.phase = Phase::Cancelling { tasks_told: true };
-                self.cancel_tasks(now);
+                self.cancel_tasks(now, &self.regions.all());
             }
             Phase::Cancelling { tasks_told: true } if all_out && is_settled => {
                 self.end(now, TerminalStatus::Canceled, None);

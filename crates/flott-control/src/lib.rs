@@ -22,9 +22,10 @@ pub mod view;
 
 pub use exception::{ExceptionEntry, ExceptionHistory, Failure};
 pub use job::{
-    ExecutionState, JobEffect, JobInput, JobMaster, JobSpec, JobStatus, TaskSpec, TaskView,
+    ExecutionState, JobEffect, JobInput, JobMaster, JobSpec, JobStatus, Reattach, TaskSpec,
+    TaskView,
 };
-pub use placement::{Placement, PlacementEffect, PlacementInput, WorkerId};
+pub use placement::{Assignment, Placement, PlacementEffect, PlacementInput, WorkerId};
 pub use restart::{Decision, RestartStrategy, RestartStrategyConfig};
 pub use slots::{SlotConfig, SlotCount, SlotEffect, Slots, TaskManagerId};
 pub use standing::{Standing, StandingSummary};

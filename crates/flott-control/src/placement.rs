@@ -29,6 +29,15 @@ use crate::standing::StandingSummary;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WorkerId(pub u32);
 
+/// Where a task runs, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Who runs it.
+    pub worker: WorkerId,
+    /// The attempt that it began with.
+    pub attempt: AttemptNumber,
+}
+
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum PlacementInput {
@@ -112,15 +121,17 @@ pub enum PlacementEffect {
     Deploy {
         /// The attempt.
         attempt: AttemptNumber,
-        /// What it starts from.
+        /// What those start from that begin with it.
         restore: Option<Arc<CompletedCheckpoint>>,
-        /// Who runs which task.
-        workers: Arc<BTreeMap<TaskId, WorkerId>>,
+        /// All tasks; those of earlier attempts go on.
+        tasks: Arc<BTreeMap<TaskId, Assignment>>,
     },
-    /// Tell workers to cancel their tasks.
+    /// Tell workers to cancel tasks.
     CancelTasks {
-        /// The attempt.
+        /// The newest attempt.
         attempt: AttemptNumber,
+        /// Which.
+        tasks: BTreeSet<TaskId>,
     },
     /// Tell the job's master.
     Job(JobInput),
@@ -173,21 +184,23 @@ struct Worker {
 #[derive(Debug)]
 struct Wanted {
     attempt: AttemptNumber,
+    tasks: BTreeSet<TaskId>,
     restore: Option<Arc<CompletedCheckpoint>>,
 }
 
-/// The newest attempt that was deployed.
+/// What was deployed, up to the newest attempt.
 #[derive(Debug, Default)]
 struct Deployed {
     attempt: Option<AttemptNumber>,
-    workers: Arc<BTreeMap<TaskId, WorkerId>>,
+    /// Tasks that were told, unless they are known to be out.
+    tasks: Arc<BTreeMap<TaskId, Assignment>>,
 }
 
 impl Deployed {
-    /// What a worker runs.
-    fn tasks_of(&self, worker: WorkerId) -> impl Iterator<Item = TaskId> {
-        let own = self.workers.iter().filter(move |(_, owner)| **owner == worker);
-        own.map(|(task, _)| *task)
+    /// What a worker runs, and since which attempt.
+    fn tasks_of(&self, worker: WorkerId) -> impl Iterator<Item = (TaskId, AttemptNumber)> {
+        let own = self.tasks.iter().filter(move |(_, owner)| owner.worker == worker);
+        own.map(|(task, Assignment { attempt, .. })| (*task, *attempt))
     }
 }
 
@@ -235,47 +248,58 @@ impl Placement {
     }
 
     /// How many slots each worker stands for that runs these tasks.
-    pub fn slots_of(&self, workers: &BTreeMap<TaskId, WorkerId>) -> BTreeMap<WorkerId, u32> {
+    pub fn slots_of(&self, tasks: &BTreeMap<TaskId, Assignment>) -> BTreeMap<WorkerId, u32> {
         let owned =
-            workers.iter().filter_map(|(task, worker)| Some((self.tasks.get(task)?, worker)));
-        let distinct: BTreeSet<(&usize, &WorkerId)> = owned.collect();
+            tasks.iter().filter_map(|(task, owner)| Some((self.tasks.get(task)?, owner.worker)));
+        let distinct: BTreeSet<(&usize, WorkerId)> = owned.collect();
         let mut counts = BTreeMap::new();
-        distinct.into_iter().for_each(|(_, worker)| *counts.entry(*worker).or_default() += 1);
+        distinct.into_iter().for_each(|(_, worker)| *counts.entry(worker).or_default() += 1);
         counts
     }
 
-    /// The master wants an attempt to be deployed.
-    pub fn deploy(&mut self, attempt: AttemptNumber, restore: Option<Arc<CompletedCheckpoint>>) {
-        // Their tasks are out, as far as anybody knows.
+    /// The master wants an attempt to begin with these tasks, which are out.
+    pub fn deploy(
+        &mut self,
+        attempt: AttemptNumber,
+        tasks: BTreeSet<TaskId>,
+        restore: Option<Arc<CompletedCheckpoint>>,
+    ) {
+        // As far as anybody knows.
         self.stop_awaited();
-        self.wanted = Some(Wanted { attempt, restore });
+        Arc::make_mut(&mut self.deployed.tasks).retain(|task, _| !tasks.contains(task));
+        self.wanted = Some(Wanted { attempt, tasks, restore });
         self.advance();
     }
 
-    /// The master wants to go on with an attempt that another JobManager has deployed, on these workers.
-    pub fn reattach(&mut self, attempt: AttemptNumber, workers: Arc<BTreeMap<TaskId, WorkerId>>) {
-        self.former_slots = self.slots_of(&workers);
-        self.awaited = workers.values().map(|worker| (*worker, Awaited::default())).collect();
-        self.deployed = Deployed { attempt: Some(attempt), workers };
+    /// The master wants to go on with what another JobManager has deployed, up to this attempt.
+    pub fn reattach(&mut self, attempt: AttemptNumber, tasks: Arc<BTreeMap<TaskId, Assignment>>) {
+        self.former_slots = self.slots_of(&tasks);
+        self.awaited = tasks.values().map(|owner| (owner.worker, Awaited::default())).collect();
+        self.deployed = Deployed { attempt: Some(attempt), tasks };
     }
 
-    /// The master wants the tasks of an attempt to end.
-    pub fn cancel(&mut self, attempt: AttemptNumber) {
-        if self.wanted.as_ref().is_some_and(|wanted| wanted.attempt == attempt) {
-            self.wanted = None;
-        }
-        if self.deployed.attempt == Some(attempt) {
-            for worker in self.stop_awaited() {
-                let out = self.deployed.tasks_of(worker);
-                let inputs = out.map(|task| JobInput::TaskCanceled { attempt, task });
-                self.effects.extend(inputs.map(PlacementEffect::Job));
+    /// The master wants tasks to end. The attempt is its newest.
+    pub fn cancel(&mut self, attempt: AttemptNumber, mut tasks: BTreeSet<TaskId>) {
+        // All that is on its way is among them.
+        self.wanted = None;
+        for worker in self.stop_awaited() {
+            for (task, attempt) in self.deployed.tasks_of(worker) {
+                tasks.remove(&task);
+                let input = JobInput::TaskCanceled { attempt, task };
+                self.effects.push_back(PlacementEffect::Job(input));
             }
-            // Those on workers that are lost have been reported.
-            self.effects.push_back(PlacementEffect::CancelTasks { attempt });
-        } else {
-            let inputs =
-                self.tasks.keys().map(|task| JobInput::TaskCanceled { attempt, task: *task });
-            self.effects.extend(inputs.map(PlacementEffect::Job));
+        }
+        // What was never told is out. What was on workers that are lost has been reported.
+        tasks.retain(|task| {
+            let was_told = self.deployed.tasks.contains_key(task);
+            if !was_told {
+                let input = JobInput::TaskCanceled { attempt, task: *task };
+                self.effects.push_back(PlacementEffect::Job(input));
+            }
+            was_told
+        });
+        if !tasks.is_empty() {
+            self.effects.push_back(PlacementEffect::CancelTasks { attempt, tasks });
         }
     }
 
@@ -321,9 +345,8 @@ impl Placement {
                 self.worker_kept(worker, task_manager);
             }
             PlacementInput::NotDeployed { attempt, failure } => {
-                if self.deployed.attempt == Some(attempt) {
-                    self.deployed = Deployed::default();
-                }
+                let told = Arc::make_mut(&mut self.deployed.tasks);
+                told.retain(|_, owner| owner.attempt != attempt);
                 let input = JobInput::DeploymentFailed { attempt, failure };
                 self.effects.push_back(PlacementEffect::Job(input));
             }
@@ -370,8 +393,7 @@ impl Placement {
     }
 
     fn tasks_failed(&mut self, worker: WorkerId, failure: &Failure) {
-        let Some(attempt) = self.deployed.attempt else { return };
-        let inputs = self.deployed.tasks_of(worker).map(|task| {
+        let inputs = self.deployed.tasks_of(worker).map(|(task, attempt)| {
             let failure = failure.clone();
             PlacementEffect::Job(JobInput::TaskFailed { attempt, task, failure })
         });
@@ -419,17 +441,19 @@ impl Placement {
             }
         }
         if self.workers.values().all(|worker| worker.is_ready)
-            && let Some(Wanted { attempt, restore }) = self.wanted.take()
+            && let Some(Wanted { attempt, tasks, restore }) = self.wanted.take()
         {
-            let owner = |slot: &usize| {
-                let task_manager = self.slots.get(*slot).copied().flatten()?;
-                Some(self.workers.get(&task_manager)?.id)
+            let place = |task: TaskId| {
+                let task_manager = self.slots.get(*self.tasks.get(&task)?).copied().flatten()?;
+                let worker = self.workers.get(&task_manager)?.id;
+                Some((task, Assignment { worker, attempt }))
             };
-            let placed = self.tasks.iter().filter_map(|(task, slot)| Some((*task, owner(slot)?)));
-            let workers: Arc<BTreeMap<_, _>> = Arc::new(placed.collect());
-            self.deployed = Deployed { attempt: Some(attempt), workers: workers.clone() };
+            let placed = tasks.into_iter().filter_map(place);
+            Arc::make_mut(&mut self.deployed.tasks).extend(placed);
+            self.deployed.attempt = Some(attempt);
+            let tasks = self.deployed.tasks.clone();
             self.effects.push_back(PlacementEffect::Job(JobInput::Deploying { attempt }));
-            self.effects.push_back(PlacementEffect::Deploy { attempt, restore, workers });
+            self.effects.push_back(PlacementEffect::Deploy { attempt, restore, tasks });
         }
     }
 }

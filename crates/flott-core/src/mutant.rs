@@ -55,13 +55,17 @@ pub enum Mutant {
     /// A new leader takes a worker of another attempt for one of the one that it goes on with
     /// (FLINK-5197).
     TrustOtherAttempts,
+    /// Other regions go on when one fails while the job stops: they are gone when it goes on (FLINK-21030).
+    StopSparesRegions,
+    /// Only the failed task begins again, not its region.
+    RestartTaskAlone,
     /// A job that is over loses its checkpoints before whoever would run it again knows (FLINK-11813).
     ForgetJobLast,
 }
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::ReadPastBarrier,
         Self::EmitBetweenSnapshotAndBarrier,
         Self::RestoreWrongSubtask,
@@ -85,6 +89,8 @@ impl Mutant {
         Self::DeliverStaleFrames,
         Self::ForgetToTellAgain,
         Self::TrustOtherAttempts,
+        Self::StopSparesRegions,
+        Self::RestartTaskAlone,
         Self::ForgetJobLast,
     ];
 

@@ -1,14 +1,13 @@
-//! The job graph multiplied out by parallelism: tasks, channels and failover regions.
+//! The job graph multiplied out by parallelism: tasks and channels.
 //!
 //! Nothing is stored: whoever deploys asks these functions, and every process gets the same answer
 //! in the same order.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-use flott_core::{TaskId, VertexId};
+use flott_core::TaskId;
 
-use crate::job_graph::{JobEdge, JobGraph};
+use crate::job_graph::{EdgeId, JobEdge, JobGraph};
 
 /// Every task of the job: the vertices in their order, the subtasks of each from 0.
 pub fn tasks(graph: &JobGraph) -> Vec<TaskId> {
@@ -65,40 +64,17 @@ fn pointwise_consumers(producer: u32, producers: u32, consumers: u32) -> Range<u
     range.start as u32..range.end as u32
 }
 
-/// The pipelined regions: vertices that exchange records, directly or through others, and so fail
-/// and restart together. Regions are in the order of their first vertex, the vertices of each in
-/// the order of the graph.
-pub fn regions(graph: &JobGraph) -> Vec<Vec<VertexId>> {
-    let position: BTreeMap<VertexId, usize> =
-        graph.vertices.iter().enumerate().map(|(index, vertex)| (vertex.id, index)).collect();
-    let mut parent: Vec<usize> = (0..graph.vertices.len()).collect();
-    for edge in &graph.edges {
-        let ends = (position.get(&edge.source_vertex), position.get(&edge.target_vertex));
-        if let (Some(source), Some(target)) = ends {
-            let (a, b) = (root(&mut parent, *source), root(&mut parent, *target));
-            // The earlier vertex becomes the root, so that roots give the order of regions.
-            parent[a.max(b)] = a.min(b);
-        }
-    }
-    let mut regions: BTreeMap<usize, Vec<VertexId>> = BTreeMap::new();
-    for (index, vertex) in graph.vertices.iter().enumerate() {
-        regions.entry(root(&mut parent, index)).or_default().push(vertex.id);
-    }
-    regions.into_values().collect()
-}
-
-/// The root of a vertex in a union-find forest; halves the path on its way.
-fn root(parent: &mut [usize], mut index: usize) -> usize {
-    while parent[index] != index {
-        parent[index] = parent[parent[index]];
-        index = parent[index];
-    }
-    index
+/// The task at the receiving end of a channel of an edge.
+pub fn consumer(graph: &JobGraph, edge: EdgeId, subtask: u32) -> Option<TaskId> {
+    let edge = graph.edges.iter().find(|other| other.id == edge)?;
+    Some(TaskId { vertex: edge.target_vertex, subtask })
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use flott_core::VertexId;
 
     use super::*;
     use crate::job_graph::EdgeId;

@@ -2,8 +2,8 @@
 //!
 //! A program's verbs fill a [`StreamGraph`]: one node per operator, one edge per stream.
 //! [`JobGraph::build`] checks it, gives every operator its uid, parallelism and slot sharing group,
-//! and chains operators that can run in one task into vertices. [`tasks`], [`channels`] and
-//! [`regions`] expand the job graph into what is deployed; [`explain()`] prints it for people and
+//! and chains operators that can run in one task into vertices. [`tasks`] and [`channels`]
+//! expand the job graph into what is deployed; [`explain()`] prints it for people and
 //! [`fingerprint`] tells whether two processes have built the same one.
 //!
 //! This crate may depend on `flott-core` only. It must not know operator code, types of records,
@@ -25,7 +25,7 @@ pub mod job_graph;
 pub mod execution_graph;
 pub mod explain;
 
-pub use execution_graph::{channels, regions, tasks};
+pub use execution_graph::{channels, consumer, tasks};
 pub use explain::{explain, fingerprint};
 pub use job_graph::{ChainedEdge, EdgeId, JobEdge, JobGraph, JobType, JobVertex, Operator};
 pub use partitioning::Partitioning;

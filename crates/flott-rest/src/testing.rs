@@ -10,6 +10,7 @@ use flott_checkpoint::{CheckpointConfig, DeclineReason, Effect, TaskInfo};
 use flott_control::view::{ClusterView, JobDescription, JobView};
 use flott_control::{Failure, JobEffect, JobInput, JobMaster, JobSpec};
 use flott_control::{RestartStrategyConfig, TaskSpec};
+use flott_core::config::options::FailoverStrategy;
 use flott_core::config::{Configuration, Origin};
 use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, TaskId, Timestamp};
@@ -219,6 +220,7 @@ fn spec(description: &JobDescription) -> JobSpec {
         checkpointing: description.checkpointing.clone(),
         restart: description.restart.clone(),
         restored: None,
+        failover: FailoverStrategy::Full,
         first_attempt: AttemptNumber(0),
         first_checkpoint: CheckpointId(1),
         reattach: None,

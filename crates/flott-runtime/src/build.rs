@@ -47,28 +47,23 @@ pub struct Deployment<'a> {
     pub clock: Arc<dyn Clock>,
     /// What wakes each task of this process.
     pub wakers: &'a dyn Fn(TaskId) -> Arc<dyn Wake>,
-    /// The tasks that other processes run; nothing if this one runs all.
+    /// Whether a task begins in this process, with this deployment. Tasks that exchange records begin with
+    /// the same one.
+    pub begins: &'a dyn Fn(TaskId) -> bool,
+    /// How to reach other processes; nothing if this one runs all tasks.
     pub elsewhere: Option<Elsewhere<'a>>,
 }
 
-/// The tasks that other processes run.
+/// The processes that run other tasks.
 #[derive(Clone, Copy)]
 pub struct Elsewhere<'a> {
-    /// Whether this process runs a task.
-    pub is_here: &'a dyn Fn(TaskId) -> bool,
     /// The link to the worker that runs a task.
     pub link: &'a dyn Fn(TaskId) -> Result<Arc<dyn Link>>,
     /// What has the ends of the channels to them; it has begun with this attempt.
     pub exchange: &'a Exchange,
 }
 
-impl Deployment<'_> {
-    fn is_here(&self, task: TaskId) -> bool {
-        self.elsewhere.is_none_or(|elsewhere| (elsewhere.is_here)(task))
-    }
-}
-
-/// Builds every task of a job that this process runs, each with its channels to the others.
+/// Builds every task that begins in this process, each with its channels to the others.
 ///
 /// # Errors
 /// That of a link; [`flott_core::ErrorKind::Internal`] if plan and program do not fit each other;
@@ -82,7 +77,7 @@ pub fn build_tasks(
     for vertex in &deployment.graph.vertices {
         for subtask in 0..vertex.parallelism {
             let id = TaskId { vertex: vertex.id, subtask };
-            if !deployment.is_here(id) {
+            if !(deployment.begins)(id) {
                 continue;
             }
             let restored = restored.remove(&id).unwrap_or_default();
@@ -129,9 +124,9 @@ fn create_channel(
     source: TaskId,
     target: TaskId,
 ) -> Result<(Option<Part>, Option<Part>)> {
-    let Deployment { settings, wakers, elsewhere, .. } = deployment;
+    let Deployment { settings, wakers, begins, elsewhere, .. } = deployment;
     let bytes = settings.channel_bytes;
-    Ok(match (deployment.is_here(source), deployment.is_here(target), elsewhere) {
+    Ok(match (begins(source), begins(target), elsewhere) {
         (false, true, Some(Elsewhere { exchange, .. })) => {
             let receiver = exchange.receiver(id, bytes, wakers(target));
             (None, Some(carried.remote_receiver(receiver)))

@@ -5,8 +5,8 @@
 //! be on their way. What the consumer's task has taken in comes back as new credit. So a link is
 //! always read, whatever single tasks do: a slow one stops its own channels only.
 //!
-//! An exchange belongs to one worker. With each attempt of the job it begins anew: what arrives for
-//! an older attempt is dropped, and channels that a faster peer opens for a newer one wait for it.
+//! An exchange belongs to one worker. With each attempt of the job some channels begin anew: what arrives
+//! for one of an older attempt is dropped, and channels that a faster peer opens for a newer one wait for it.
 //!
 //! There is no socket here. The shell carries [`Frame`]s, and says when a link is lost; the tasks
 //! that use it then fail.
@@ -93,12 +93,16 @@ impl Exchange {
         Self::default()
     }
 
-    /// Begins with a new attempt: the channels of the one before are forgotten.
-    pub fn begin(&self, attempt: AttemptNumber) {
+    /// Begins with a new attempt: channels of those before it are forgotten, unless their tasks go on.
+    pub fn begin(
+        &self,
+        attempt: AttemptNumber,
+        goes_on: impl Fn(ChannelId, AttemptNumber) -> bool,
+    ) {
         let mut state = self.lock();
         state.attempt = attempt;
-        state.outbound.clear();
-        state.inbound.clear();
+        state.outbound.retain(|channel, end| goes_on(*channel, end.attempt()));
+        state.inbound.retain(|channel, end| goes_on(*channel, end.attempt()));
         state.early.retain(|(other, ..)| *other >= attempt);
     }
 
@@ -138,37 +142,48 @@ impl Exchange {
         FrameReceiver::new(inbound)
     }
 
-    /// A frame has arrived on a link. What belongs to an older attempt is dropped.
+    /// A frame has arrived on a link. What belongs to an older attempt, and to no channel that goes on, is
+    /// dropped.
     ///
     /// # Errors
     /// If the peer breaks the protocol: close the link.
     pub fn receive(&self, link: &Arc<dyn Link>, frame: Frame) -> Result<(), Error> {
         let Frame { attempt, channel, body } = frame;
         let mut state = self.lock();
-        let delivers_all = Mutant::DeliverStaleFrames.is_on();
-        if attempt < state.attempt && !delivers_all {
-            return Ok(());
-        }
-        let is_current = attempt == state.attempt || delivers_all;
+        let is_of = |other| attempt == other || Mutant::DeliverStaleFrames.is_on();
+        let is_old = attempt < state.attempt;
         match body {
-            FrameBody::Open => match state.inbound.get(&channel).filter(|_| is_current).cloned() {
-                Some(inbound) => {
+            FrameBody::Open => {
+                let inbound = state.inbound.get(&channel).filter(|end| is_of(end.attempt()));
+                if let Some(inbound) = inbound.cloned() {
                     drop(state);
                     inbound.opened(link.clone());
+                } else if !is_old {
+                    state.early.push((attempt, channel, link.clone()));
                 }
-                None => state.early.push((attempt, channel, link.clone())),
-            },
+            }
             FrameBody::Data(bytes) => {
-                let inbound = state.inbound.get(&channel).filter(|_| is_current).cloned();
-                drop(state);
-                // Nobody may send before he has credit.
-                let inbound = inbound.ok_or_else(|| unexpected("data", channel))?;
-                inbound.data(link.number(), bytes)?;
+                let inbound = state.inbound.get(&channel).filter(|end| is_of(end.attempt()));
+                match inbound.cloned() {
+                    Some(inbound) => {
+                        drop(state);
+                        inbound.data(link.number(), bytes)?;
+                    }
+                    None if is_old => {}
+                    // Nobody may send before he has credit.
+                    None => return Err(unexpected("data", channel)),
+                }
             }
             FrameBody::Credit(bytes) => {
-                let outbound = state.outbound.get(&channel).filter(|_| is_current).cloned();
-                drop(state);
-                outbound.ok_or_else(|| unexpected("credit", channel))?.credit(bytes);
+                let outbound = state.outbound.get(&channel).filter(|end| is_of(end.attempt()));
+                match outbound.cloned() {
+                    Some(outbound) => {
+                        drop(state);
+                        outbound.credit(bytes);
+                    }
+                    None if is_old => {}
+                    None => return Err(unexpected("credit", channel)),
+                }
             }
         }
         Ok(())

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flott_checkpoint::snapshot::{KeyedStateHandle, TaskSnapshot};
-use flott_core::{AttemptNumber, CheckpointId, OperatorId};
+use flott_core::{CheckpointId, OperatorId};
 use flott_state::StateMemory;
 
 use crate::task::Command;
@@ -25,8 +25,6 @@ impl TaskMemory {
 /// What a process has kept, by checkpoint. Pages are shared with the tasks until these write to them.
 #[derive(Debug, Default)]
 pub struct KeptStates {
-    /// Tables of another one come too late.
-    attempt: AttemptNumber,
     states: BTreeMap<CheckpointId, Vec<Kept>>,
     /// The newest checkpoint that is complete.
     completed: Option<CheckpointId>,
@@ -42,16 +40,10 @@ struct Kept {
 }
 
 impl KeptStates {
-    /// Keeps the tables from which `snapshot` was written, by a task of this attempt.
-    pub fn keep(
-        &mut self,
-        attempt: AttemptNumber,
-        checkpoint: CheckpointId,
-        memory: TaskMemory,
-        snapshot: &TaskSnapshot,
-    ) {
+    /// Keeps the tables from which `snapshot` was written.
+    pub fn keep(&mut self, checkpoint: CheckpointId, memory: TaskMemory, snapshot: &TaskSnapshot) {
         let is_late = Some(checkpoint) < self.completed || self.aborted.contains(&checkpoint);
-        if is_late || attempt != self.attempt {
+        if is_late {
             return;
         }
         let kept = self.states.entry(checkpoint).or_default();
@@ -90,12 +82,11 @@ impl KeptStates {
         }
     }
 
-    /// Tasks of a new attempt start from this checkpoint, or from nothing: no other one is under way.
-    pub fn restarted_from(&mut self, attempt: AttemptNumber, checkpoint: Option<CheckpointId>) {
-        self.attempt = attempt;
+    /// Tasks start again from this checkpoint, or from nothing: no other one is under way. (A table of one
+    /// that was may still come; it is forgotten when the next checkpoint is complete.)
+    pub fn restarted_from(&mut self, checkpoint: Option<CheckpointId>) {
         self.states.retain(|kept, _| Some(*kept) == checkpoint);
         self.completed = checkpoint;
-        self.aborted.clear();
     }
 
     /// The table of an operator from which this was written.

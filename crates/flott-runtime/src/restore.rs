@@ -186,27 +186,25 @@ mod tests {
         }
         let mut kept = KeptStates::default();
         let load = |kept: &KeptStates| load_operator(operator, Some(&restore), &*storage, kept);
-        let keep = |kept: &mut KeptStates, attempt, memory: &TaskMemory| {
-            kept.keep(AttemptNumber(attempt), CheckpointId(3), memory.clone(), &written);
+        let keep = |kept: &mut KeptStates, memory: &TaskMemory| {
+            kept.keep(CheckpointId(3), memory.clone(), &written);
         };
-        keep(&mut kept, 0, &memory);
+        keep(&mut kept, &memory);
         assert!(matches!(load(&kept).unwrap().keyed[0].data, KeyedData::Memory(_)));
         let other = OperatorId::from_name("other");
         assert!(load_operator(other, Some(&restore), &*storage, &kept).is_err(), "not its table");
         // A later checkpoint under way changes nothing, until it is complete.
         kept.told(Command::NotifyAborted(CheckpointId(4)));
-        kept.restarted_from(AttemptNumber(1), Some(CheckpointId(3)));
+        kept.restarted_from(Some(CheckpointId(3)));
         assert!(load(&kept).is_ok());
         kept.told(Command::NotifyComplete(CheckpointId(4)));
         assert!(load(&kept).is_err(), "nothing starts from it any more");
         // What comes too late is not kept.
-        keep(&mut kept, 1, &memory);
+        keep(&mut kept, &memory);
         assert!(load(&kept).is_err());
-        kept.restarted_from(AttemptNumber(2), None);
-        keep(&mut kept, 1, &memory);
-        assert!(load(&kept).is_err(), "of another attempt");
+        kept.restarted_from(None);
         kept.told(Command::NotifyAborted(CheckpointId(3)));
-        keep(&mut kept, 2, &memory);
+        keep(&mut kept, &memory);
         assert!(load(&kept).is_err(), "its checkpoint was aborted");
     }
 }

@@ -1,6 +1,10 @@
 //! Processes that die, at moments that are observed.
 
-use crate::setup::{Cluster, is_running, kill};
+use std::fs;
+use std::path::Path;
+
+use crate::setup::{Cluster, is_running, jobs, kill};
+use crate::soak::{files, is_hidden};
 
 /// A job on two TaskManagers that has counted, and has a checkpoint of that.
 fn counted() -> (Cluster, String) {
@@ -34,6 +38,51 @@ fn a_killed_worker_is_replaced_and_the_other_one_goes_on() {
         let exceptions = cluster.get(&format!("/jobs/{job}/exceptions")).to_string();
         exceptions.contains("is lost") || exceptions.contains("signal: 9")
     });
+}
+
+#[test]
+fn a_task_that_exchanges_nothing_with_the_lost_ones_goes_on() {
+    let cluster = Cluster::start(2, &[]);
+    let (jobs, feed, out) = (jobs(), cluster.path("feed"), cluster.path("out"));
+    let checkpoints =
+        format!("execution.checkpointing.dir={}", cluster.path("checkpoints").display());
+    let interval = "execution.checkpointing.interval=100 ms";
+    let (jobs, from, to) = (jobs.to_str().unwrap(), feed.to_str().unwrap(), out.to_str().unwrap());
+    let copy = ["-c", "copy_lines", "-p", "2", "-D", &checkpoints, "-D", interval, jobs];
+    let job = cluster.submit(&[&copy[..], &["--from", from, "--follow", "--to", to]].concat());
+    let feed = |name: &str| cluster.feed(name, &format!("{name}\n"));
+    let copied = |count: usize| {
+        cluster.wait("all is copied", || lines(&out).len() >= count);
+        lines(&out)
+    };
+    let names: Vec<String> = (100..140).map(|name| name.to_string()).collect();
+    names[..20].iter().for_each(|name| feed(name));
+    assert_eq!(copied(20), names[..20]);
+    let killed = cluster.workers()[0];
+    kill(killed, "-KILL");
+    cluster.wait("it is told", || {
+        let exceptions = cluster.get(&format!("/jobs/{job}/exceptions")).to_string();
+        exceptions.contains("is lost") || exceptions.contains("signal: 9")
+    });
+    cluster.wait_for_tasks(&job);
+    names[20..].iter().for_each(|name| feed(name));
+    assert_eq!(copied(40), names, "once each");
+    // The task on the other worker is still the one that was started first.
+    let log = cluster.logs();
+    let begun = |attempt: u32, count: &str| {
+        log.contains(&format!("Attempt {attempt} of job {job} begins with {count} tasks"))
+    };
+    assert!(begun(0, "2 of 2") && begun(1, "1 of 2"), "{log}");
+}
+
+/// What was copied, in order.
+fn lines(out: &Path) -> Vec<String> {
+    let parts = files(out).into_iter().filter(|path| !is_hidden(path));
+    let texts: Vec<String> = parts.map(|path| fs::read_to_string(path).unwrap()).collect();
+    let mut lines: Vec<String> =
+        texts.iter().flat_map(|text| text.lines()).map(str::to_owned).collect();
+    lines.sort();
+    lines
 }
 
 #[test]

@@ -126,12 +126,12 @@ fn feed_file(cluster: &Cluster, fed: &mut u64) {
     *fed += 1;
 }
 
-fn files(out: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(out: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(out).into_iter().flatten();
     entries.map(|entry| entry.unwrap().path()).collect()
 }
 
-fn is_hidden(path: &Path) -> bool {
+pub(crate) fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }
 

@@ -174,8 +174,13 @@ fn take_over(
     mut record: JobRecord,
 ) -> Result<(JobRecord, PlannedJob, Configuration)> {
     let config = configuration(&record.settings)?;
-    let before = Before { attempt: record.attempt, void: record.void, is_gone: ha.is_clean() };
-    let (planned, void) = prepare_again(stores, record.job, &record.program, &config, &before)?;
+    let before = Before {
+        attempt: record.attempt,
+        attempts: record.tasks().into_iter().map(|(task, owner)| (task, owner.attempt)).collect(),
+        void: record.void,
+        is_gone: ha.is_clean(),
+    };
+    let (planned, void) = prepare_again(stores, record.job, &record.program, &config, before)?;
     record.leads += 1;
     record.void = void;
     ha.put(&record)?;

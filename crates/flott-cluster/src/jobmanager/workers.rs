@@ -1,13 +1,14 @@
 //! The workers of one job, as its thread knows them: performs what the job's placement decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use flott_checkpoint::{CompletedCheckpoint, metadata};
 use flott_control::{
-    Failure, JobInput, Placement, PlacementEffect, PlacementInput, StandingSummary, WorkerId,
+    Assignment, Failure, JobInput, Placement, PlacementEffect, PlacementInput, StandingSummary,
+    WorkerId,
 };
 use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, CheckpointId, Result, TaskId};
@@ -51,7 +52,7 @@ pub(super) struct Workers {
     record: JobRecord,
     connected: BTreeMap<WorkerId, Connected>,
     attempt: AttemptNumber,
-    tasks: Arc<BTreeMap<TaskId, WorkerId>>,
+    tasks: Arc<BTreeMap<TaskId, Assignment>>,
     metrics: BTreeMap<TaskId, TaskMetrics>,
     inputs: Sender<Input<WorkersEvent>>,
 }
@@ -92,7 +93,7 @@ impl Workers {
 
     /// How many slots each worker stands for that may come back.
     pub(super) fn awaited(&self) -> BTreeMap<WorkerId, u32> {
-        self.placement.slots_of(&self.record.owners())
+        self.placement.slots_of(&self.record.tasks())
     }
 
     fn perform(&mut self) {
@@ -115,16 +116,15 @@ impl Workers {
                         self.shared.stop_worker(task_manager, job, worker);
                     }
                 }
-                PlacementEffect::Deploy { attempt, restore, workers } => {
-                    if let Err(error) = self.deploy_to(attempt, restore.as_deref(), workers) {
+                PlacementEffect::Deploy { attempt, restore, tasks } => {
+                    if let Err(error) = self.deploy_to(attempt, restore.as_deref(), tasks) {
                         let failure = Failure::new(error.report());
                         self.placement.handle(PlacementInput::NotDeployed { attempt, failure });
                     }
                 }
-                PlacementEffect::CancelTasks { attempt } => {
-                    self.shared.forget_awaited(job);
-                    for worker in self.connected.values() {
-                        let _ = worker.outgoing.send(ToWorker::Cancel { attempt });
+                PlacementEffect::CancelTasks { attempt, tasks } => {
+                    for (worker, tasks) in self.by_worker(tasks) {
+                        self.say(worker, ToWorker::Cancel { attempt, tasks });
                     }
                 }
                 PlacementEffect::Job(input) => self.tell_master(input),
@@ -136,22 +136,22 @@ impl Workers {
         &mut self,
         attempt: AttemptNumber,
         restore: Option<&CompletedCheckpoint>,
-        workers: Arc<BTreeMap<TaskId, WorkerId>>,
+        tasks: Arc<BTreeMap<TaskId, Assignment>>,
     ) -> Result<()> {
         let restore = restore.map(metadata::encode).transpose()?;
         // Whoever has the job next must not use this number again, and can find these workers.
-        self.record.deployed(attempt, &workers);
+        self.record.deployed(attempt, &tasks);
         if let Some(ha) = &self.shared.ha {
             ha.put(&self.record)?;
         }
-        self.begin(attempt, workers);
+        self.begin(attempt, tasks);
         let addresses = self.connected.iter().map(|(worker, known)| (*worker, known.address));
         let addresses: BTreeMap<WorkerId, SocketAddr> = addresses.collect();
         for worker in self.connected.values() {
             let deploy = DeployTasks {
                 attempt,
                 restore: restore.clone(),
-                workers: (*self.tasks).clone(),
+                tasks: (*self.tasks).clone(),
                 addresses: addresses.clone(),
             };
             let _ = worker.outgoing.send(ToWorker::Deploy(Box::new(deploy)));
@@ -160,10 +160,28 @@ impl Workers {
     }
 
     /// From now on, this attempt is meant.
-    fn begin(&mut self, attempt: AttemptNumber, workers: Arc<BTreeMap<TaskId, WorkerId>>) {
+    fn begin(&mut self, attempt: AttemptNumber, tasks: Arc<BTreeMap<TaskId, Assignment>>) {
         self.attempt = attempt;
-        self.metrics = workers.keys().map(|task| (*task, TaskMetrics::default())).collect();
-        self.tasks = workers;
+        for (task, owner) in &*tasks {
+            if owner.attempt == attempt || !self.metrics.contains_key(task) {
+                self.metrics.insert(*task, TaskMetrics::default());
+            }
+        }
+        self.tasks = tasks;
+    }
+
+    /// Whose tasks these are.
+    fn by_worker(
+        &self,
+        tasks: impl IntoIterator<Item = TaskId>,
+    ) -> BTreeMap<WorkerId, Vec<TaskId>> {
+        let mut by_worker: BTreeMap<WorkerId, Vec<TaskId>> = BTreeMap::new();
+        for task in tasks {
+            if let Some(Assignment { worker, .. }) = self.tasks.get(&task) {
+                by_worker.entry(*worker).or_default().push(task);
+            }
+        }
+        by_worker
     }
 
     /// Says something to a worker; one that is lost hears nothing.
@@ -182,20 +200,26 @@ impl Workers {
 impl Workplace for Workers {
     type Event = WorkersEvent;
 
-    fn deploy(&mut self, attempt: AttemptNumber, restore: Option<Arc<CompletedCheckpoint>>) {
+    fn deploy(
+        &mut self,
+        attempt: AttemptNumber,
+        tasks: BTreeSet<TaskId>,
+        restore: Option<Arc<CompletedCheckpoint>>,
+    ) {
         self.shared.forget_awaited(self.start.job);
-        self.placement.deploy(attempt, restore);
+        self.placement.deploy(attempt, tasks, restore);
         self.perform();
     }
 
     fn reattach(&mut self, attempt: AttemptNumber) {
-        let workers = Arc::new(self.record.owners());
-        self.begin(attempt, workers.clone());
-        self.placement.reattach(attempt, workers);
+        let tasks = Arc::new(self.record.tasks());
+        self.begin(attempt, tasks.clone());
+        self.placement.reattach(attempt, tasks);
     }
 
-    fn cancel(&mut self, attempt: AttemptNumber) {
-        self.placement.cancel(attempt);
+    fn cancel(&mut self, attempt: AttemptNumber, tasks: BTreeSet<TaskId>) {
+        self.shared.forget_awaited(self.start.job);
+        self.placement.cancel(attempt, tasks);
         self.perform();
     }
 
@@ -203,12 +227,7 @@ impl Workplace for Workers {
         if attempt != self.attempt {
             return;
         }
-        let mut by_worker: BTreeMap<WorkerId, Vec<TaskId>> = BTreeMap::new();
-        for task in tasks {
-            if let Some(worker) = self.tasks.get(task) {
-                by_worker.entry(*worker).or_default().push(*task);
-            }
-        }
+        let mut by_worker = self.by_worker(tasks.iter().copied());
         let is_news = matches!(command, Command::NotifyComplete(_) | Command::NotifyAborted(_));
         if is_news {
             // What is kept there of other checkpoints must go, also where no task is left to be told.
@@ -248,14 +267,17 @@ impl Workplace for Workers {
                 let _ = outgoing.send(ToWorker::Start(Box::new(job)));
                 self.connected.insert(worker, Connected { address, outgoing });
             }
-            WorkersEvent::Counted { attempt, counts } if attempt == self.attempt => {
+            WorkersEvent::Counted { attempt, counts } => {
                 for (task, counts) in counts {
-                    if let Some(metrics) = self.metrics.get(&task) {
+                    // What it counted before it began anew does not count.
+                    let began = self.tasks.get(&task).map(|owner| owner.attempt);
+                    if let Some(metrics) =
+                        self.metrics.get(&task).filter(|_| began <= Some(attempt))
+                    {
                         counts.put_into(metrics);
                     }
                 }
             }
-            WorkersEvent::Counted { .. } => {}
         }
     }
 

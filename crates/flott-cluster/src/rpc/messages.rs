@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use flott_control::{JobInput, StandingSummary, WorkerId};
+use flott_control::{Assignment, JobInput, StandingSummary, WorkerId};
 use flott_core::accumulator::AccumulatorValue;
 use flott_core::config::Origin;
 use flott_core::metrics::TaskMetrics;
@@ -141,6 +141,7 @@ pub(crate) enum ToWorker {
     Deploy(Box<DeployTasks>),
     Cancel {
         attempt: AttemptNumber,
+        tasks: Vec<TaskId>,
     },
     Tell {
         attempt: AttemptNumber,
@@ -171,10 +172,10 @@ pub(crate) struct WorkerJob {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct DeployTasks {
     pub(crate) attempt: AttemptNumber,
-    /// The encoded record of the checkpoint that it starts from.
+    /// The encoded record of the checkpoint that those start from that begin with it.
     pub(crate) restore: Option<Vec<u8>>,
-    /// Who runs what.
-    pub(crate) workers: BTreeMap<TaskId, WorkerId>,
+    /// Who runs what; tasks of earlier attempts go on.
+    pub(crate) tasks: BTreeMap<TaskId, Assignment>,
     /// Where they are.
     pub(crate) addresses: BTreeMap<WorkerId, SocketAddr>,
 }

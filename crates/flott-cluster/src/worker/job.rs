@@ -1,12 +1,13 @@
 //! A worker's share of a job, once its program is built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread::sleep;
 
 use flott_checkpoint::{CheckpointConfig, metadata};
 use flott_core::config::{Configuration, options};
 use flott_core::{Error, ErrorKind, Result, TaskId};
+use flott_plan::execution_graph;
 use flott_runtime::build::Elsewhere;
 use flott_runtime::{Clock, Command, Program};
 use tracing::warn;
@@ -68,12 +69,15 @@ impl Work {
             };
             match said {
                 Some(ToWorker::Deploy(deploy)) => {
-                    voice.deployed(deploy.attempt);
+                    let begins = begins(&deploy);
+                    voice.deployed(deploy.attempt, &begins);
                     site.savepoints.abandon_all();
-                    deployed = self.deploy(&site, &deploy)?;
+                    self.deploy(&site, &mut deployed, &deploy, begins)?;
                     counted.clear();
                 }
-                Some(ToWorker::Cancel { attempt }) => deployed.cancel(attempt, &site.report),
+                Some(ToWorker::Cancel { attempt, tasks }) => {
+                    deployed.cancel(&site, attempt, &tasks);
+                }
                 Some(ToWorker::Tell { attempt, tasks, command }) => {
                     match command {
                         Command::TriggerCheckpoint(barrier) => voice.triggered(barrier),
@@ -85,7 +89,7 @@ impl Work {
                         }
                         Command::Cancel => {}
                     }
-                    deployed.tell(attempt, &tasks, command);
+                    deployed.tell(&site, attempt, &tasks, command);
                 }
                 Some(ToWorker::Savepoint { checkpoint, folder }) => {
                     site.savepoints.place(checkpoint, &folder);
@@ -177,25 +181,42 @@ impl Work {
         Ok((site, copies))
     }
 
-    fn deploy(&self, site: &Site, deploy: &DeployTasks) -> Result<DeployedTasks> {
-        let DeployTasks { attempt, restore, workers, addresses } = deploy;
-        self.plane.exchange().begin(*attempt);
+    /// Begins an attempt, with those tasks of `begins` that are this worker's.
+    fn deploy(
+        &self,
+        site: &Site,
+        deployed: &mut DeployedTasks,
+        deploy: &DeployTasks,
+        mut begins: BTreeSet<TaskId>,
+    ) -> Result<()> {
+        let DeployTasks { attempt, restore, tasks, addresses } = deploy;
+        let graph = &site.plan.graph;
+        self.plane.exchange().begin(*attempt, |channel, began| {
+            let consumer = execution_graph::consumer(graph, channel.edge, channel.consumer);
+            let owner = consumer.and_then(|task| tasks.get(&task));
+            owner.is_some_and(|owner| owner.attempt == began)
+        });
         let link = |task: TaskId| {
-            let worker = workers.get(&task);
-            let found = worker.and_then(|worker| Some((*worker, *addresses.get(worker)?)));
+            let owner = tasks.get(&task).map(|owner| owner.worker);
+            let found = owner.and_then(|worker| Some((worker, *addresses.get(&worker)?)));
             let (worker, address) =
                 found.ok_or_else(|| Error::internal(format!("nobody runs the task {task}")))?;
             self.plane.link(worker, address)
         };
-        let elsewhere = Elsewhere {
-            is_here: &|task| workers.get(&task) == Some(&self.spec.worker),
-            link: &link,
-            exchange: self.plane.exchange(),
-        };
+        let elsewhere = Elsewhere { link: &link, exchange: self.plane.exchange() };
         let decode = |bytes: &Vec<u8>| metadata::decode(bytes, "what the JobManager says");
         let restore = restore.as_ref().map(decode).transpose()?;
-        Ok(DeployedTasks::deploy(site, *attempt, restore.as_ref(), Some(elsewhere)))
+        deployed.forget(&begins);
+        begins.retain(|task| tasks.get(task).is_some_and(|owner| owner.worker == self.spec.worker));
+        deployed.begin(site, *attempt, begins, restore.as_ref(), Some(elsewhere));
+        Ok(())
     }
+}
+
+/// The tasks that begin with a deployment, wherever they run.
+fn begins(deploy: &DeployTasks) -> BTreeSet<TaskId> {
+    let begin = deploy.tasks.iter().filter(|(_, owner)| owner.attempt == deploy.attempt);
+    begin.map(|(task, _)| *task).collect()
 }
 
 /// Says what has changed since the last time.

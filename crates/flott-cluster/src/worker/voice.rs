@@ -1,10 +1,11 @@
 //! What a worker says, to whichever JobManager there is.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flott_control::{JobInput, Standing, StandingSummary};
-use flott_core::AttemptNumber;
 use flott_core::element::Barrier;
+use flott_core::{AttemptNumber, TaskId};
 
 use crate::rpc::Outgoing;
 use crate::rpc::messages::FromWorker;
@@ -54,9 +55,9 @@ impl Voice {
         }
     }
 
-    /// The worker was told an attempt.
-    pub(super) fn deployed(&self, attempt: AttemptNumber) {
-        self.lock().standing.deployed(attempt);
+    /// The worker was told an attempt, which begins with these tasks.
+    pub(super) fn deployed(&self, attempt: AttemptNumber, tasks: &BTreeSet<TaskId>) {
+        self.lock().standing.deployed(attempt, tasks.iter().copied());
     }
 
     /// A task was told to send barriers.

@@ -1,5 +1,6 @@
 //! What goes into a job and what comes out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flott_checkpoint::snapshot::{SubtaskCheckpointMetrics, TaskSnapshot};
@@ -158,15 +159,16 @@ pub enum JobInput {
 }
 
 impl JobInput {
-    /// The attempt of what says how a task is, and not only how a checkpoint is.
-    pub fn task_fate(&self) -> Option<AttemptNumber> {
+    /// The attempt of what says how a task is, and not only how a checkpoint is; and which task, if it is
+    /// not about all that began with the attempt.
+    pub fn task_fate(&self) -> Option<(AttemptNumber, Option<TaskId>)> {
         match self {
-            Self::DeploymentFailed { attempt, .. }
-            | Self::TaskRunning { attempt, .. }
-            | Self::TaskFinished { attempt, .. }
-            | Self::TaskFailed { attempt, .. }
-            | Self::TaskCanceled { attempt, .. }
-            | Self::EndOfData { attempt, .. } => Some(*attempt),
+            Self::DeploymentFailed { attempt, .. } => Some((*attempt, None)),
+            Self::TaskRunning { attempt, task }
+            | Self::TaskFinished { attempt, task }
+            | Self::TaskFailed { attempt, task, .. }
+            | Self::TaskCanceled { attempt, task }
+            | Self::EndOfData { attempt, task } => Some((*attempt, Some(*task))),
             Self::Start
             | Self::Cancel
             | Self::Deploying { .. }
@@ -194,10 +196,12 @@ impl JobInput {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobEffect {
-    /// Deploy every task of the job. Answer with `TaskRunning` or `TaskFailed` for each.
+    /// Deploy tasks. Answer with `TaskRunning` or `TaskFailed` for each.
     Deploy {
         /// The attempt; goes into every message of these tasks.
         attempt: AttemptNumber,
+        /// Those that begin: whole failover regions. The others go on, with the attempts that they have.
+        tasks: BTreeSet<TaskId>,
         /// The checkpoint that they start from.
         restore: Option<Arc<CompletedCheckpoint>>,
     },
@@ -207,11 +211,13 @@ pub enum JobEffect {
         /// The attempt.
         attempt: AttemptNumber,
     },
-    /// Cancel every task of the attempt that is not out. Answer with `TaskCanceled`,
-    /// `TaskFinished` or `TaskFailed` for each, also for those that were never deployed.
+    /// Cancel tasks. Answer with `TaskCanceled`, `TaskFinished` or `TaskFailed` for each, also for those
+    /// that were never deployed.
     CancelTasks {
-        /// The attempt.
+        /// The newest attempt: the tasks are of this one, or of earlier ones.
         attempt: AttemptNumber,
+        /// Which.
+        tasks: BTreeSet<TaskId>,
     },
     /// An effect of the checkpoint coordinator. [`Effect::FailJob`] is not among them: the job
     /// acts on it itself.
@@ -224,7 +230,7 @@ pub enum JobEffect {
         /// The savepoint.
         checkpoint: CheckpointId,
     },
-    /// Every task of the attempt runs, or has finished.
+    /// Every task runs, or has finished.
     AllRunning {
         /// The attempt.
         attempt: AttemptNumber,

@@ -1,22 +1,47 @@
 //! What happens when something fails.
 
+use std::collections::BTreeSet;
+
+use flott_core::config::options::FailoverStrategy;
+use flott_core::mutant::Mutant;
 use flott_core::{Now, TaskId};
 
 use super::{Deployed, JobMaster, JobStatus, Phase};
 use crate::exception::{ExceptionEntry, Failure};
 use crate::restart::Decision;
 
+/// What failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Where {
+    /// A task.
+    Task(TaskId),
+    /// What was to begin with the newest attempt.
+    Deployment,
+    /// The job itself.
+    Job,
+}
+
 impl JobMaster {
-    /// A task, or the job itself, failed.
-    pub(super) fn failed(&mut self, now: Now, failure: Failure, task: Option<TaskId>) {
+    /// Something of the job failed, or the job itself.
+    pub(super) fn failed(&mut self, now: Now, failure: Failure, place: Where) {
         match self.phase {
             Phase::Reconciling { .. }
             | Phase::Running(Deployed::Deploying | Deployed::AllRunning) => {
-                self.end_attempt(now, failure, task);
+                self.end_attempt(now, failure, place);
             }
-            // The attempt is over already: the same restart, or the same end, serves this failure.
-            Phase::Restarting { .. } | Phase::Failing { .. } => {
-                let entry = self.exception(now, failure, task);
+            // The same restart serves this failure.
+            Phase::Restarting { .. } => {
+                let entry = self.exception(now, failure, place);
+                self.exceptions.push_concurrent(entry);
+                let more = self.affected(place);
+                self.cancel_tasks(now, &more);
+                if let Phase::Restarting { tasks, .. } = &mut self.phase {
+                    tasks.extend(more);
+                }
+            }
+            // The same end, too.
+            Phase::Failing { .. } => {
+                let entry = self.exception(now, failure, place);
                 self.exceptions.push_concurrent(entry);
             }
             // Nothing of the job is left that could fail, or nobody wants it any more.
@@ -27,15 +52,35 @@ impl JobMaster {
         }
     }
 
-    fn end_attempt(&mut self, now: Now, failure: Failure, task: Option<TaskId>) {
+    /// What must begin again: whole regions.
+    fn affected(&self, place: Where) -> BTreeSet<TaskId> {
+        let knows_what_runs = !matches!(self.phase, Phase::Reconciling { .. });
+        // The barrier of a stop ends tasks when its savepoint is complete: they would not be there any more
+        // when others go on from it.
+        let stops = self.stopping.is_some() || self.coordinator.is_stopping();
+        let goes_on = self.spec.failover == FailoverStrategy::Region
+            && knows_what_runs
+            && (!stops || Mutant::StopSparesRegions.is_on());
+        let failed = match place {
+            Where::Task(task) if Mutant::RestartTaskAlone.is_on() => return BTreeSet::from([task]),
+            Where::Task(task) if goes_on => BTreeSet::from([task]),
+            Where::Deployment if goes_on => self.tasks.of(self.attempt),
+            Where::Task(_) | Where::Deployment | Where::Job => return self.regions.all(),
+        };
+        // What is on its way would have to be told of two attempts.
+        self.regions.around(&(&failed | &self.tasks.on_their_way()))
+    }
+
+    fn end_attempt(&mut self, now: Now, failure: Failure, place: Where) {
         let decision = if failure.suppresses_restarts {
             Decision::GiveUp
         } else {
             self.strategy.on_failure(now.mono)
         };
-        let entry = self.exception(now, failure.clone(), task);
+        let entry = self.exception(now, failure.clone(), place);
         self.exceptions.push(entry);
         let from = self.status();
+        let mut affected = self.affected(place);
         if from == JobStatus::Reconciling {
             self.coordinator.skip_ids();
         }
@@ -43,10 +88,12 @@ impl JobMaster {
             Decision::Restart { delay } => {
                 self.num_restarts += 1;
                 let until = now.mono.plus(delay);
-                self.phase = Phase::Restarting { until, is_due: delay.is_zero() };
+                let tasks = affected.clone();
+                self.phase = Phase::Restarting { until, is_due: delay.is_zero(), tasks };
                 JobStatus::Restarting
             }
             Decision::GiveUp => {
+                affected = self.regions.all();
                 self.phase = Phase::Failing { failure: self.why(&failure) };
                 JobStatus::Failing
             }
@@ -54,7 +101,7 @@ impl JobMaster {
         self.status_changed(now, from, to);
         self.stop_failed();
         self.stop_checkpoints(now);
-        self.cancel_tasks(now);
+        self.cancel_tasks(now, &affected);
     }
 
     /// Flink's message, and its cause.
@@ -67,10 +114,15 @@ impl JobMaster {
         format!("{message}\nCaused by: {}", failure.message)
     }
 
-    fn exception(&self, now: Now, failure: Failure, task: Option<TaskId>) -> ExceptionEntry {
+    fn exception(&self, now: Now, failure: Failure, place: Where) -> ExceptionEntry {
+        let task = match place {
+            Where::Task(task) => Some(task),
+            Where::Deployment | Where::Job => None,
+        };
+        let attempt = task.and_then(|task| self.tasks.attempt_of(task)).unwrap_or(self.attempt);
         let name = task.and_then(|task| self.tasks.name(task));
-        let task_name = name.map(|name| format!("{name} - execution #{}", self.attempt));
+        let task_name = name.map(|name| format!("{name} - execution #{attempt}"));
         let concurrent = Vec::new();
-        ExceptionEntry { failure, task, task_name, attempt: self.attempt, at: now.wall, concurrent }
+        ExceptionEntry { failure, task, task_name, attempt, at: now.wall, concurrent }
     }
 }

@@ -3,18 +3,25 @@
 use flott_checkpoint::{Effect, Input, TerminalStatus};
 use flott_core::{CheckpointId, Now, TaskId};
 
-use super::{ExecutionState, JobEffect, JobInput, JobMaster, Phase, TaskView};
+use super::{ExecutionState, JobEffect, JobInput, JobMaster, Phase, TaskView, Where};
 use crate::exception::Failure;
 
 impl JobMaster {
     /// Hands on what only concerns checkpoints.
     pub(super) fn forward(&mut self, now: Now, input: JobInput) {
         let input = match input {
+            // The coordinator counts attempts of the job: which ones its tasks began with is not its business.
             JobInput::Ack { attempt, checkpoint, task, snapshot, metrics } => {
-                Input::Ack { attempt, checkpoint, task, snapshot, metrics }
+                if !self.is_current(attempt, task) {
+                    return;
+                }
+                Input::Ack { attempt: self.attempt, checkpoint, task, snapshot, metrics }
             }
             JobInput::Decline { attempt, checkpoint, task, reason, message } => {
-                Input::Decline { attempt, checkpoint, task, reason, message }
+                if !self.is_current(attempt, task) {
+                    return;
+                }
+                Input::Decline { attempt: self.attempt, checkpoint, task, reason, message }
             }
             JobInput::LocationPrepared { checkpoint } => Input::LocationPrepared { checkpoint },
             JobInput::LocationFailed { checkpoint, message } => {
@@ -108,7 +115,7 @@ impl JobMaster {
     pub(super) fn drain_coordinator(&mut self, now: Now) {
         while let Some(effect) = self.coordinator.poll_effect() {
             match effect {
-                Effect::FailJob { message } => self.failed(now, Failure::new(message), None),
+                Effect::FailJob { message } => self.failed(now, Failure::new(message), Where::Job),
                 Effect::Stopping { request, checkpoint } => self.stopping(request, checkpoint),
                 Effect::PrepareLocation { .. }
                 | Effect::PrepareSavepoint { .. }

@@ -1,8 +1,8 @@
-//! The tasks of one attempt.
+//! The tasks of a job, each in the attempt that it began with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use flott_core::{Now, TaskId, WallTime};
+use flott_core::{AttemptNumber, Now, TaskId, WallTime};
 
 use super::spec::TaskSpec;
 use super::status::ExecutionState;
@@ -14,6 +14,8 @@ pub struct TaskView<'a> {
     pub id: TaskId,
     /// Its name, with its number.
     pub name: &'a str,
+    /// The attempt that it began with.
+    pub attempt: AttemptNumber,
     /// Where it is.
     pub state: ExecutionState,
     /// Since when.
@@ -28,25 +30,40 @@ pub(super) struct Tasks(BTreeMap<TaskId, Task>);
 #[derive(Debug)]
 struct Task {
     name: String,
+    attempt: AttemptNumber,
     state: ExecutionState,
     since: WallTime,
     end_of_data: bool,
 }
 
 impl Tasks {
-    /// The tasks of a new attempt, all on their way.
+    /// The tasks of a job, of which none is deployed.
     pub(super) fn new(now: Now, specs: &[TaskSpec]) -> Self {
         let task = |spec: &TaskSpec| {
-            let (name, state) = (spec.name.clone(), ExecutionState::Created);
-            (spec.info.id, Task { name, state, since: now.wall, end_of_data: false })
+            let task = Task {
+                name: spec.name.clone(),
+                attempt: AttemptNumber::default(),
+                state: ExecutionState::Created,
+                since: now.wall,
+                end_of_data: false,
+            };
+            (spec.info.id, task)
         };
         Self(specs.iter().map(task).collect())
     }
 
-    /// They are to be deployed.
-    pub(super) fn scheduled(&mut self) {
-        for task in self.0.values_mut() {
-            task.state = ExecutionState::Scheduled;
+    /// Some are to be deployed, each anew.
+    pub(super) fn scheduled(
+        &mut self,
+        now: Now,
+        tasks: impl IntoIterator<Item = (TaskId, AttemptNumber)>,
+    ) {
+        for (id, attempt) in tasks {
+            if let Some(task) = self.0.get_mut(&id) {
+                let name = std::mem::take(&mut task.name);
+                let state = ExecutionState::Scheduled;
+                *task = Task { name, attempt, state, since: now.wall, end_of_data: false };
+            }
         }
     }
 
@@ -57,17 +74,34 @@ impl Tasks {
     }
 
     pub(super) fn views(&self) -> impl Iterator<Item = TaskView<'_>> {
-        self.0.iter().map(|(id, Task { name, state, since, end_of_data })| TaskView {
+        self.0.iter().map(|(id, Task { name, attempt, state, since, end_of_data })| TaskView {
             id: *id,
             name,
+            attempt: *attempt,
             state: *state,
             since: *since,
             end_of_data: *end_of_data,
         })
     }
 
-    pub(super) fn contains(&self, task: TaskId) -> bool {
-        self.0.contains_key(&task)
+    /// The attempt that a task of this job began with.
+    pub(super) fn attempt_of(&self, task: TaskId) -> Option<AttemptNumber> {
+        self.0.get(&task).map(|task| task.attempt)
+    }
+
+    /// Those that began with an attempt.
+    pub(super) fn of(&self, attempt: AttemptNumber) -> BTreeSet<TaskId> {
+        let own = self.0.iter().filter(|(_, task)| task.attempt == attempt);
+        own.map(|(id, _)| *id).collect()
+    }
+
+    /// Those that do not run yet.
+    pub(super) fn on_their_way(&self) -> BTreeSet<TaskId> {
+        use ExecutionState::{Created, Deploying, Scheduled};
+        let waiting = self.0.iter();
+        let waiting =
+            waiting.filter(|(_, task)| matches!(task.state, Created | Scheduled | Deploying));
+        waiting.map(|(id, _)| *id).collect()
     }
 
     pub(super) fn name(&self, task: TaskId) -> Option<&str> {
@@ -99,12 +133,16 @@ impl Tasks {
         is_new
     }
 
-    /// Tells every task that is not out to end; false if all are out.
-    pub(super) fn cancel(&mut self, now: Now) -> bool {
-        let open = self.0.values_mut().filter(|task| !task.state.is_out());
-        let told =
-            open.map(|task| (task.state, task.since) = (ExecutionState::Canceling, now.wall));
-        told.count() > 0
+    /// Tells those of these tasks to end that are not out, and were not told; says which.
+    pub(super) fn cancel(&mut self, now: Now, tasks: &BTreeSet<TaskId>) -> BTreeSet<TaskId> {
+        let open = self.0.iter_mut().filter(|(id, task)| {
+            tasks.contains(id) && !task.state.is_out() && task.state != ExecutionState::Canceling
+        });
+        let told = open.map(|(id, task)| {
+            (task.state, task.since) = (ExecutionState::Canceling, now.wall);
+            *id
+        });
+        told.collect()
     }
 
     /// The job ends before anything was deployed.
@@ -116,6 +154,11 @@ impl Tasks {
 
     pub(super) fn all_out(&self) -> bool {
         self.0.values().all(|task| task.state.is_out())
+    }
+
+    /// Whether all of these are out.
+    pub(super) fn are_out(&self, tasks: &BTreeSet<TaskId>) -> bool {
+        tasks.iter().filter_map(|id| self.0.get(id)).all(|task| task.state.is_out())
     }
 
     pub(super) fn all_finished(&self) -> bool {

@@ -9,12 +9,14 @@ mod failure;
 mod finish;
 mod random;
 mod reattach;
+mod regions;
 mod start;
 
 use std::time::Duration;
 
 use flott_checkpoint::snapshot::{OperatorInfo, SubtaskCheckpointMetrics, TaskSnapshot};
 use flott_checkpoint::{CheckpointConfig, Effect, TaskInfo};
+use flott_core::config::options::FailoverStrategy;
 use flott_core::config::{Configuration, Origin};
 use flott_core::{CheckpointId, JobId, MaxParallelism, MonoTime, OperatorId, Timestamp, VertexId};
 
@@ -25,12 +27,14 @@ use crate::restart::RestartStrategyConfig;
 struct Fixture {
     job: JobMaster,
     millis: u64,
+    /// Whether effects name their tasks.
+    names_tasks: bool,
 }
 
 impl Fixture {
     fn new(options: &[(&str, &str)]) -> Self {
         let now = Now { mono: MonoTime(0), wall: Timestamp(0) };
-        Self { job: JobMaster::new(now, spec(options), 1), millis: 0 }
+        Self { job: JobMaster::new(now, spec(options), 1), millis: 0, names_tasks: false }
     }
 
     /// Attempt 0 is deployed.
@@ -80,7 +84,8 @@ impl Fixture {
     }
 
     fn drain(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.job.poll_effect()).map(|effect| show(&effect)).collect()
+        let effects = std::iter::from_fn(|| self.job.poll_effect());
+        effects.map(|effect| show(&effect, self.names_tasks)).collect()
     }
 
     fn now(&self) -> Now {
@@ -126,6 +131,7 @@ fn spec(options: &[(&str, &str)]) -> JobSpec {
         operators: vec![operator("s0"), operator("k0")],
         checkpointing: CheckpointConfig::from_configuration(&config).unwrap(),
         restart: RestartStrategyConfig::FixedDelay { attempts: 2, delay: Duration::from_secs(2) },
+        failover: FailoverStrategy::Region,
         restored: None,
         first_attempt: AttemptNumber(0),
         first_checkpoint: CheckpointId(1),
@@ -181,15 +187,22 @@ fn unknown(checkpoint: u64) -> JobInput {
     JobInput::MetadataUnknown { checkpoint: CheckpointId(checkpoint), message: String::new() }
 }
 
-fn show(effect: &JobEffect) -> String {
+fn show(effect: &JobEffect, names_tasks: bool) -> String {
+    let part = |tasks: &BTreeSet<TaskId>| {
+        let letters = tasks.iter().map(|task| char::from(task.vertex.as_u128() as u8));
+        letters.filter(|_| names_tasks).collect::<String>()
+    };
     match effect {
-        JobEffect::Deploy { attempt, restore: Some(record) } => {
-            format!("deploy @{attempt} from {}", record.checkpoint)
+        JobEffect::Deploy { attempt, restore, tasks } => {
+            let from = restore.as_ref().map(|record| record.checkpoint.to_string());
+            let from = from.as_deref().unwrap_or("nothing");
+            format!("deploy {}@{attempt} from {from}", part(tasks))
         }
-        JobEffect::Deploy { attempt, restore: None } => format!("deploy @{attempt} from nothing"),
         JobEffect::Reattach { attempt } => format!("reattach @{attempt}"),
         JobEffect::Over => "over".into(),
-        JobEffect::CancelTasks { attempt } => format!("cancel tasks @{attempt}"),
+        JobEffect::CancelTasks { attempt, tasks } => {
+            format!("cancel tasks {}@{attempt}", part(tasks))
+        }
         JobEffect::AllRunning { attempt } => format!("all running @{attempt}"),
         JobEffect::StatusChanged { from, to } => format!("{from} > {to}"),
         JobEffect::Ended { status, failure: None } => format!("ended {status:?}"),

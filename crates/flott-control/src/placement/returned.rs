@@ -31,7 +31,7 @@ impl Placement {
             return;
         };
         awaited.task_manager = Some(task_manager);
-        for task in self.deployed.tasks_of(worker) {
+        for (task, _) in self.deployed.tasks_of(worker) {
             let slot = self.tasks.get(&task).and_then(|slot| self.slots.get_mut(*slot));
             slot.into_iter().for_each(|slot| *slot = Some(task_manager));
         }

@@ -34,12 +34,15 @@ fn effects(placement: &mut Placement) -> Vec<String> {
             let task_manager = task_manager.map(|id| id.0.to_string());
             format!("stop {} on {}", worker.0, task_manager.as_deref().unwrap_or("any"))
         }
-        PlacementEffect::Deploy { attempt, workers, .. } => {
+        PlacementEffect::Deploy { attempt, tasks, .. } => {
             let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
-            workers.values().for_each(|worker| *counts.entry(worker.0).or_default() += 1);
+            let begin = tasks.values().filter(|owner| owner.attempt == attempt);
+            begin.for_each(|owner| *counts.entry(owner.worker.0).or_default() += 1);
             format!("deploy {attempt} {counts:?}")
         }
-        PlacementEffect::CancelTasks { attempt } => format!("cancel {attempt}"),
+        PlacementEffect::CancelTasks { attempt, tasks } => {
+            format!("cancel {} {attempt}", tasks.len())
+        }
         PlacementEffect::Job(JobInput::TaskFailed { attempt, failure, .. }) => {
             format!("failed {attempt} {}", failure.message)
         }
@@ -57,6 +60,16 @@ fn effects(placement: &mut Placement) -> Vec<String> {
     std::iter::from_fn(|| placement.poll_effect()).map(text).collect()
 }
 
+fn deploy_all(placement: &mut Placement, attempt: AttemptNumber) {
+    let tasks = placement.tasks.keys().copied().collect();
+    placement.deploy(attempt, tasks, None);
+}
+
+fn cancel_all(placement: &mut Placement, attempt: AttemptNumber) {
+    let tasks = placement.tasks.keys().copied().collect();
+    placement.cancel(attempt, tasks);
+}
+
 fn ready(placement: &mut Placement, worker: u32) {
     placement.handle(PlacementInput::WorkerReady { worker: WorkerId(worker) });
 }
@@ -64,7 +77,7 @@ fn ready(placement: &mut Placement, worker: u32) {
 /// Deployed with one slot on each of two TaskManagers.
 fn deployed() -> Placement {
     let mut placement = Placement::new(&graph(2, None), WorkerId(0));
-    placement.deploy(AttemptNumber(0), None);
+    deploy_all(&mut placement, AttemptNumber(0));
     placement.handle(PlacementInput::SlotsGranted { slots: vec![A, B] });
     ready(&mut placement, 0);
     ready(&mut placement, 1);
@@ -81,7 +94,7 @@ fn a_job_needs_the_slots_of_its_widest_vertex_in_each_group() {
 #[test]
 fn slots_then_workers_then_tasks() {
     let mut placement = Placement::new(&graph(3, None), WorkerId(0));
-    placement.deploy(AttemptNumber(0), None);
+    deploy_all(&mut placement, AttemptNumber(0));
     assert_eq!(effects(&mut placement), ["request 3"]);
     placement.handle(PlacementInput::SlotsGranted { slots: vec![A, A, B] });
     assert_eq!(effects(&mut placement), ["start 0 on 1", "start 1 on 2"]);
@@ -98,12 +111,45 @@ fn what_is_left_is_told_the_next_attempt() {
     let failure = Failure::new("killed");
     placement.handle(PlacementInput::WorkerLost { worker: WorkerId(1), failure });
     assert_eq!(effects(&mut placement), ["stop 1 on 2", "failed 0 killed", "failed 0 killed"]);
-    placement.cancel(AttemptNumber(0));
-    assert_eq!(effects(&mut placement), ["cancel 0"]);
-    placement.deploy(AttemptNumber(1), None);
+    cancel_all(&mut placement, AttemptNumber(0));
+    assert_eq!(effects(&mut placement), ["cancel 4 0"]);
+    deploy_all(&mut placement, AttemptNumber(1));
     assert_eq!(effects(&mut placement), ["start 2 on 2"]);
     ready(&mut placement, 2);
     assert_eq!(effects(&mut placement), ["deploying 1", "deploy 1 {0: 2, 2: 2}"]);
+}
+
+#[test]
+fn what_is_not_of_the_failed_region_stays_where_it_is() {
+    let mut placement = deployed();
+    let region: BTreeSet<TaskId> =
+        placement.tasks.keys().copied().filter(|task| task.subtask == 1).collect();
+    let others = placement.tasks.len() - region.len();
+    let failure = Failure::new("killed");
+    placement.handle(PlacementInput::WorkerLost { worker: WorkerId(1), failure });
+    effects(&mut placement);
+    placement.deploy(AttemptNumber(1), region.clone(), None);
+    ready(&mut placement, 2);
+    let told = std::iter::from_fn(|| placement.poll_effect()).last();
+    let Some(PlacementEffect::Deploy { tasks, .. }) = told else { panic!("{told:?}") };
+    let of = |attempt, worker| {
+        let owner = Assignment { worker: WorkerId(worker), attempt: AttemptNumber(attempt) };
+        tasks.values().filter(|assigned| **assigned == owner).count()
+    };
+    assert_eq!((of(0, 0), of(1, 2)), (others, region.len()));
+    // A worker that is lost then names each task's own attempt.
+    let failure = Failure::new("killed");
+    placement.handle(PlacementInput::WorkerLost { worker: WorkerId(0), failure });
+    assert_eq!(effects(&mut placement)[1..], ["failed 0 killed", "failed 0 killed"]);
+    // What could not be told is not there; the others still are.
+    placement.deploy(AttemptNumber(2), region.clone(), None);
+    ready(&mut placement, 3);
+    let (attempt, failure) = (AttemptNumber(2), Failure::new("no room for the record"));
+    placement.handle(PlacementInput::NotDeployed { attempt, failure });
+    effects(&mut placement);
+    cancel_all(&mut placement, attempt);
+    let all = effects(&mut placement);
+    assert_eq!(all, ["canceled 2", "canceled 2", "cancel 2 2"]);
 }
 
 #[test]
@@ -112,7 +158,7 @@ fn a_lost_task_manager_is_replaced() {
     let why = "closed".to_owned();
     placement.handle(PlacementInput::TaskManagerLost { task_manager: A, why });
     assert_eq!(effects(&mut placement), ["failed 0 the TaskManager is lost: closed"; 2]);
-    placement.deploy(AttemptNumber(1), None);
+    deploy_all(&mut placement, AttemptNumber(1));
     assert_eq!(effects(&mut placement), ["request 1"]);
     placement.handle(PlacementInput::SlotsGranted { slots: vec![B] });
     assert_eq!(effects(&mut placement), ["deploying 1", "deploy 1 {1: 4}"]);
@@ -121,27 +167,27 @@ fn a_lost_task_manager_is_replaced() {
 #[test]
 fn a_worker_that_does_not_come_up_is_a_failure_of_the_job() {
     let mut placement = Placement::new(&graph(2, None), WorkerId(0));
-    placement.deploy(AttemptNumber(0), None);
+    deploy_all(&mut placement, AttemptNumber(0));
     placement.handle(PlacementInput::SlotsGranted { slots: vec![A, A] });
     let failure = Failure::new("no such library");
     placement.handle(PlacementInput::WorkerLost { worker: WorkerId(0), failure });
     let all = effects(&mut placement);
     assert_eq!(all[2..], ["stop 0 on 1", "no such library"]);
     // The master then cancels what was never deployed.
-    placement.cancel(AttemptNumber(0));
+    cancel_all(&mut placement, AttemptNumber(0));
     assert_eq!(effects(&mut placement), ["canceled 0"; 4]);
-    placement.deploy(AttemptNumber(1), None);
+    deploy_all(&mut placement, AttemptNumber(1));
     assert_eq!(effects(&mut placement), ["start 1 on 1"]);
 }
 
 #[test]
 fn a_job_that_gets_no_slots_is_told_so() {
     let mut placement = Placement::new(&graph(2, None), WorkerId(0));
-    placement.deploy(AttemptNumber(0), None);
+    deploy_all(&mut placement, AttemptNumber(0));
     placement.handle(PlacementInput::SlotsRefused { message: "2 are missing".into() });
     assert_eq!(effects(&mut placement), ["request 2", "2 are missing"]);
-    placement.cancel(AttemptNumber(0));
-    placement.deploy(AttemptNumber(1), None);
+    cancel_all(&mut placement, AttemptNumber(0));
+    deploy_all(&mut placement, AttemptNumber(1));
     assert_eq!(effects(&mut placement).last().unwrap(), "request 2");
     placement.handle(PlacementInput::End);
     assert_eq!(effects(&mut placement), ["release"]);

@@ -80,6 +80,19 @@ choice!(RestartStrategyKind {
     ExponentialDelay = "exponential-delay" | "exponentialdelay",
 });
 
+/// How much of a job begins again after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailoverStrategy {
+    /// The tasks between which records flow, directly or indirectly, and the failed one.
+    Region,
+    /// All.
+    Full,
+}
+choice!(FailoverStrategy {
+    Region = "region",
+    Full = "full",
+});
+
 /// Which backend keeps keyed state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateBackendKind {
@@ -227,6 +240,8 @@ options! {
 
     /// Which restart strategy; nothing means exponential-delay if checkpointing is on, else none.
     RESTART_STRATEGY: Option<RestartStrategyKind> = "restart-strategy.type", "", old "restart-strategy";
+    /// How much of the job begins again: the failed task's region, or all.
+    FAILOVER_STRATEGY: FailoverStrategy = "jobmanager.execution.failover-strategy", "region";
     /// fixed-delay: how many restarts.
     FIXED_DELAY_ATTEMPTS: u32 = "restart-strategy.fixed-delay.attempts", "1";
     /// fixed-delay: the wait before each restart.

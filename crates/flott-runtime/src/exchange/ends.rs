@@ -38,6 +38,10 @@ impl Outbound {
         Self { channel, attempt, link, producer, state: Mutex::new(state) }
     }
 
+    pub(super) fn attempt(&self) -> AttemptNumber {
+        self.attempt
+    }
+
     pub(super) fn open(&self) {
         self.say(FrameBody::Open);
     }
@@ -142,6 +146,10 @@ impl Inbound {
         consumer: Arc<dyn Wake>,
     ) -> Self {
         Self { channel, attempt, bytes_max, consumer, state: Mutex::default() }
+    }
+
+    pub(super) fn attempt(&self) -> AttemptNumber {
+        self.attempt
     }
 
     pub(super) fn opened(&self, link: Arc<dyn Link>) {

@@ -124,13 +124,13 @@ fn a_channel_that_nobody_reads_does_not_stop_its_neighbour() {
 #[test]
 fn a_faster_producer_waits_for_the_consumers_attempt() {
     let pair = Pair::new();
-    pair.producer.begin(AttemptNumber(3));
+    pair.producer.begin(AttemptNumber(3), |_, _| false);
     let sender = pair.sender();
     // Control elements need no credit, but somebody who takes them.
     sender.send_free(vec![0, 1]);
     pair.carry();
     assert!(!sender.has_room().unwrap());
-    pair.consumer.begin(AttemptNumber(3));
+    pair.consumer.begin(AttemptNumber(3), |_, _| false);
     let receiver = pair.receiver(100);
     pair.carry();
     assert!(sender.has_room().unwrap());
@@ -143,17 +143,40 @@ fn what_is_on_its_way_for_an_older_attempt_is_dropped() {
     let (sender, receiver) = (pair.sender(), pair.receiver(100));
     pair.carry();
     sender.send(batch(10));
-    pair.consumer.begin(AttemptNumber(1));
+    pair.consumer.begin(AttemptNumber(1), |_, _| false);
     let newer = pair.receiver(100);
     pair.carry();
     assert!(receiver.receive().unwrap().is_none() && newer.receive().unwrap().is_none());
     // Nor does credit of the old one reach the new.
     receiver.receive().unwrap();
-    pair.producer.begin(AttemptNumber(1));
+    pair.producer.begin(AttemptNumber(1), |_, _| false);
     let sender = pair.sender();
     assert!(!sender.has_room().unwrap());
     pair.carry();
     assert!(sender.has_room().unwrap());
+}
+
+#[test]
+fn channels_of_tasks_that_go_on_outlive_an_attempt() {
+    let pair = Pair::new();
+    let (sender, receiver) = (pair.sender(), pair.receiver(10));
+    pair.carry();
+    sender.send(batch(20));
+    for end in [&pair.producer, &pair.consumer] {
+        end.begin(AttemptNumber(1), |_, attempt| attempt == AttemptNumber(0));
+    }
+    pair.carry();
+    assert!(!sender.has_room().unwrap());
+    assert_eq!(receiver.receive().unwrap(), Some(batch(20)));
+    pair.carry();
+    assert!(sender.has_room().unwrap(), "credit came back");
+    // When its tasks begin anew, too, what is still on its way is dropped on both sides.
+    sender.send(batch(20));
+    pair.producer.begin(AttemptNumber(2), |_, _| false);
+    pair.consumer.begin(AttemptNumber(2), |_, _| false);
+    let (sender, receiver) = (pair.sender(), pair.receiver(10));
+    pair.carry();
+    assert!(sender.has_room().unwrap() && receiver.receive().unwrap().is_none());
 }
 
 #[test]

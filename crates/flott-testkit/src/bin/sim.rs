@@ -71,6 +71,7 @@ fn hunt(options: &Options) -> bool {
                 total.kills += report.kills;
                 total.leader_losses += report.leader_losses;
                 total.reattached += report.reattached;
+                total.partly += report.partly;
                 total.checkpoints += report.checkpoints;
                 total.savepoints += report.savepoints;
                 total.stops += report.stops;
@@ -84,7 +85,7 @@ fn hunt(options: &Options) -> bool {
     }
     println!(
         "{} seeds from {}: nothing found; {} task failures, {} machine failures, {} kills, \
-         {} JobManagers lost ({} times tasks went on), {} checkpoints, {} savepoints, {} stops, {} transactions",
+         {} JobManagers lost ({} times tasks went on), {} restarts of a region only, {} checkpoints, {} savepoints, {} stops, {} transactions",
         options.seeds,
         options.start,
         total.task_failures,
@@ -92,6 +93,7 @@ fn hunt(options: &Options) -> bool {
         total.kills,
         total.leader_losses,
         total.reattached,
+        total.partly,
         total.checkpoints,
         total.savepoints,
         total.stops,

@@ -92,6 +92,7 @@ impl Deployment {
                 settings: &planned.plan.settings,
                 clock: clock.clone(),
                 wakers: &|id| flags[&id].clone() as Arc<dyn Wake>,
+                begins: &|_| true,
                 elsewhere: None,
             },
             restored,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::job::{Event, WINDOW};
+use super::job::{Input, WINDOW};
 use super::ledger::Output;
 use super::scenario::Scenario;
 
@@ -13,6 +13,7 @@ pub(crate) fn check_output(
     scenario: &Scenario,
     committed: &[Output],
 ) -> Result<(), String> {
+    let input = Input::new(seed, scenario);
     let splits = scenario.splits.iter().sum::<u32>();
     let mut seen: BTreeMap<(u32, u64), u64> = BTreeMap::new();
     let mut counts: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
@@ -36,7 +37,7 @@ pub(crate) fn check_output(
     let mut expected_windows: BTreeMap<(u32, i64), u64> = BTreeMap::new();
     for split in 0..splits {
         for index in 0..scenario.records {
-            let event = Event::new(seed, scenario.keys, split, index);
+            let event = input.event(split, index);
             let times = seen.remove(&(split, index)).unwrap_or(0);
             if times != 1 {
                 return Err(format!(

@@ -1,7 +1,8 @@
 //! The job that is simulated: everything that can lose, double or reorder a record is in it.
 //!
 //! Two sources with splits → union → perhaps a detour → by key: a function with state, event-time
-//! and processing-time timers → a counter with operator state → a sink with two-phase commit.
+//! and processing-time timers → a counter with operator state → a sink with two-phase commit. Or each
+//! source has all of that for itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use flott_core::element::Barrier;
 use flott_core::hash::mix;
 use flott_core::{Error, Now, Result, Timestamp, WallTime};
 use flott_datastream::{
-    Batch, Collector, KeyedContext, KeyedProcessFunction, MapState, MapStateDescriptor,
+    Batch, Collector, DataStream, KeyedContext, KeyedProcessFunction, MapState, MapStateDescriptor,
     OpenContext, Operator, OperatorListState, OperatorParts, Source, SourceStatus,
     StreamExecutionEnvironment, Timer, TimerKind, ValueState, ValueStateDescriptor,
 };
@@ -40,12 +41,30 @@ pub(crate) struct Event {
     pub(crate) key: u32,
 }
 
-impl Event {
-    pub(crate) fn new(seed: u64, keys: u32, split: u32, index: u64) -> Self {
-        let key = (mix(seed ^ mix(u64::from(split) << 32 | index)) % u64::from(keys)) as u32;
-        Self { split, index, key }
+/// All that there is to read.
+#[derive(Clone, Copy)]
+pub(crate) struct Input {
+    seed: u64,
+    keys: u32,
+    /// The first split with keys of its own: two pipelines have none in common.
+    others_from: u32,
+}
+
+impl Input {
+    pub(crate) fn new(seed: u64, scenario: &Scenario) -> Self {
+        let others_from = if scenario.side_by_side { scenario.splits[0] } else { u32::MAX };
+        Self { seed, keys: scenario.keys, others_from }
     }
 
+    pub(crate) fn event(self, split: u32, index: u64) -> Event {
+        let Self { seed, keys, others_from } = self;
+        let key = (mix(seed ^ mix(u64::from(split) << 32 | index)) % u64::from(keys)) as u32;
+        let key = if split >= others_from { key + keys } else { key };
+        Event { split, index, key }
+    }
+}
+
+impl Event {
     /// When it happened.
     pub(crate) fn time(&self) -> i64 {
         self.index as i64 * 7 + i64::from(self.split % 3)
@@ -64,24 +83,35 @@ fn draw(
     scenario: &Scenario,
     ledger: &Ledger,
 ) -> Result<()> {
-    let [source_parallelism, keyed_parallelism, sink_parallelism] = scenario.parallelism;
+    let input = Input::new(seed, scenario);
     let mut first_split = 0;
     let mut streams = scenario.splits.iter().enumerate().map(|(number, splits)| {
         let splits = first_split..first_split + splits;
         first_split = splits.end;
-        let (records, keys) = (scenario.records, scenario.keys);
+        let records = scenario.records;
         env.add_source("events", move |instance| {
             let mine =
                 splits.clone().filter(|split| split % instance.parallelism == instance.subtask);
-            Splits::new(seed, keys, records, mine.collect())
+            Splits::new(input, records, mine.collect())
         })
         .uid(&format!("source-{number}"))
-        .set_parallelism(source_parallelism)
+        .set_parallelism(scenario.parallelism[0])
     });
     let (Some(left), Some(right)) = (streams.next(), streams.next()) else {
         return Err(Error::internal("there are two sources"));
     };
-    let mut events = left.union([right]);
+    if scenario.side_by_side {
+        pipeline(left, "", scenario, ledger);
+        pipeline(right, "-other", scenario, ledger);
+    } else {
+        pipeline(left.union([right]), "", scenario, ledger);
+    }
+    Ok(())
+}
+
+/// What becomes of events; its operators have uids that end so.
+fn pipeline(mut events: DataStream<Event>, suffix: &str, scenario: &Scenario, ledger: &Ledger) {
+    let [_, keyed_parallelism, sink_parallelism] = scenario.parallelism;
     if scenario.detour {
         events = events.rebalance().map(|event: Event| event).set_parallelism(keyed_parallelism);
     }
@@ -90,21 +120,19 @@ fn draw(
     events
         .key_by(|event| event.key)
         .process(Verify { ordered, ledger: ledger.clone(), ..Verify::default() })
-        .uid("verify")
+        .uid(&format!("verify{suffix}"))
         .set_parallelism(keyed_parallelism)
         .transform_stateful("totals", |_| Totals::default())
-        .uid("totals")
+        .uid(&format!("totals{suffix}"))
         .set_parallelism(sink_parallelism)
         .sink_to("ledger", move |instance| LedgerSink::new(ledger.clone(), instance))
-        .uid("ledger")
+        .uid(&format!("ledger{suffix}"))
         .set_parallelism(sink_parallelism);
-    Ok(())
 }
 
 /// A source that reads its splits in the order of event time.
 struct Splits {
-    seed: u64,
-    keys: u32,
+    input: Input,
     records: u64,
     /// Split and next index.
     splits: Vec<(u32, u64)>,
@@ -113,15 +141,14 @@ struct Splits {
 }
 
 impl Splits {
-    fn new(seed: u64, keys: u32, records: u64, splits: Vec<u32>) -> Self {
+    fn new(input: Input, records: u64, splits: Vec<u32>) -> Self {
         let splits = splits.into_iter().map(|split| (split, 0)).collect();
-        Self { seed, keys, records, splits, state: None, last_record: Timestamp::MIN }
+        Self { input, records, splits, state: None, last_record: Timestamp::MIN }
     }
 
     fn next(&self) -> Option<(usize, Event)> {
         let left = self.splits.iter().enumerate().filter(|(_, (_, next))| *next < self.records);
-        let events =
-            left.map(|(at, (split, next))| (at, Event::new(self.seed, self.keys, *split, *next)));
+        let events = left.map(|(at, (split, next))| (at, self.input.event(*split, *next)));
         events.min_by_key(|(_, event)| event.time())
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use flott_checkpoint::CompletedCheckpoint;
 use flott_cluster::plan::PlannedJob;
 use flott_control::{
-    Failure, JobInput, Placement, PlacementEffect, PlacementInput, SlotConfig, SlotEffect, Slots,
-    TaskManagerId, WorkerId,
+    Assignment, Failure, JobInput, Placement, PlacementEffect, PlacementInput, SlotConfig,
+    SlotEffect, Slots, TaskManagerId, WorkerId,
 };
 use flott_core::{AttemptNumber, JobId, TaskId};
 use flott_runtime::Command;
@@ -28,8 +28,8 @@ pub(super) struct Leader {
     next_task_manager: u32,
     placement: Placement,
     attempt: AttemptNumber,
-    /// Who runs what in that attempt.
-    owners: Arc<BTreeMap<TaskId, WorkerId>>,
+    /// Who runs what.
+    owners: Arc<BTreeMap<TaskId, Assignment>>,
     /// Workers that another JobManager has started, with their numbers of slots.
     awaited: BTreeMap<WorkerId, u32>,
 }
@@ -60,19 +60,20 @@ impl Leader {
         world: &mut World,
         machines: &Machines,
         attempt: AttemptNumber,
+        tasks: BTreeSet<TaskId>,
         restore: Option<Arc<CompletedCheckpoint>>,
     ) {
         self.awaited.clear();
-        self.placement.deploy(attempt, restore);
+        self.placement.deploy(attempt, tasks, restore);
         self.perform(world, machines);
     }
 
     /// Waits for the workers of the attempt that another JobManager has deployed.
     pub(super) fn reattach(&mut self, record: &JobRecord) {
         self.attempt = record.attempt;
-        self.owners = record.workers.clone();
-        self.awaited = self.placement.slots_of(&record.workers);
-        self.placement.reattach(record.attempt, record.workers.clone());
+        self.owners = record.tasks.clone();
+        self.awaited = self.placement.slots_of(&record.tasks);
+        self.placement.reattach(record.attempt, record.tasks.clone());
     }
 
     pub(super) fn cancel(
@@ -80,8 +81,11 @@ impl Leader {
         world: &mut World,
         machines: &Machines,
         attempt: AttemptNumber,
+        tasks: BTreeSet<TaskId>,
     ) {
-        self.placement.cancel(attempt);
+        // Those that are not waited for any more do not come back.
+        self.awaited.clear();
+        self.placement.cancel(attempt, tasks);
         self.perform(world, machines);
     }
 
@@ -94,10 +98,10 @@ impl Leader {
         command: Command,
     ) {
         for task in tasks {
-            if let Some(worker) = self.owners.get(&task).filter(|_| attempt == self.attempt) {
+            if let Some(worker) = self.owner_of(task).filter(|_| attempt == self.attempt) {
                 for _ in 0..world.copies() {
-                    let tell = MachineEvent::Tell(*worker, attempt, task, command);
-                    world.send(Way::ToWorker(*worker), Event::Machine(tell));
+                    let tell = MachineEvent::Tell(worker, attempt, task, command);
+                    world.send(Way::ToWorker(worker), Event::Machine(tell));
                 }
             }
         }
@@ -105,7 +109,7 @@ impl Leader {
 
     /// The worker that runs a task.
     pub(super) fn owner_of(&self, task: TaskId) -> Option<WorkerId> {
-        self.owners.get(&task).copied()
+        self.owners.get(&task).map(|owner| owner.worker)
     }
 
     /// Something is heard of machines.
@@ -200,27 +204,30 @@ impl Leader {
                 let stop = Event::Machine(MachineEvent::StopWorker(worker));
                 world.send_after(Way::ToWorker(worker), delay, stop);
             }
-            PlacementEffect::Deploy { attempt, restore, workers } => {
-                if !world.write_job_record(attempt, &workers) {
+            PlacementEffect::Deploy { attempt, restore, tasks } => {
+                if !world.write_job_record(attempt, &tasks) {
                     let failure = Failure::new("the job's record cannot be written");
                     self.placement.handle(PlacementInput::NotDeployed { attempt, failure });
                     return;
                 }
                 self.attempt = attempt;
-                self.owners = workers.clone();
-                let order = Arc::new(Order { attempt, restore, workers });
-                let told: BTreeSet<WorkerId> = order.workers.values().copied().collect();
+                self.owners = tasks.clone();
+                let order = Arc::new(Order { attempt, restore, tasks });
+                let told: BTreeSet<WorkerId> =
+                    order.tasks.values().map(|owner| owner.worker).collect();
                 for worker in told {
                     let deploy = MachineEvent::Deploy(worker, order.clone());
                     world.send(Way::ToWorker(worker), Event::Machine(deploy));
                 }
             }
-            PlacementEffect::CancelTasks { attempt } => {
-                // Those that are not waited for any more do not come back.
-                self.awaited.clear();
+            PlacementEffect::CancelTasks { attempt, tasks } => {
                 for worker in machines.workers.keys() {
-                    let cancel = MachineEvent::Cancel(*worker, attempt);
-                    world.send(Way::ToWorker(*worker), Event::Machine(cancel));
+                    let is_there = |task: &TaskId| self.owner_of(*task) == Some(*worker);
+                    let own: Vec<TaskId> = tasks.iter().copied().filter(is_there).collect();
+                    if !own.is_empty() {
+                        let cancel = MachineEvent::Cancel(*worker, attempt, own);
+                        world.send(Way::ToWorker(*worker), Event::Machine(cancel));
+                    }
                 }
             }
             PlacementEffect::Job(input) => self.tell_master(world, input),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flott_core::{CheckpointId, Error, JobId, Result, Timestamp};
+use flott_core::{CheckpointId, Error, JobId, OperatorId, Result, Timestamp};
 use flott_datastream::{OperatorInstance, TwoPhaseCommitSink};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,7 @@ pub(crate) enum Output {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Transaction {
     job: JobId,
+    sink: OperatorId,
     attempt: u32,
     subtask: u32,
     checkpoint: CheckpointId,
@@ -129,6 +130,7 @@ impl Ledger {
 pub(crate) struct LedgerSink {
     ledger: Ledger,
     job: JobId,
+    sink: OperatorId,
     attempt: u32,
     subtask: u32,
     open: Vec<Output>,
@@ -136,8 +138,9 @@ pub(crate) struct LedgerSink {
 
 impl LedgerSink {
     pub(crate) fn new(ledger: Ledger, instance: &OperatorInstance) -> Self {
-        let OperatorInstance { job, attempt, subtask, .. } = instance;
-        Self { ledger, job: *job, attempt: attempt.0, subtask: *subtask, open: Vec::new() }
+        let OperatorInstance { job, id, attempt, subtask, .. } = instance;
+        let (job, sink, attempt, subtask) = (*job, *id, attempt.0, *subtask);
+        Self { ledger, job, sink, attempt, subtask, open: Vec::new() }
     }
 }
 
@@ -159,8 +162,8 @@ impl TwoPhaseCommitSink<Output> for LedgerSink {
         if self.open.is_empty() {
             return Ok(Vec::new());
         }
-        let Self { job, attempt, subtask, .. } = *self;
-        let transaction = Transaction { job, attempt, subtask, checkpoint };
+        let Self { job, sink, attempt, subtask, .. } = *self;
+        let transaction = Transaction { job, sink, attempt, subtask, checkpoint };
         let records = std::mem::take(&mut self.open);
         let mut books = self.ledger.lock();
         if books.prepared.insert(transaction.clone(), records).is_some() {

@@ -11,8 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flott_checkpoint::CompletedCheckpoint;
 use flott_cluster::plan::PlannedJob;
 use flott_cluster::snapshot::{may_pass, read_states};
-use flott_control::{Failure, JobInput, PlacementInput, Standing, TaskManagerId, WorkerId};
+use flott_control::{
+    Assignment, Failure, JobInput, PlacementInput, Standing, TaskManagerId, WorkerId,
+};
 use flott_core::{AttemptNumber, Error, ErrorKind, MonoTime, Result, TaskId, Timestamp};
+use flott_plan::execution_graph;
 use flott_runtime::build::{Deployment, Elsewhere, build_tasks};
 use flott_runtime::exchange::{Exchange, Frame, Link};
 use flott_runtime::{Command, KeptStates, Mailbox, Progress, Task, Wake};
@@ -36,6 +39,8 @@ pub(super) struct Running {
     mailbox: Mailbox,
     woken: Arc<Flag>,
     pub(super) progress: Progress,
+    /// The attempt that it began with.
+    pub(super) attempt: AttemptNumber,
 }
 
 impl Running {
@@ -74,7 +79,7 @@ pub(super) struct Worker {
     pub(super) tasks: BTreeMap<TaskId, Running>,
     exchange: Exchange,
     /// Tasks of a deployment that failed.
-    missing: Vec<TaskId>,
+    missing: BTreeSet<TaskId>,
 }
 
 /// A connection between two workers. Its ends are links with the numbers `2n` and `2n + 1`.
@@ -106,7 +111,15 @@ impl Link for SimLink {
 pub(super) struct Order {
     pub(super) attempt: AttemptNumber,
     pub(super) restore: Option<Arc<CompletedCheckpoint>>,
-    pub(super) workers: Arc<BTreeMap<TaskId, WorkerId>>,
+    pub(super) tasks: Arc<BTreeMap<TaskId, Assignment>>,
+}
+
+impl Order {
+    /// The tasks that begin with it, and who runs them.
+    fn begin(&self) -> impl Iterator<Item = (TaskId, WorkerId)> {
+        let begin = self.tasks.iter().filter(|(_, owner)| owner.attempt == self.attempt);
+        begin.map(|(task, owner)| (*task, owner.worker))
+    }
 }
 
 /// What the JobManager that leads hears of machines.
@@ -123,7 +136,7 @@ pub(super) enum MachineEvent {
     StartWorker(Host, WorkerId),
     StopWorker(WorkerId),
     Deploy(WorkerId, Arc<Order>),
-    Cancel(WorkerId, AttemptNumber),
+    Cancel(WorkerId, AttemptNumber, Vec<TaskId>),
     Tell(WorkerId, AttemptNumber, TaskId, Command),
     /// A frame arrives at the link with this number.
     Frame(u64, Frame),
@@ -140,7 +153,7 @@ impl MachineEvent {
     /// the JobManager.
     pub(super) fn said_by_leader(&self) -> Option<Option<WorkerId>> {
         match self {
-            Self::StopWorker(id) | Self::Deploy(id, _) | Self::Cancel(id, _) => Some(Some(*id)),
+            Self::StopWorker(id) | Self::Deploy(id, _) | Self::Cancel(id, ..) => Some(Some(*id)),
             Self::Tell(id, ..) => Some(Some(*id)),
             Self::StartWorker(..) => Some(None),
             Self::Frame(..) | Self::LinkLost(_) | Self::Started | Self::Returns(_) => None,
@@ -224,7 +237,7 @@ impl Machines {
                         attempt: AttemptNumber::default(),
                         tasks: BTreeMap::new(),
                         exchange: Exchange::new(),
-                        missing: Vec::new(),
+                        missing: BTreeSet::new(),
                     };
                     self.workers.insert(id, worker);
                     let ready = LeaderEvent::Placement(PlacementInput::WorkerReady { worker: id });
@@ -243,17 +256,24 @@ impl Machines {
             MachineEvent::Deploy(id, order) => {
                 self.start_tasks(world, planned, id, &order);
             }
-            MachineEvent::Cancel(id, attempt) => {
-                let Some(worker) = self.workers.get_mut(&id) else { return Ok(()) };
-                if worker.attempt == attempt {
-                    worker.tasks.values().for_each(|task| task.mailbox.send(Command::Cancel));
-                    for task in std::mem::take(&mut worker.missing) {
-                        self.say(world, id, JobInput::TaskCanceled { attempt, task });
+            MachineEvent::Cancel(id, attempt, tasks) => {
+                let worker = self.workers.get_mut(&id).filter(|worker| worker.attempt <= attempt);
+                let Some(worker) = worker else { return Ok(()) };
+                let attempt = worker.attempt;
+                let mut missing = Vec::new();
+                for task in tasks {
+                    if let Some(running) = worker.tasks.get(&task) {
+                        running.mailbox.send(Command::Cancel);
+                    } else if worker.missing.remove(&task) {
+                        missing.push(task);
                     }
+                }
+                for task in missing {
+                    self.say(world, id, JobInput::TaskCanceled { attempt, task });
                 }
             }
             MachineEvent::Tell(id, attempt, task, command) => {
-                let worker = self.workers.get_mut(&id).filter(|worker| worker.attempt == attempt);
+                let worker = self.workers.get_mut(&id).filter(|worker| worker.attempt <= attempt);
                 let Some(worker) = worker else { return Ok(()) };
                 if let Command::TriggerCheckpoint(barrier) = command {
                     world.newest_triggered = world.newest_triggered.max(barrier.checkpoint);
@@ -330,14 +350,14 @@ impl Machines {
         let built = self.build(world, planned, id, order);
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.attempt = attempt;
-        worker.standing.deployed(attempt);
+        worker.standing.deployed(attempt, order.begin().map(|(task, _)| task));
         worker.missing.clear();
+        order.begin().for_each(|(task, _)| drop(worker.tasks.remove(&task)));
         match built {
-            Ok(tasks) => worker.tasks = tasks,
+            Ok(tasks) => worker.tasks.extend(tasks),
             Err(error) => {
-                worker.tasks.clear();
-                let own = order.workers.iter().filter(|(_, owner)| **owner == id);
-                worker.missing = own.map(|(task, _)| *task).collect();
+                let own = order.begin().filter(|(_, owner)| *owner == id);
+                worker.missing = own.map(|(task, _)| task).collect();
                 let may_pass = may_pass(error.kind());
                 let failure =
                     Failure { suppresses_restarts: !may_pass, ..Failure::new(error.report()) };
@@ -354,29 +374,34 @@ impl Machines {
         order: &Order,
     ) -> Result<BTreeMap<TaskId, Running>> {
         let plan = &planned.plan;
-        let is_here = |task: TaskId| order.workers.get(&task) == Some(&id);
+        let mut own: BTreeMap<TaskId, WorkerId> = order.begin().collect();
+        let others: BTreeSet<WorkerId> =
+            own.values().copied().filter(|other| *other != id).collect();
+        let owners = own.clone();
+        own.retain(|_, owner| *owner == id);
+        let begins = |task: TaskId| own.contains_key(&task);
         let Some(worker) = self.workers.get(&id) else { return Ok(BTreeMap::new()) };
-        let restored =
-            read_states(plan, order.attempt, order.restore.as_deref(), &worker.kept, is_here)?;
+        let restored = read_states(plan, order.restore.as_deref(), &worker.kept, begins)?;
         // Connections to the workers that others are on: those that are there are used again.
         let mut links: BTreeMap<WorkerId, u64> = BTreeMap::new();
-        for other in order.workers.values().filter(|other| **other != id) {
-            if !links.contains_key(other) && self.workers.contains_key(other) {
-                links.insert(*other, self.connect(id, *other));
+        for other in others {
+            if self.workers.contains_key(&other) {
+                links.insert(other, self.connect(id, other));
             }
         }
         let link = |task: TaskId| {
-            let number = order.workers.get(&task).and_then(|worker| links.get(worker));
+            let number = owners.get(&task).and_then(|worker| links.get(worker));
             let gone = || Error::new(ErrorKind::Io, "the simulated worker cannot be reached");
             number.map(|number| self.link(*number)).ok_or_else(gone)
         };
-        let flags: BTreeMap<TaskId, Arc<Flag>> = order
-            .workers
-            .keys()
-            .map(|task| (*task, Arc::new(Flag(AtomicBool::new(true)))))
-            .collect();
+        let flags: BTreeMap<TaskId, Arc<Flag>> =
+            own.keys().map(|task| (*task, Arc::new(Flag(AtomicBool::new(true))))).collect();
         let Some(worker) = self.workers.get(&id) else { return Ok(BTreeMap::new()) };
-        worker.exchange.begin(order.attempt);
+        worker.exchange.begin(order.attempt, |channel, began| {
+            let consumer = execution_graph::consumer(&plan.graph, channel.edge, channel.consumer);
+            let owner = consumer.and_then(|task| order.tasks.get(&task));
+            owner.is_some_and(|owner| owner.attempt == began)
+        });
         let deployment = Deployment {
             job: planned.spec.job,
             attempt: order.attempt,
@@ -385,15 +410,13 @@ impl Machines {
             settings: &plan.settings,
             clock: world.clock.clone(),
             wakers: &|task| flags[&task].clone() as Arc<dyn Wake>,
-            elsewhere: Some(Elsewhere {
-                is_here: &is_here,
-                link: &link,
-                exchange: &worker.exchange,
-            }),
+            begins: &begins,
+            elsewhere: Some(Elsewhere { link: &link, exchange: &worker.exchange }),
         };
         let tasks = build_tasks(&deployment, restored)?.into_iter().map(|task| {
             let (mailbox, woken) = (task.mailbox(), flags[&task.id()].clone());
-            (task.id(), Running { task, mailbox, woken, progress: Progress::More })
+            let (id, attempt) = (task.id(), order.attempt);
+            (id, Running { task, mailbox, woken, progress: Progress::More, attempt })
         });
         Ok(tasks.collect())
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use flott_checkpoint::storage::{CheckpointStorage, checkpoint_folder};
 use flott_checkpoint::{CompletedCheckpoint, Effect, TerminalStatus};
 use flott_cluster::plan::PlannedJob;
-use flott_control::{JobEffect, JobInput, JobMaster, JobStatus, WorkerId};
+use flott_control::{JobEffect, JobInput, JobMaster, JobStatus, Reattach, WorkerId};
 use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, TaskId};
 use flott_runtime::{Clock, Command, Progress};
 
@@ -59,7 +59,9 @@ impl Process {
         let mut leader = Leader::new(world, &planned);
         if let Some(record) = &world.record {
             planned.spec.first_attempt = record.attempt;
-            planned.spec.reattach = Some(REATTACH_TIMEOUT);
+            let attempts = record.tasks.iter().map(|(task, owner)| (*task, owner.attempt));
+            let attempts = attempts.collect();
+            planned.spec.reattach = Some(Reattach { wait: REATTACH_TIMEOUT, attempts });
             leader.reattach(record);
         }
         if let Some(void) = world.void {
@@ -159,9 +161,8 @@ impl Process {
         (worker, id): (WorkerId, TaskId),
     ) -> Result<(), String> {
         let Some(host) = self.machines.workers.get_mut(&worker) else { return Ok(()) };
-        let (attempt, Some(running)) = (host.attempt, host.tasks.get_mut(&id)) else {
-            return Ok(());
-        };
+        let Some(running) = host.tasks.get_mut(&id) else { return Ok(()) };
+        let attempt = running.attempt;
         running.step();
         let events = running.task.take_events();
         world.trace.line(format_args!("step {id} {:?} {} events", running.progress, events.len()));
@@ -252,17 +253,19 @@ impl Process {
                 return Ok(Fate::Dies);
             }
             match effect {
-                JobEffect::Deploy { attempt, restore } => {
-                    world.trace.line(format_args!("deploy attempt {attempt}"));
+                JobEffect::Deploy { attempt, tasks, restore } => {
+                    let count = tasks.len();
+                    world.trace.line(format_args!("deploy attempt {attempt} of {count} tasks"));
+                    world.partly += u64::from(count < self.tasks());
                     self.must_be_newest(world, restore.as_deref())?;
-                    self.leader.deploy(world, &self.machines, attempt, restore);
+                    self.leader.deploy(world, &self.machines, attempt, tasks, restore);
                 }
                 JobEffect::Reattach { attempt } => {
                     world.trace.line(format_args!("reattach attempt {attempt}"));
                 }
                 JobEffect::Over => world.over(),
-                JobEffect::CancelTasks { attempt } => {
-                    self.leader.cancel(world, &self.machines, attempt);
+                JobEffect::CancelTasks { attempt, tasks } => {
+                    self.leader.cancel(world, &self.machines, attempt, tasks);
                 }
                 JobEffect::Checkpoint(effect) => {
                     if let Effect::PrepareSavepoint { checkpoint, .. } = &effect {

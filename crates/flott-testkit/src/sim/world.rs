@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, TerminalStatus, VoidIds};
-use flott_control::{JobInput, WorkerId};
+use flott_control::{Assignment, JobInput, WorkerId};
 use flott_core::config::Configuration;
 use flott_core::element::CheckpointKind;
 use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, TaskId};
@@ -138,6 +138,8 @@ pub(super) struct World {
     leader_losses_left: u64,
     /// How often a JobManager went on with the tasks that ran.
     pub(super) reattached: u64,
+    /// How often only a part of the job began again.
+    pub(super) partly: u64,
     /// The job is over: nobody minds any more what becomes of the process.
     is_over: bool,
     /// The folders of the job's savepoints, as workers know them.
@@ -166,7 +168,7 @@ pub(super) struct World {
 #[derive(Clone)]
 pub(super) struct JobRecord {
     pub(super) attempt: AttemptNumber,
-    pub(super) workers: Arc<BTreeMap<TaskId, WorkerId>>,
+    pub(super) tasks: Arc<BTreeMap<TaskId, Assignment>>,
 }
 
 /// A record to start from.
@@ -195,6 +197,8 @@ pub struct Report {
     pub leader_losses: u64,
     /// How often that one went on with the tasks that ran.
     pub reattached: u64,
+    /// How often only a part of the job began again.
+    pub partly: u64,
     /// Checkpoints that were completed.
     pub checkpoints: u64,
     /// Savepoints that were completed.
@@ -247,6 +251,7 @@ impl World {
             is_haunted: false,
             leader_losses_left: scenario.leader_losses,
             reattached: 0,
+            partly: 0,
             is_over: false,
             places: BTreeMap::new(),
             stop_record: None,
@@ -409,7 +414,7 @@ impl World {
     pub(super) fn write_job_record(
         &mut self,
         attempt: AttemptNumber,
-        workers: &Arc<BTreeMap<TaskId, WorkerId>>,
+        tasks: &Arc<BTreeMap<TaskId, Assignment>>,
     ) -> bool {
         if !self.scenario.high_availability {
             return true;
@@ -417,7 +422,7 @@ impl World {
         let fails =
             take(&mut self.forced.records) || self.store.permille(self.scenario.store_failed);
         if !fails || self.store.permille(500) {
-            self.record = Some(JobRecord { attempt, workers: workers.clone() });
+            self.record = Some(JobRecord { attempt, tasks: tasks.clone() });
             self.tender = self.tender.max(DEPLOYING_TURNS);
         }
         !fails
@@ -503,6 +508,7 @@ impl World {
             kills: self.scenario.kills - self.kills_left,
             leader_losses: self.scenario.leader_losses - self.leader_losses_left,
             reattached: self.reattached,
+            partly: self.partly,
             checkpoints: self.ledger.checkpoints(),
             savepoints: self.savepoints,
             stops: self.stops,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flott_checkpoint::VoidIds;
-use flott_control::WorkerId;
+use flott_control::{Assignment, WorkerId};
 use flott_core::{AttemptNumber, Error, ErrorKind, JobId, Result, TaskId};
 use flott_plan::StreamGraph;
 use serde::{Deserialize, Serialize};
@@ -38,9 +38,12 @@ pub(in super::super) struct JobRecord {
     /// How many JobManagers have taken the job over.
     #[serde(default)]
     pub(in super::super) leads: u32,
-    /// Which worker runs which task of that attempt.
+    /// Which worker runs which task.
     #[serde(default)]
     workers: Vec<(TaskId, WorkerId)>,
+    /// The attempt that a task began with, if it is an older one.
+    #[serde(default)]
+    older: Vec<(TaskId, AttemptNumber)>,
     /// Checkpoints of the job that do not count, whatever is found of them.
     #[serde(default)]
     pub(in super::super) void: Option<VoidIds>,
@@ -55,7 +58,7 @@ impl JobRecord {
         program: StreamGraph,
         settings: Settings,
     ) -> Self {
-        let (version, attempt, leads, workers) = (VERSION, None, 0, Vec::new());
+        let (version, attempt, leads, workers, older) = (VERSION, None, 0, vec![], vec![]);
         Self {
             version,
             job,
@@ -67,6 +70,7 @@ impl JobRecord {
             ticket,
             leads,
             workers,
+            older,
             void: None,
         }
     }
@@ -75,15 +79,23 @@ impl JobRecord {
     pub(in super::super) fn deployed(
         &mut self,
         attempt: AttemptNumber,
-        workers: &BTreeMap<TaskId, WorkerId>,
+        tasks: &BTreeMap<TaskId, Assignment>,
     ) {
         self.attempt = Some(attempt);
-        self.workers = workers.iter().map(|(task, worker)| (*task, *worker)).collect();
+        self.workers = tasks.iter().map(|(task, owner)| (*task, owner.worker)).collect();
+        let older = tasks.iter().filter(|(_, owner)| owner.attempt != attempt);
+        self.older = older.map(|(task, owner)| (*task, owner.attempt)).collect();
     }
 
-    /// Which worker runs which task of the newest attempt.
-    pub(in super::super) fn owners(&self) -> BTreeMap<TaskId, WorkerId> {
-        self.workers.iter().copied().collect()
+    /// Which worker runs which task, and since which attempt.
+    pub(in super::super) fn tasks(&self) -> BTreeMap<TaskId, Assignment> {
+        let older: BTreeMap<TaskId, AttemptNumber> = self.older.iter().copied().collect();
+        let newest = self.attempt.unwrap_or_default();
+        let tasks = self.workers.iter().map(|(task, worker)| {
+            let attempt = older.get(task).copied().unwrap_or(newest);
+            (*task, Assignment { worker: *worker, attempt })
+        });
+        tasks.collect()
     }
 
     /// Reads a record; `place` is its file's name, for the error.
@@ -124,7 +136,7 @@ pub(super) mod tests {
     use super::*;
 
     /// Written once by this version; never changed.
-    const GOLDEN: &str = include_str!("../../../tests/golden/job-record-1-void.json");
+    const GOLDEN: &str = include_str!("../../../tests/golden/job-record-1-older.json");
 
     pub(in super::super) fn record() -> JobRecord {
         let mut program = StreamGraph::new();
@@ -135,8 +147,13 @@ pub(super) mod tests {
         let arguments = vec!["count".to_owned(), "--to".to_owned(), "3".to_owned()];
         let (job, ticket) = (JobId::from_u128(7), u128::MAX);
         let mut record = JobRecord::new(job, ticket, "ab12".into(), arguments, program, settings);
-        let task = TaskId { vertex: VertexId::from_u128(9), subtask: 1 };
-        record.deployed(AttemptNumber(4), &BTreeMap::from([(task, WorkerId(65_537))]));
+        let task = |subtask| TaskId { vertex: VertexId::from_u128(9), subtask };
+        let assigned = |attempt, worker| Assignment {
+            worker: WorkerId(worker),
+            attempt: AttemptNumber(attempt),
+        };
+        let tasks = [(task(1), assigned(4, 65_537)), (task(2), assigned(3, 65_536))];
+        record.deployed(AttemptNumber(4), &BTreeMap::from(tasks));
         record.leads = 2;
         record.void = Some(VoidIds::after_takeover(Some(CheckpointId(6)), CheckpointId(7)));
         record
@@ -155,9 +172,14 @@ pub(super) mod tests {
     fn records_of_earlier_versions_are_read() {
         let old = include_str!("../../../tests/golden/job-record-1.json");
         let read: JobRecord = serde_json::from_str(old).unwrap();
-        assert_eq!((read.attempt, read.owners()), (Some(AttemptNumber(4)), BTreeMap::new()));
+        assert_eq!((read.attempt, read.tasks()), (Some(AttemptNumber(4)), BTreeMap::new()));
+        let mut expected = record().tasks();
+        expected.retain(|_, owner| owner.attempt == AttemptNumber(4));
         let newer = include_str!("../../../tests/golden/job-record-1-workers.json");
         let read: JobRecord = serde_json::from_str(newer).unwrap();
-        assert_eq!((read.void, read.owners()), (None, record().owners()));
+        assert_eq!((read.void, read.tasks()), (None, expected.clone()));
+        let newer = include_str!("../../../tests/golden/job-record-1-void.json");
+        let read: JobRecord = serde_json::from_str(newer).unwrap();
+        assert_eq!((read.void, read.tasks()), (record().void, expected));
     }
 }

@@ -101,7 +101,7 @@ fn check_effects(f: &mut Fixture, past: &mut Past, seed: u64) {
     while let Some(effect) = f.job.poll_effect() {
         let is_late = past.ended;
         match effect {
-            JobEffect::Deploy { attempt, restore } => {
+            JobEffect::Deploy { attempt, restore, .. } => {
                 assert!(!is_late, "seed {seed}: deployed after the end");
                 assert_eq!(attempt.0, past.next_attempt, "seed {seed}");
                 assert_eq!(past.open_record, None, "seed {seed}: a record may or may not exist");
@@ -113,7 +113,7 @@ fn check_effects(f: &mut Fixture, past: &mut Past, seed: u64) {
             JobEffect::Over => {
                 assert_eq!(past.open_record, None, "seed {seed}: a record may or may not exist");
             }
-            JobEffect::CancelTasks { attempt } => {
+            JobEffect::CancelTasks { attempt, .. } => {
                 assert!(past.cancelled.insert(attempt.0), "seed {seed}: cancelled twice");
                 if f.job.status() == JobStatus::Cancelling {
                     assert_eq!(past.open_record, None, "seed {seed}: not committed yet");

@@ -8,7 +8,8 @@ fn reconciling() -> Fixture {
     let mut spec = spec(&[]);
     spec.restored = completed.job.coordinator().latest().cloned();
     spec.first_attempt = AttemptNumber(4);
-    spec.reattach = Some(Duration::from_secs(10));
+    let attempts = spec.tasks.iter().map(|task| (task.info.id, AttemptNumber(4))).collect();
+    spec.reattach = Some(Reattach { wait: Duration::from_secs(10), attempts });
     let mut f = Fixture::new(&[]);
     f.job = JobMaster::new(f.now(), spec, 1);
     assert_eq!(f.feed(JobInput::Start), ["INITIALIZING > RECONCILING", "reattach @4"]);

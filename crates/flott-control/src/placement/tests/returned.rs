@@ -6,7 +6,7 @@ use super::*;
 fn reattaching() -> Placement {
     let before = deployed();
     let mut placement = Placement::new(&graph(2, None), WorkerId(100));
-    placement.reattach(AttemptNumber(0), before.deployed.workers.clone());
+    placement.reattach(AttemptNumber(0), before.deployed.tasks.clone());
     assert!(effects(&mut placement).is_empty());
     placement
 }
@@ -37,9 +37,9 @@ fn a_job_goes_on_when_all_workers_and_their_task_managers_are_back() {
         "the newest of all"
     );
     // From here on they are workers like any other.
-    placement.cancel(AttemptNumber(0));
-    assert_eq!(effects(&mut placement), ["cancel 0"]);
-    placement.deploy(AttemptNumber(1), None);
+    cancel_all(&mut placement, AttemptNumber(0));
+    assert_eq!(effects(&mut placement), ["cancel 4 0"]);
+    deploy_all(&mut placement, AttemptNumber(1));
     assert_eq!(effects(&mut placement), ["deploying 1", "deploy 1 {0: 2, 1: 2}"]);
 }
 
@@ -49,20 +49,19 @@ fn a_worker_of_another_attempt_is_of_no_use() {
     returned(&mut placement, 0, 3, 7);
     kept(&mut placement, 0, A);
     assert_eq!(effects(&mut placement), ["NotReattached { attempt: AttemptNumber(0) }"]);
-    placement.cancel(AttemptNumber(0));
+    cancel_all(&mut placement, AttemptNumber(0));
     let all = effects(&mut placement);
     assert_eq!(all[0], "stop 0 on 1");
-    assert_eq!(all.last().unwrap(), "cancel 0");
     assert_eq!(all.iter().filter(|effect| *effect == "canceled 0").count(), 4);
-    placement.deploy(AttemptNumber(1), None);
+    deploy_all(&mut placement, AttemptNumber(1));
     assert_eq!(effects(&mut placement), ["request 1"], "it has a slot on A");
 }
 
 #[test]
 fn a_worker_that_comes_too_late_is_sent_away_and_its_slots_are_given_back() {
     let mut placement = reattaching();
-    placement.cancel(AttemptNumber(0));
-    placement.deploy(AttemptNumber(1), None);
+    cancel_all(&mut placement, AttemptNumber(0));
+    deploy_all(&mut placement, AttemptNumber(1));
     effects(&mut placement);
     returned(&mut placement, 1, 0, 7);
     assert_eq!(effects(&mut placement), ["stop 1 on any"]);
@@ -76,7 +75,7 @@ fn a_worker_that_comes_too_late_is_sent_away_and_its_slots_are_given_back() {
 fn a_new_attempt_waits_for_nobody() {
     let mut placement = reattaching();
     kept(&mut placement, 0, A);
-    placement.deploy(AttemptNumber(1), None);
+    deploy_all(&mut placement, AttemptNumber(1));
     assert_eq!(effects(&mut placement), ["stop 0 on 1", "stop 1 on any", "request 1"]);
 }
 
@@ -101,6 +100,6 @@ fn what_could_not_be_said_was_not_deployed() {
     let attempt = AttemptNumber(0);
     placement.handle(PlacementInput::NotDeployed { attempt, failure });
     assert_eq!(effects(&mut placement), ["no room for the record"]);
-    placement.cancel(attempt);
+    cancel_all(&mut placement, attempt);
     assert_eq!(effects(&mut placement), ["canceled 0"; 4], "nobody else would say so");
 }

@@ -15,9 +15,9 @@ impl Process {
     ) {
         world.trace.line(format_args!("failure of {id}"));
         if let Some(host) = self.machines.workers.get_mut(&worker)
-            && host.tasks.remove(&id).is_some()
+            && let Some(running) = host.tasks.remove(&id)
         {
-            let failed = injected(host.attempt, id);
+            let failed = injected(running.attempt, id);
             self.machines.say(world, worker, failed);
         }
     }

@@ -45,7 +45,7 @@ impl World {
     /// The next job is another one: it may have another parallelism.
     fn next_job(&mut self) -> Result<(), String> {
         if self.runs > 0 && self.scenario.rescales {
-            let drawn = Scenario::draw_parallelism(&mut self.faults);
+            let drawn = Scenario::draw_parallelism(&mut self.faults, self.scenario.side_by_side);
             self.parallelism_before = std::mem::replace(&mut self.scenario.parallelism, drawn);
             self.write_program()?;
         }
