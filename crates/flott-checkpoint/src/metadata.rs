@@ -2,20 +2,22 @@
 //!
 //! Magic bytes, the version (u16), the payload's length (u64), the payload (postcard), and the
 //! CRC-32C of everything before it (u32); numbers are little-endian. `docs/formats/metadata.md`
-//! describes it and a golden file holds it fixed.
+//! describes it and golden files hold it fixed. Earlier versions are read, too.
+
+mod v1;
 
 use flott_core::codec;
 use flott_core::{Error, ErrorKind, MaxParallelism, Result};
 
 use crate::record::{CompletedCheckpoint, OperatorRecord};
-use crate::snapshot::{DataRef, OperatorSnapshot};
+use crate::snapshot::{DataRef, GroupRange, KeyedStateHandle, OperatorSnapshot};
 
 /// The first bytes of every metadata file. The last two are a line end, so that a transfer that
 /// rewrites line ends is noticed here.
 pub const MAGIC: [u8; 8] = *b"FLOTT\x00\r\n";
 
 /// The version that this program writes.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 const HEADER_LEN: usize = MAGIC.len() + 2 + 8;
 const CHECKSUM_LEN: usize = 4;
@@ -87,11 +89,13 @@ pub fn decode(bytes: &[u8], place: &str) -> Result<CompletedCheckpoint> {
     if codec::checksum(&bytes[..HEADER_LEN + length]) != stored {
         return Err(damaged("its checksum does not match"));
     }
-    if version == 0 {
-        return Err(damaged("there is no format 0"));
-    }
-    let record: CompletedCheckpoint = codec::decode(payload)
-        .map_err(|error| error.context(damaged("its content cannot be read").to_string()))?;
+    let record = match version {
+        0 => return Err(damaged("there is no format 0")),
+        1 => codec::decode(payload).map(v1::Record::into_current),
+        _ => codec::decode(payload),
+    };
+    let record =
+        record.map_err(|error| error.context(damaged("its content cannot be read").to_string()))?;
     match record.operators.iter().find_map(nonsense) {
         Some(what) => Err(damaged(&what)),
         None => Ok(record),
@@ -119,12 +123,17 @@ fn is_sound(snapshot: &OperatorSnapshot, max: MaxParallelism) -> bool {
         DataRef::Inline(_) => true,
         DataRef::File { offset, length, .. } => offset.checked_add(*length).is_some(),
     };
+    let in_bounds = |state: &KeyedStateHandle, range: &GroupRange| {
+        let piece = state.pieces.get(range.piece as usize);
+        let end = range.offset.checked_add(range.length);
+        u32::from(range.group.0) < max.get()
+            && piece.is_some_and(|piece| end.is_some_and(|end| end <= piece.len()))
+    };
     let keyed = snapshot.keyed.iter().all(|state| {
-        addressable(&state.data)
-            && state.groups.iter().all(|range| {
-                u32::from(range.group.0) < max.get()
-                    && range.offset.checked_add(range.length).is_some_and(|e| e <= state.data.len())
-            })
+        state.pieces.iter().all(addressable)
+            && state.groups.iter().all(|range| in_bounds(state, range))
+            && state.groups.is_sorted_by_key(|range| range.group)
+            && state.layers().all(|layers| layers[0].removed == 0)
     });
     let lists = snapshot.operator_states.iter().all(|state| {
         addressable(&state.data)

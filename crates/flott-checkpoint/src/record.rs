@@ -86,7 +86,7 @@ impl CompletedCheckpoint {
     pub fn with_paths(mut self, rename: impl Fn(&str) -> Option<String>) -> Self {
         let operators = self.operators.iter_mut();
         for snapshot in operators.flat_map(|operator| operator.subtasks.values_mut()) {
-            let keyed = snapshot.keyed.iter_mut().map(|state| &mut state.data);
+            let keyed = snapshot.keyed.iter_mut().flat_map(|state| &mut state.pieces);
             let lists = snapshot.operator_states.iter_mut().map(|state| &mut state.data);
             for data in keyed.chain(lists) {
                 match data {
@@ -133,6 +133,6 @@ pub(crate) fn files_of(snapshot: &OperatorSnapshot) -> impl Iterator<Item = &str
 }
 
 fn data_of(snapshot: &OperatorSnapshot) -> impl Iterator<Item = &DataRef> {
-    let keyed = snapshot.keyed.iter().map(|KeyedStateHandle { data, .. }| data);
+    let keyed = snapshot.keyed.iter().flat_map(|KeyedStateHandle { pieces, .. }| pieces);
     keyed.chain(snapshot.operator_states.iter().map(|OperatorStateHandle { data, .. }| data))
 }

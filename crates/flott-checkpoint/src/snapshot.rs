@@ -3,6 +3,8 @@
 //! A task writes the state of its subtask as byte ranges and sends these references to the
 //! coordinator in its acknowledgement; a checkpoint is the collection of them.
 
+use std::ops::Range;
+
 use flott_core::{KeyGroup, MaxParallelism, OperatorId, WallTime};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,11 @@ impl DataRef {
             Self::Inline(bytes) => bytes.len() as u64,
             Self::File { length, .. } => *length,
         }
+    }
+
+    /// Whether the bytes are in a file.
+    pub fn is_file(&self) -> bool {
+        matches!(self, Self::File { .. })
     }
 
     /// Whether it refers to no bytes.
@@ -60,18 +67,27 @@ pub enum StateKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchemaText(pub String);
 
-/// One key group of a keyed state.
+/// Entries of one key group of a keyed state: all of them, or those that have changed since the range
+/// before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupRange {
     /// The group.
     pub group: KeyGroup,
-    /// Where its entries begin in the state's bytes.
+    /// In which of the state's pieces it is.
+    pub piece: u32,
+    /// Where it begins in that piece.
     pub offset: u64,
-    /// How long they are, in bytes.
+    /// How long it is, in bytes.
     pub length: u64,
-    /// How many entries they are.
+    /// How many entries are in it.
     pub entries: u64,
-    /// The CRC-32C of those bytes.
+    /// How many keys follow them that are in ranges before, and have been removed.
+    pub removed: u64,
+    /// How many entries the group has with this range and those before it.
+    pub live: u64,
+    /// The digest of those entries; 0 if a format 1 has not said.
+    pub digest: u64,
+    /// The CRC-32C of the bytes of the range.
     pub checksum: u32,
 }
 
@@ -88,10 +104,44 @@ pub struct KeyedStateHandle {
     pub key_schema: SchemaText,
     /// The shape of the values.
     pub value_schema: SchemaText,
-    /// The bytes; the groups' offsets count from their start.
-    pub data: DataRef,
-    /// The key groups that have entries, in order.
+    /// The bytes, of this checkpoint and of earlier ones; the offsets of a range count from the start of its
+    /// piece.
+    pub pieces: Vec<DataRef>,
+    /// The key groups that have entries, in order. The first range of a group has all of its entries, those
+    /// that follow what has changed since.
     pub groups: Vec<GroupRange>,
+}
+
+impl KeyedStateHandle {
+    /// How many bytes it refers to.
+    pub fn bytes(&self) -> u64 {
+        self.pieces.iter().map(DataRef::len).sum()
+    }
+
+    /// How many entries it has.
+    pub fn entries(&self) -> u64 {
+        self.layers().filter_map(<[GroupRange]>::last).map(|newest| newest.live).sum()
+    }
+
+    /// The ranges of each key group.
+    pub fn layers(&self) -> impl Iterator<Item = &[GroupRange]> {
+        self.groups.chunk_by(|a, b| a.group == b.group)
+    }
+
+    /// What must be read of each piece for its ranges; nothing of those that have none.
+    pub fn spans(&self) -> Vec<Option<Range<u64>>> {
+        let mut spans: Vec<Option<Range<u64>>> = vec![None; self.pieces.len()];
+        for GroupRange { piece, offset, length, .. } in &self.groups {
+            if let Some(span) = spans.get_mut(*piece as usize) {
+                let (start, end) = (*offset, offset.saturating_add(*length));
+                *span = Some(match span {
+                    Some(span) => span.start.min(start)..span.end.max(end),
+                    None => start..end,
+                });
+            }
+        }
+        spans
+    }
 }
 
 /// How an operator's list state is dealt out on restore.
@@ -151,7 +201,7 @@ impl TaskSnapshot {
         let operators = self.operators.iter();
         operators
             .map(|operator| {
-                operator.keyed.iter().map(|state| state.data.len()).sum::<u64>()
+                operator.keyed.iter().map(KeyedStateHandle::bytes).sum::<u64>()
                     + operator.operator_states.iter().map(|state| state.data.len()).sum::<u64>()
             })
             .sum()

@@ -40,6 +40,8 @@ pub struct TaskPlan {
     pub inline_threshold: usize,
     /// Whether processes keep the tables of their tasks' newest checkpoint.
     pub keeps_states: bool,
+    /// Whether a checkpoint refers to what the one before it has written.
+    pub incremental: bool,
 }
 
 impl PlannedJob {
@@ -115,7 +117,9 @@ impl TaskPlan {
         };
         let inline_threshold = size(config.get(&options::DATA_INLINE_THRESHOLD)?);
         let keeps_states = config.get(&options::LOCAL_RECOVERY)?;
-        Ok(Self { job, graph, settings, storage, inline_threshold, keeps_states })
+        // What has changed is seen by what was kept.
+        let incremental = keeps_states && config.get(&options::INCREMENTAL)?;
+        Ok(Self { job, graph, settings, storage, inline_threshold, keeps_states, incremental })
     }
 }
 

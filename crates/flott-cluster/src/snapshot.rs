@@ -41,27 +41,29 @@ pub fn may_pass(kind: ErrorKind) -> bool {
     }
 }
 
-/// Writes a snapshot to storage, or into the result if it is smaller than `inline_threshold` bytes. Its
-/// tables are kept, if the job may start from them again. Blocks on storage.
+/// Writes a snapshot to storage, or into the result if it is small: what has changed since the checkpoint that it
+/// may build upon, if that was kept. Its tables are kept, if the job may start from them again. Blocks on storage.
 pub fn write_snapshot(
     pending: PendingSnapshot,
+    plan: &TaskPlan,
     storage: &Arc<dyn CheckpointStorage>,
-    inline_threshold: usize,
     clock: &dyn Clock,
-    kept: Option<&Mutex<KeptStates>>,
+    kept: &Mutex<KeptStates>,
 ) -> JobInput {
     let PendingSnapshot { checkpoint, task, attempt, kind, mut metrics, .. } = pending;
-    let kept = kept.filter(|_| kind != CheckpointKind::Savepoint);
-    let memory = kept.map(|_| pending.memory());
+    let lock = || kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_kept = plan.keeps_states && kind != CheckpointKind::Savepoint;
+    let memory = is_kept.then(|| pending.memory());
+    let is_base = plan.incremental && kind == CheckpointKind::Checkpoint;
+    let bases = is_base.then(|| lock().bases(&pending));
     let started = clock.now().mono;
-    match pending.write(storage, inline_threshold) {
-        Ok(snapshot) => {
+    match pending.write(storage, plan.inline_threshold, bases) {
+        Ok((snapshot, bytes)) => {
             let elapsed = clock.now().mono.since(started);
             metrics.async_nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-            metrics.bytes = snapshot.bytes();
-            if let (Some(kept), Some(memory)) = (kept, memory) {
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.keep(checkpoint, memory, &snapshot);
+            metrics.bytes = bytes;
+            if let Some(memory) = memory {
+                lock().keep(checkpoint, memory, &snapshot);
             }
             JobInput::Ack { attempt, checkpoint, task, snapshot, metrics }
         }

@@ -229,7 +229,7 @@ fn event_sink(
     let (plan, clock, savepoints, report) =
         (plan.clone(), clock.clone(), savepoints.clone(), report.clone());
     let (counted, stores) = (counted.clone(), stores.clone());
-    let kept = plan.keeps_states.then(|| site.kept.clone());
+    let kept = site.kept.clone();
     // The pool outlives the drivers, but must not be kept alive by a task's event sink: its end is
     // the end of its threads.
     let io = Arc::downgrade(&site.io);
@@ -278,9 +278,7 @@ fn event_sink(
                             Ok(storage) => storage,
                             Err(message) => return report(declined(attempt, &pending, message)),
                         };
-                        let threshold = plan.inline_threshold;
-                        let kept = kept.as_deref();
-                        report(write_snapshot(pending, &storage, threshold, &*clock, kept));
+                        report(write_snapshot(pending, &plan, &storage, &*clock, &kept));
                     });
                 }
                 return;

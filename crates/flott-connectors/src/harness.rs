@@ -192,8 +192,12 @@ impl<T: Data + Ord> Harness<T> {
     pub(crate) fn checkpoint(&mut self) -> CompletedCheckpoint {
         self.checkpoints += 1;
         let checkpoint = CheckpointId(self.checkpoints);
-        let barrier =
-            Barrier { kind: CheckpointKind::Checkpoint, checkpoint, triggered_at: Timestamp(0) };
+        let barrier = Barrier {
+            kind: CheckpointKind::Checkpoint,
+            checkpoint,
+            triggered_at: Timestamp(0),
+            base: None,
+        };
         for task in &self.tasks {
             task.mailbox().send(Command::TriggerCheckpoint(barrier));
         }
@@ -215,7 +219,7 @@ impl<T: Data + Ord> Harness<T> {
             Arc::new(MemoryStorage::new());
         for (task, event) in self.step_with_events() {
             let TaskEvent::Snapshot(snapshot) = event else { continue };
-            let snapshot = snapshot.write(&storage, usize::MAX).unwrap();
+            let (snapshot, _) = snapshot.write(&storage, usize::MAX, None).unwrap();
             for state in snapshot.operators {
                 let record = operators.iter_mut().find(|record| record.info.id == state.operator);
                 record.unwrap().subtasks.insert(task.subtask, state);

@@ -103,7 +103,8 @@ mod tests {
     }
 
     fn barrier(checkpoint: u64, kind: CheckpointKind) -> Barrier {
-        Barrier { checkpoint: CheckpointId(checkpoint), triggered_at: Timestamp(0), kind }
+        let checkpoint = CheckpointId(checkpoint);
+        Barrier { checkpoint, triggered_at: Timestamp(0), kind, base: None }
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub struct Barrier {
     pub triggered_at: WallTime,
     /// What the checkpoint is for.
     pub kind: CheckpointKind,
+    /// The checkpoint whose files it may refer to, instead of writing what has not changed since: they are
+    /// there until this one is over.
+    pub base: Option<CheckpointId>,
 }
 
 /// What a checkpoint is for.

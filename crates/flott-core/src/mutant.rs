@@ -57,6 +57,8 @@ pub enum Mutant {
     TrustOtherAttempts,
     /// Other regions go on when one fails while the job stops: they are gone when it goes on (FLINK-21030).
     StopSparesRegions,
+    /// Files are deleted that a checkpoint under way builds upon (FLINK-25426).
+    ForgetBase,
     /// Only the failed task begins again, not its region.
     RestartTaskAlone,
     /// A job that is over loses its checkpoints before whoever would run it again knows (FLINK-11813).
@@ -65,7 +67,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::ReadPastBarrier,
         Self::EmitBetweenSnapshotAndBarrier,
         Self::RestoreWrongSubtask,
@@ -90,6 +92,7 @@ impl Mutant {
         Self::ForgetToTellAgain,
         Self::TrustOtherAttempts,
         Self::StopSparesRegions,
+        Self::ForgetBase,
         Self::RestartTaskAlone,
         Self::ForgetJobLast,
     ];

@@ -153,6 +153,7 @@ mod tests {
             kind: CheckpointKind::Checkpoint,
             checkpoint: CheckpointId(id),
             triggered_at: Timestamp(0),
+            base: None,
         }
     }
 

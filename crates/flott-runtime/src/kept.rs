@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flott_checkpoint::snapshot::{KeyedStateHandle, TaskSnapshot};
 use flott_core::{CheckpointId, OperatorId};
-use flott_state::StateMemory;
+use flott_state::{BaseState, StateMemory};
 
+use crate::snapshot::PendingSnapshot;
 use crate::task::Command;
 
 /// The tables of one task's snapshot, before anything is known of what was written from them.
@@ -55,6 +56,19 @@ impl KeptStates {
                 kept.push(Kept { operator, handle: handle.clone(), memory });
             }
         }
+    }
+
+    /// What there is of a checkpoint for a snapshot to build upon that may.
+    pub fn bases(&self, pending: &PendingSnapshot) -> Vec<BaseState> {
+        let operators: BTreeSet<OperatorId> = pending.operators().collect();
+        let kept = pending.base.and_then(|base| self.states.get(&base)).into_iter().flatten();
+        let own = kept.filter(|kept| operators.contains(&kept.operator));
+        let base = |Kept { operator, handle, memory }: &Kept| BaseState {
+            operator: *operator,
+            handle: handle.clone(),
+            memory: memory.clone(),
+        };
+        own.map(base).collect()
     }
 
     /// A task is told something: what that says of checkpoints decides what is kept.

@@ -2,15 +2,18 @@
 //! names.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use flott_checkpoint::assign::{
     Assignment, KeyedRestore, OperatorRestore, OperatorStateRestore, ProgramOperator,
 };
-use flott_checkpoint::snapshot::DataRef;
+use flott_checkpoint::snapshot::{DataRef, KeyedStateHandle};
 use flott_checkpoint::storage::CheckpointStorage;
 use flott_core::{OperatorId, Result, TaskId};
 use flott_plan::JobGraph;
-use flott_state::{KeyedData, RestoredChunk, RestoredKeyedState, RestoredOperatorState};
+use flott_state::{
+    KeyedData, PieceBytes, RestoredChunk, RestoredKeyedState, RestoredOperatorState,
+};
 
 use crate::build::RestoredTask;
 use crate::kept::KeptStates;
@@ -79,7 +82,7 @@ fn load_operator(
     for KeyedRestore { handle, range } in &restore.keyed {
         let data = match kept.find(operator, handle) {
             Some(memory) => KeyedData::Memory(memory.clone()),
-            None => KeyedData::Bytes(read(&handle.data, storage)?),
+            None => KeyedData::Bytes(read_pieces(handle, storage)?),
         };
         restored.keyed.push(RestoredKeyedState { handle: handle.clone(), range: *range, data });
     }
@@ -99,14 +102,41 @@ fn load_operator(
     Ok(restored)
 }
 
+/// Reads what the handle's ranges need of each piece.
+fn read_pieces(
+    handle: &KeyedStateHandle,
+    storage: &dyn CheckpointStorage,
+) -> Result<Vec<Option<PieceBytes>>> {
+    let pieces = handle.pieces.iter().zip(handle.spans());
+    let read = pieces.map(|(piece, span)| {
+        let Some(Range { start, end }) = span else { return Ok(None) };
+        let bytes = match piece {
+            DataRef::Inline(bytes) => {
+                return Ok(Some(PieceBytes { start: 0, bytes: bytes.clone() }));
+            }
+            DataRef::File { path, offset, .. } => {
+                read_file(path, offset.saturating_add(start), end - start, storage)?
+            }
+        };
+        Ok(Some(PieceBytes { start, bytes }))
+    });
+    read.collect()
+}
+
 fn read(data: &DataRef, storage: &dyn CheckpointStorage) -> Result<Vec<u8>> {
     match data {
         DataRef::Inline(bytes) => Ok(bytes.clone()),
-        DataRef::File { path, offset, length } => {
-            let range = Some((*offset, *length));
-            storage.read(path, range).map_err(|error| error.into_error())
-        }
+        DataRef::File { path, offset, length } => read_file(path, *offset, *length, storage),
     }
+}
+
+fn read_file(
+    path: &str,
+    offset: u64,
+    length: u64,
+    storage: &dyn CheckpointStorage,
+) -> Result<Vec<u8>> {
+    storage.read(path, Some((offset, length))).map_err(|error| error.into_error())
 }
 
 /// The operators of a graph, as an assignment wants to know them.
@@ -166,6 +196,7 @@ mod tests {
         let pending = PendingSnapshot {
             checkpoint: CheckpointId(3),
             kind: CheckpointKind::Checkpoint,
+            base: None,
             task,
             attempt: AttemptNumber(0),
             metrics: SubtaskCheckpointMetrics::default(),
@@ -174,7 +205,8 @@ mod tests {
         };
         let memory = pending.memory();
         let storage = Arc::new(MemoryStorage::new());
-        let written = pending.write(&(storage.clone() as Arc<dyn CheckpointStorage>), 0).unwrap();
+        let files = storage.clone() as Arc<dyn CheckpointStorage>;
+        let (written, _) = pending.write(&files, 0, None).unwrap();
         let handle = written.operators[0].keyed[0].clone();
         let range = max.range_of(0, 1);
         let restore = OperatorRestore {

@@ -8,7 +8,7 @@ use flott_core::element::CheckpointKind;
 use flott_core::mutant::Mutant;
 use flott_core::{AttemptNumber, CheckpointId, OperatorId, Result, TaskId};
 use flott_state::{
-    KeyedSnapshot, OperatorStateSnapshot, SnapshotWriter, StateMemory, TimerSnapshot,
+    BaseState, KeyedSnapshot, OperatorStateSnapshot, SnapshotWriter, StateMemory, TimerSnapshot,
 };
 
 use crate::chain::guarded;
@@ -63,6 +63,8 @@ pub struct PendingSnapshot {
     pub checkpoint: CheckpointId,
     /// What it is for.
     pub kind: CheckpointKind,
+    /// The checkpoint that it may build upon.
+    pub base: Option<CheckpointId>,
     /// The task.
     pub task: TaskId,
     /// The task's attempt.
@@ -79,8 +81,14 @@ impl PendingSnapshot {
         TaskMemory::new(self.parts.iter().flat_map(OperatorParts::memories).collect())
     }
 
-    /// Writes the state to storage, or into the result if it is smaller than `inline_threshold`.
-    /// Blocks on storage; called once, from any thread.
+    /// The operators that have put something into it.
+    pub(crate) fn operators(&self) -> impl Iterator<Item = OperatorId> {
+        self.parts.iter().map(|part| part.operator)
+    }
+
+    /// Writes the state to storage, or into the result if it is smaller than `inline_threshold`; says how many
+    /// bytes that were. With `bases`, even without any, later checkpoints may build upon it, and
+    /// it on those. Blocks on storage; called once, from any thread.
     ///
     /// # Errors
     /// If the state cannot be encoded (also if that panics) or storage fails: the checkpoint is
@@ -89,14 +97,19 @@ impl PendingSnapshot {
         self,
         storage: &Arc<dyn CheckpointStorage>,
         inline_threshold: usize,
-    ) -> Result<TaskSnapshot> {
+        bases: Option<Vec<BaseState>>,
+    ) -> Result<(TaskSnapshot, u64)> {
         let mut writer = SnapshotWriter::new(storage.clone(), self.path(), inline_threshold)
             .counts_broadcast(self.task.subtask == 0);
+        if let Some(bases) = bases {
+            writer = writer.based_on(self.checkpoint.0, bases);
+        }
         // Encoding is the user's code.
         guarded(|| {
             self.parts.into_iter().try_for_each(|part| part.write(&mut writer))?;
+            let bytes = writer.bytes() as u64;
             let operators: Vec<OperatorSnapshot> = writer.finish()?;
-            Ok(TaskSnapshot { operators, end_of_data: self.end_of_data })
+            Ok((TaskSnapshot { operators, end_of_data: self.end_of_data }, bytes))
         })
     }
 

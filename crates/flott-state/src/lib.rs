@@ -39,9 +39,10 @@ pub use operator_state::{
     OperatorStateSnapshot,
 };
 pub use restore::{
-    KeyedData, RestoredChunk, RestoredKeyedState, RestoredOperatorState, StateMemory, check_file,
+    KeyedData, PieceBytes, RestoredChunk, RestoredKeyedState, RestoredOperatorState, StateMemory,
+    check_file,
 };
 pub use schema::{Schema, difference};
-pub use snapshot::SnapshotWriter;
+pub use snapshot::{BaseState, SnapshotWriter};
 pub use table::{PagedTable, TableSnapshot};
 pub use timers::{TimerKind, TimerService, TimerSnapshot};

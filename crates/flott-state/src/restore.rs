@@ -31,10 +31,19 @@ pub struct RestoredKeyedState {
 /// What a handle refers to.
 #[derive(Clone, Debug)]
 pub enum KeyedData {
-    /// The bytes that were written.
-    Bytes(Vec<u8>),
+    /// What is needed of the bytes that were written: of each piece, if it is.
+    Bytes(Vec<Option<PieceBytes>>),
     /// The table that they were written from: the process that wrote them has kept it.
     Memory(StateMemory),
+}
+
+/// A part of a piece.
+#[derive(Clone, Debug)]
+pub struct PieceBytes {
+    /// Where in the piece it begins.
+    pub start: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
 }
 
 /// A table of keyed state, as it was at a snapshot. It shares its pages with whatever was begun from it.
@@ -49,7 +58,9 @@ impl StateMemory {
     }
 
     /// The table, if keys and values are of these types.
-    fn table<K: Key, V: Clone + Send + Sync + 'static>(&self) -> Result<&TableSnapshot<K, V>> {
+    pub(crate) fn table<K: Key, V: Clone + Send + Sync + 'static>(
+        &self,
+    ) -> Result<&TableSnapshot<K, V>> {
         let table = self.0.downcast_ref();
         table.ok_or_else(|| Error::internal("a table that was kept is of another type"))
     }
@@ -180,55 +191,85 @@ impl RestoredKeyedState {
     /// Decodes the entries of the key groups that are asked for and owned.
     fn read<K: Key, V: Clone>(
         &self,
-        bytes: &[u8],
+        pieces: &[Option<PieceBytes>],
         operator: &str,
         table: &mut PagedTable<K, V>,
         max: MaxParallelism,
         decode: impl Fn(&[u8]) -> Result<V>,
     ) -> Result<()> {
         let owned = table.range();
-        let wanted = self.handle.groups.iter();
-        let wanted =
-            wanted.filter(|group| self.range.contains(group.group) && owned.contains(group.group));
-        for group in wanted {
-            read_group(bytes, group, table, max, &decode).map_err(|error| {
-                let file = match &self.handle.data {
-                    DataRef::File { path, .. } => format!(" from \"{path}\""),
-                    DataRef::Inline(_) => String::new(),
-                };
-                error.context(format!(
-                    "operator \"{operator}\": state \"{}\", key group {} cannot be restored{file}",
-                    self.handle.name, group.group.0
-                ))
-            })?;
+        let is_wanted = |group| self.range.contains(group) && owned.contains(group);
+        for layers in self.handle.layers().filter(|layers| is_wanted(layers[0].group)) {
+            for (index, range) in layers.iter().enumerate() {
+                read_range(pieces, range, index == 0, table, max, &decode)
+                    .map_err(|error| self.explained(error, operator, range))?;
+            }
+            let newest = layers[layers.len() - 1];
+            let found = table.group_len(newest.group) as u64;
+            if found != newest.live {
+                let error = corrupt(format!("it has {found} entries and not {}", newest.live));
+                return Err(self.explained(error, operator, &newest));
+            }
         }
         Ok(())
     }
+
+    fn explained(&self, error: Error, operator: &str, range: &GroupRange) -> Error {
+        let file = match self.handle.pieces.get(range.piece as usize) {
+            Some(DataRef::File { path, .. }) => format!(" from \"{path}\""),
+            Some(DataRef::Inline(_)) | None => String::new(),
+        };
+        error.context(format!(
+            "operator \"{operator}\": state \"{}\", key group {} cannot be restored{file}",
+            self.handle.name, range.group.0
+        ))
+    }
 }
 
-fn read_group<K: Key, V: Clone>(
-    bytes: &[u8],
-    group: &GroupRange,
+/// Puts into the table what a range has of its group, and takes out what it says is gone.
+fn read_range<K: Key, V: Clone>(
+    pieces: &[Option<PieceBytes>],
+    range: &GroupRange,
+    is_whole: bool,
     table: &mut PagedTable<K, V>,
     max: MaxParallelism,
     decode_value: impl Fn(&[u8]) -> Result<V>,
 ) -> Result<()> {
-    let end = group.offset.checked_add(group.length);
-    let mut bytes = slice(bytes, group.offset..end.unwrap_or(u64::MAX))?;
-    check(bytes, group.checksum)?;
+    let piece = pieces.get(range.piece as usize).and_then(Option::as_ref).ok_or_else(short)?;
+    let start = range.offset.checked_sub(piece.start).ok_or_else(short)?;
+    let mut bytes = slice(&piece.bytes, start..start.saturating_add(range.length))?;
+    check(bytes, range.checksum)?;
+    let decode_key = |key: &[u8]| -> Result<(u64, K)> {
+        let key: K = decode(key)?;
+        let hash = stable_hash(&key)?;
+        if max.key_group(hash) != range.group {
+            return Err(corrupt(format!("a key belongs to key group {}", max.key_group(hash).0)));
+        }
+        Ok((hash, key))
+    };
     // An entry takes two bytes at least: a wrong number must not become a huge allocation.
-    table.reserve(group.group, (group.entries as usize).min(bytes.len() / 2));
-    for _ in 0..group.entries {
+    table.reserve(range.group, (range.entries as usize).min(bytes.len() / 2));
+    for _ in 0..range.entries {
         let (key, rest) = part(bytes)?;
         let (value, rest) = part(rest)?;
         bytes = rest;
-        let key: K = decode(key)?;
-        let hash = stable_hash(&key)?;
-        if max.key_group(hash) != group.group {
-            return Err(corrupt(format!("a key belongs to key group {}", max.key_group(hash).0)));
-        }
+        let (hash, key) = decode_key(key)?;
         let value = decode_value(value)?;
-        table.upsert(hash, key, || value);
+        // A key is in a group once: where all of it is, none needs to be looked for.
+        match if is_whole { None } else { table.get_mut(hash, &key) } {
+            Some(stored) => *stored = value,
+            None => {
+                table.upsert(hash, key, || value);
+            }
+        }
+    }
+    for _ in 0..range.removed {
+        let (key, rest) = part(bytes)?;
+        bytes = rest;
+        let (hash, key) = decode_key(key)?;
+        if table.remove(hash, &key).is_none() {
+            return Err(corrupt("a key is removed that is not there"));
+        }
     }
     if !bytes.is_empty() {
         return Err(corrupt(format!("{} bytes follow the last entry", bytes.len())));

@@ -5,35 +5,38 @@
 //! (all little-endian), then the states one after the other.
 //!
 //! A keyed state is a run of key groups, each with its own checksum, so that a reader can take the
-//! groups that it needs. An entry is the length of the encoded key, the key, the length of the
+//! groups that it needs; or of what has changed in them since an earlier checkpoint. An entry is the length of the encoded key, the key, the length of the
 //! encoded value, the value; lengths are variable-length integers of the codec. So entries can be
 //! told apart, counted and compared without the job's types.
 //!
 //! The digest of an operator is the sum, modulo 2^64, of one hash per entry, seeded by the hash of
 //! the state's name. A sum does not depend on the order, nor on which subtask holds what.
 
+mod groups;
+
 use std::fmt;
 use std::sync::Arc;
 
 use flott_checkpoint::snapshot::{
-    DataRef, GroupRange, KeyedStateHandle, OperatorSnapshot, OperatorStateHandle, Redistribution,
-    SchemaText, StateKind,
+    DataRef, KeyedStateHandle, OperatorSnapshot, OperatorStateHandle, Redistribution, SchemaText,
+    StateKind,
 };
 use flott_checkpoint::storage::CheckpointStorage;
-use flott_core::codec::{Key, append_sized, checksum, encode_into};
+use flott_core::codec::{Key, checksum, encode_into};
 use flott_core::hash::hash64;
 use flott_core::{OperatorId, Result};
 
 use crate::table::TableSnapshot;
+
+pub use groups::BaseState;
+
+use groups::{GroupWriter, Written};
 
 /// What a state file begins with.
 pub const MAGIC: [u8; 8] = *b"FLOTTSTA";
 /// The version of the format that follows.
 pub const VERSION: u32 = 1;
 const HEADER_LENGTH: usize = 24;
-
-/// A guess at the bytes of an entry: a buffer that is reserved once is not moved as it grows.
-const ENTRY_BYTES: usize = 16;
 
 /// What the handle of a keyed state says beside its bytes.
 pub(crate) struct KeyedStateHead {
@@ -42,6 +45,15 @@ pub(crate) struct KeyedStateHead {
     pub(crate) ttl: bool,
     pub(crate) key_schema: SchemaText,
     pub(crate) value_schema: SchemaText,
+}
+
+impl KeyedStateHead {
+    /// Whether a state that was written is this one.
+    fn is_of(&self, written: &KeyedStateHandle) -> bool {
+        let Self { name, kind, ttl, key_schema, value_schema } = self;
+        (name, kind, ttl) == (&written.name, &written.kind, &written.ttl)
+            && (key_schema, value_schema) == (&written.key_schema, &written.value_schema)
+    }
 }
 
 /// What the handle of an operator state says beside its bytes.
@@ -60,6 +72,11 @@ pub struct SnapshotWriter {
     path: String,
     inline_threshold: usize,
     counts_broadcast: bool,
+    /// What need not be written again.
+    bases: Vec<BaseState>,
+    /// The number of the checkpoint, if it may become a base.
+    turn: u64,
+    keeps_expired: bool,
     /// The file, with room for its header.
     buffer: Vec<u8>,
     operators: Vec<OperatorSnapshot>,
@@ -78,6 +95,9 @@ impl SnapshotWriter {
             path: path.into(),
             inline_threshold,
             counts_broadcast: true,
+            bases: Vec::new(),
+            turn: 0,
+            keeps_expired: false,
             buffer: vec![0; HEADER_LENGTH],
             operators: Vec::new(),
         }
@@ -92,6 +112,20 @@ impl SnapshotWriter {
         self
     }
 
+    /// Only what has changed since `bases` is written, where there is one; the files of those must stay. Checkpoint
+    /// after checkpoint with a greater `turn` each, every key group is written whole now and then.
+    ///
+    /// What has expired is written, too: a later checkpoint that refers to it would not know.
+    #[must_use]
+    pub fn based_on(self, turn: u64, bases: Vec<BaseState>) -> Self {
+        Self { bases, turn, keeps_expired: true, ..self }
+    }
+
+    /// Whether what has expired is written.
+    pub(crate) fn keeps_expired(&self) -> bool {
+        self.keeps_expired
+    }
+
     /// How many bytes of state there are so far.
     pub fn bytes(&self) -> usize {
         self.buffer.len() - HEADER_LENGTH
@@ -103,12 +137,16 @@ impl SnapshotWriter {
     /// # Errors
     /// If the file cannot be written, or may not have been: the checkpoint fails.
     pub fn finish(mut self) -> Result<Vec<OperatorSnapshot>> {
-        if self.bytes() <= self.inline_threshold || !self.write_file()? {
-            let buffer = &self.buffer;
+        let keyed = self.operators.iter().flat_map(|operator| &operator.keyed);
+        let carried = keyed.flat_map(|state| &state.pieces).filter(|piece| !piece.is_file());
+        let carried: u64 = carried.map(DataRef::len).sum();
+        let is_small = carried as usize + self.bytes() <= self.inline_threshold;
+        if is_small || !self.write_file()? {
+            let (path, buffer) = (&self.path, &self.buffer);
             for operator in &mut self.operators {
-                let keyed = operator.keyed.iter_mut().map(|state| &mut state.data);
+                let keyed = operator.keyed.iter_mut().flat_map(|state| &mut state.pieces);
                 let others = operator.operator_states.iter_mut().map(|state| &mut state.data);
-                keyed.chain(others).for_each(|data| make_inline(data, buffer));
+                keyed.chain(others).for_each(|data| make_inline(data, path, buffer));
             }
         }
         Ok(self.operators)
@@ -127,7 +165,7 @@ impl SnapshotWriter {
 
     /// Encodes the entries of one keyed state; `encode` appends a value, or says that nothing of
     /// it is alive. A state without entries leaves no trace.
-    pub(crate) fn write_keyed<K: Key, C>(
+    pub(crate) fn write_keyed<K: Key, C: Clone + Send + Sync + 'static>(
         &mut self,
         operator: OperatorId,
         head: KeyedStateHead,
@@ -135,53 +173,49 @@ impl SnapshotWriter {
         encode: impl Fn(&C, Vec<u8>) -> Result<(Vec<u8>, bool)>,
     ) -> Result<()> {
         let start = self.buffer.len();
-        let mut out = std::mem::take(&mut self.buffer);
-        out.reserve(table.len() * ENTRY_BYTES);
-        let mut digest = EntryDigest::new(&head.name);
-        let mut groups = Vec::new();
-        for group in table.groups() {
-            let group_start = out.len();
-            let mut entries = 0;
-            for (key, cell) in group.iter() {
-                let entry_start = out.len();
-                (out, _) = append_sized(out, |out| Ok((encode_into(key, out)?, true)))?;
-                let alive;
-                (out, alive) = append_sized(out, |out| encode(cell, out))?;
-                if alive {
-                    digest.add(&out[entry_start..]);
-                    entries += 1;
-                } else {
-                    out.truncate(entry_start);
-                }
-            }
-            if entries > 0 {
-                groups.push(GroupRange {
-                    group: group.group(),
-                    offset: (group_start - start) as u64,
-                    length: (out.len() - group_start) as u64,
-                    entries,
-                    checksum: checksum(&out[group_start..]),
-                });
-            }
-        }
+        let groups = GroupWriter::new(&head.name, std::mem::take(&mut self.buffer), encode);
+        let (out, mut written) = match self.base_of(operator, &head, table) {
+            Some((base, before)) => groups.write_changes(table, base, before, self.turn)?,
+            None => groups.write_all(table)?,
+        };
         self.buffer = out;
-        if groups.is_empty() {
+        if self.buffer.len() > start {
+            written.add_piece(self.promise(start));
+        }
+        if written.groups.is_empty() {
             return Ok(());
         }
-        let data = self.promise(start);
+        let digest = written.digest();
+        let Written { pieces, groups } = written;
         let KeyedStateHead { name, kind, ttl, key_schema, value_schema } = head;
         let snapshot = self.operator(operator);
-        snapshot.digest = snapshot.digest.wrapping_add(digest.sum);
+        snapshot.digest = snapshot.digest.wrapping_add(digest);
         snapshot.keyed.push(KeyedStateHandle {
             name,
             kind,
             ttl,
             key_schema,
             value_schema,
-            data,
+            pieces,
             groups,
         });
         Ok(())
+    }
+
+    /// What a base has of a state: of the same key groups, and in files.
+    fn base_of<K: Key, C: Clone + Send + Sync + 'static>(
+        &self,
+        operator: OperatorId,
+        head: &KeyedStateHead,
+        table: &TableSnapshot<K, C>,
+    ) -> Option<(&KeyedStateHandle, &TableSnapshot<K, C>)> {
+        let mut own =
+            self.bases.iter().filter(|base| base.operator == operator && head.is_of(&base.handle));
+        own.find_map(|BaseState { handle, memory, .. }| {
+            let before = memory.table::<K, C>().ok()?;
+            let is_in_files = handle.pieces.iter().any(DataRef::is_file);
+            (before.range() == table.range() && is_in_files).then_some((handle, before))
+        })
     }
 
     /// Encodes the elements of one operator state. An empty one is written too: that a broadcast
@@ -246,8 +280,11 @@ impl SnapshotWriter {
     }
 }
 
-fn make_inline(data: &mut DataRef, buffer: &[u8]) {
-    if let DataRef::File { offset, length, .. } = data {
+/// Puts the bytes of a file that is not written where the reference to them is.
+fn make_inline(data: &mut DataRef, file: &str, buffer: &[u8]) {
+    if let DataRef::File { path, offset, length } = data
+        && path == file
+    {
         let (start, length) = (*offset as usize, *length as usize);
         *data = DataRef::Inline(buffer[start..start + length].to_vec());
     }

@@ -139,6 +139,12 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         self.len() == 0
     }
 
+    /// How many entries one of the table's key groups has.
+    pub(crate) fn group_len(&self, group: KeyGroup) -> usize {
+        let index = usize::from(group.0).wrapping_sub(self.range.start as usize);
+        self.groups.get(index).map_or(0, |group| group.get().len())
+    }
+
     /// The value of `key`.
     #[inline]
     pub fn get(&self, hash: u64, key: &K) -> Option<&V> {

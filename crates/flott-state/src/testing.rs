@@ -9,7 +9,9 @@ use flott_core::hash::stable_hash;
 use flott_core::{CheckpointId, Error, KeyGroupRange, MaxParallelism, OperatorId};
 use serde::Serialize;
 
-use crate::restore::{KeyedData, RestoredChunk, RestoredKeyedState, RestoredOperatorState};
+use crate::restore::{
+    KeyedData, PieceBytes, RestoredChunk, RestoredKeyedState, RestoredOperatorState,
+};
 use crate::snapshot::SnapshotWriter;
 
 pub(crate) const OPERATOR: OperatorId = OperatorId::from_u128(7);
@@ -105,7 +107,9 @@ pub(crate) fn keyed(
         .map(|handle| {
             let mut handle = handle.clone();
             handle.groups.retain(|group| range.contains(group.group));
-            let data = KeyedData::Bytes(inline(&handle.data));
+            let pieces =
+                handle.pieces.iter().map(|piece| PieceBytes { start: 0, bytes: inline(piece) });
+            let data = KeyedData::Bytes(pieces.map(Some).collect());
             RestoredKeyedState { handle, range, data }
         })
         .filter(|state| !state.handle.groups.is_empty())

@@ -240,15 +240,25 @@ fn keyed_state(subtask: u32, parallelism: u32) -> KeyedStateHandle {
         ttl: false,
         key_schema: SchemaText("string".into()),
         value_schema: SchemaText("i64".into()),
-        data: DataRef::File {
+        pieces: vec![DataRef::File {
             path: format!("chk-1/{subtask}"),
             offset: 0,
             length: range.len() as u64,
-        },
+        }],
         groups: range
             .iter()
             .zip(0..)
-            .map(|(group, offset)| GroupRange { group, offset, length: 1, entries: 1, checksum: 0 })
+            .map(|(group, offset)| GroupRange {
+                group,
+                piece: 0,
+                offset,
+                length: 1,
+                entries: 1,
+                removed: 0,
+                live: 1,
+                digest: 0,
+                checksum: 0,
+            })
             .collect(),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flott_core::element::CheckpointKind;
+use flott_core::mutant::Mutant;
 use flott_core::{CheckpointId, Now, TaskId};
 
 use super::Coordinator;
@@ -140,6 +141,8 @@ impl Coordinator {
         for pending in self.pending.values() {
             live.insert(metadata_path(pending.checkpoint));
             live.extend(pending.files().map(str::to_owned));
+            let base = pending.base.as_ref().filter(|_| !Mutant::ForgetBase.is_on());
+            live.extend(base.into_iter().flat_map(|base| base.files()).map(str::to_owned));
         }
         live
     }

@@ -36,6 +36,8 @@ pub(super) struct Pending {
     pub(super) kind: CheckpointKind,
     /// The folder of the savepoint that a job stops with.
     pub(super) folder: Option<String>,
+    /// What its tasks may refer to: kept for as long as they may.
+    pub(super) base: Option<Arc<CompletedCheckpoint>>,
     /// Triggered when no task had data left.
     pub(super) is_final: bool,
     pub(super) triggered_at: WallTime,
@@ -103,7 +105,12 @@ impl Part {
 
 impl Pending {
     pub(super) fn barrier(&self) -> Barrier {
-        Barrier { checkpoint: self.checkpoint, triggered_at: self.triggered_at, kind: self.kind }
+        Barrier {
+            checkpoint: self.checkpoint,
+            triggered_at: self.triggered_at,
+            kind: self.kind,
+            base: self.base.as_ref().map(|base| base.checkpoint),
+        }
     }
 
     pub(super) fn is_preparing(&self) -> bool {
@@ -130,7 +137,7 @@ impl Pending {
         self.parts.iter().filter(|(_, part)| part.is_waiting()).map(|(task, _)| *task)
     }
 
-    /// The files of the accepted snapshots.
+    /// The files of the accepted snapshots, some of them of earlier checkpoints.
     pub(super) fn files(&self) -> impl Iterator<Item = &str> {
         let snapshots = self.parts.values().filter_map(|part| match &part.state {
             PartState::Acked(snapshot) => Some(snapshot),

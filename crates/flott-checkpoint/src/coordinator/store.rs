@@ -17,7 +17,7 @@ pub(super) struct Store {
     foreign: Option<Arc<CompletedCheckpoint>>,
     is_claimed: bool,
     /// Checkpoints that are gone, with their files. A newer checkpoint may refer to some of these
-    /// files (those of subtasks that have finished), so a folder goes when no reference is left.
+    /// files, so a folder goes when no reference is left.
     graves: BTreeMap<CheckpointId, BTreeSet<String>>,
 }
 
@@ -41,6 +41,13 @@ impl Store {
 
     pub(super) fn latest(&self) -> Option<&Arc<CompletedCheckpoint>> {
         self.retained.back().or(self.foreign.as_ref())
+    }
+
+    /// The checkpoint that the next one may build upon: not a savepoint that a job has stopped with, whose files
+    /// are the user's.
+    pub(super) fn base(&self) -> Option<Arc<CompletedCheckpoint>> {
+        let latest = self.retained.back();
+        latest.filter(|latest| latest.files().into_iter().all(is_relative)).cloned()
     }
 
     pub(super) fn retained(&self) -> impl DoubleEndedIterator<Item = &Arc<CompletedCheckpoint>> {
@@ -77,11 +84,14 @@ impl Store {
         dropped.iter().map(|record| record.checkpoint).collect()
     }
 
-    /// Marks a checkpoint's folder and files for deletion.
+    /// Marks a checkpoint's folder and files for deletion. What it has of an earlier one is marked there: the
+    /// process that dropped that one may have been another.
     pub(super) fn bury(&mut self, checkpoint: CheckpointId, files: impl Iterator<Item = String>) {
-        let grave = self.graves.entry(checkpoint).or_default();
-        grave.insert(metadata_path(checkpoint));
-        grave.extend(files.filter(|path| is_relative(path)));
+        self.graves.entry(checkpoint).or_default().insert(metadata_path(checkpoint));
+        for path in files.filter(|path| is_relative(path)) {
+            let owner = folder_owner(&path).unwrap_or(checkpoint);
+            self.graves.entry(owner).or_default().insert(path);
+        }
     }
 
     /// The paths of the job's folder that must stay, beside those that pending checkpoints need.
@@ -109,6 +119,13 @@ impl Store {
         let folders = folders.iter().map(|folder| folder.trim_end_matches('/').to_owned());
         folders.chain(dead).collect()
     }
+}
+
+/// The checkpoint in whose folder a file is.
+fn folder_owner(path: &str) -> Option<CheckpointId> {
+    let (folder, _) = path.split_once('/')?;
+    let id = CheckpointId(folder.strip_prefix("chk-")?.parse().ok()?);
+    (checkpoint_folder(id) == folder).then_some(id)
 }
 
 pub(super) fn metadata_path(checkpoint: CheckpointId) -> String {

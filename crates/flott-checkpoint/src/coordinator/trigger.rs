@@ -208,6 +208,7 @@ impl Coordinator {
             (info.id, Part { operators: info.operators.clone(), state })
         };
         let pending = Pending {
+            base: if kind.is_savepoint() { None } else { self.store.base() },
             checkpoint,
             attempt: run.attempt,
             request: request.as_ref().map(|request| request.id),

@@ -11,18 +11,29 @@ use crate::snapshot::{
     Redistribution, SchemaText, StateKind,
 };
 
-const GOLDEN: &[u8] = include_bytes!("../../tests/golden/metadata-v1.bin");
+const GOLDEN: &[u8] = include_bytes!("../../tests/golden/metadata-v2.bin");
 
 #[test]
-fn version_1_keeps_its_bytes() {
-    assert!(encode(&sample()).unwrap() == GOLDEN, "the format changed: bump VERSION, keep v1");
+fn version_2_keeps_its_bytes() {
+    assert!(encode(&sample()).unwrap() == GOLDEN, "the format changed: bump VERSION, keep v2");
     assert_eq!(decode(GOLDEN, "golden").unwrap(), sample());
+}
+
+#[test]
+fn version_1_is_read() {
+    let golden = include_bytes!("../../tests/golden/metadata-v1.bin");
+    let mut expected = sample();
+    let keyed = &mut expected.operators[0].subtasks.get_mut(&0).unwrap().keyed[0];
+    keyed.pieces.truncate(1);
+    keyed.groups.truncate(1);
+    keyed.groups[0].digest = 0;
+    assert_eq!(decode(golden, "golden").unwrap(), expected);
 }
 
 #[test]
 #[ignore = "writes the golden file: run it only to add a new version"]
 fn write_golden() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/metadata-v1.bin");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/metadata-v2.bin");
     std::fs::write(path, encode(&sample()).unwrap()).unwrap();
 }
 
@@ -42,7 +53,7 @@ fn another_file_is_no_checkpoint() {
 fn a_newer_format_is_named() {
     let mut bytes = GOLDEN.to_vec();
     bytes[MAGIC.len()] = 9;
-    assert_message(&bytes, "its format is 9, this program reads up to 1");
+    assert_message(&bytes, "its format is 9, this program reads up to 2");
 }
 
 #[test]
@@ -123,14 +134,34 @@ fn sample() -> CompletedCheckpoint {
         ttl: true,
         key_schema: SchemaText("string".into()),
         value_schema: SchemaText("i64".into()),
-        data: DataRef::File { path: "chk-7/ab.state".into(), offset: 16, length: 40 },
-        groups: vec![GroupRange {
-            group: KeyGroup(3),
-            offset: 0,
-            length: 40,
-            entries: 2,
-            checksum: 0xdead_beef,
-        }],
+        pieces: vec![
+            DataRef::File { path: "chk-7/ab.state".into(), offset: 16, length: 40 },
+            DataRef::Inline(vec![4, 5, 6]),
+        ],
+        groups: vec![
+            GroupRange {
+                group: KeyGroup(3),
+                piece: 0,
+                offset: 0,
+                length: 40,
+                entries: 2,
+                removed: 0,
+                live: 2,
+                digest: 5,
+                checksum: 0xdead_beef,
+            },
+            GroupRange {
+                group: KeyGroup(3),
+                piece: 1,
+                offset: 1,
+                length: 2,
+                entries: 0,
+                removed: 1,
+                live: 1,
+                digest: 42,
+                checksum: 0xbeef,
+            },
+        ],
     };
     let list = OperatorStateHandle {
         name: "pending".into(),

@@ -232,6 +232,9 @@ options! {
     /// Whether a process keeps the tables of its tasks' newest checkpoint, so that those which survive a
     /// failure need not read it. What is written between two checkpoints then takes memory twice.
     LOCAL_RECOVERY: bool = "execution.state-recovery.from-local", "true", old "state.backend.local-recovery";
+    /// Whether a checkpoint writes only what has changed since the one before it, and refers to its files. Needs
+    /// execution.state-recovery.from-local. (Flink: false, and not for state on the heap.)
+    INCREMENTAL: bool = "execution.checkpointing.incremental", "true", old "state.backend.incremental";
     /// Whether workers keep copies of the state that they write on their TaskManager's disk (io.tmp.dirs): who takes
     /// the place of one that died reads those.
     LOCAL_BACKUP: bool = "execution.checkpointing.local-backup.enabled", "false";

@@ -124,8 +124,12 @@ fn write(operator: &mut Tested, records: &str) {
 /// Takes a checkpoint, and gives what it has.
 fn checkpoint(operator: &mut Tested, checkpoint: u64) -> Vec<RestoredOperatorState> {
     let checkpoint = CheckpointId(checkpoint);
-    let barrier =
-        Barrier { kind: CheckpointKind::Checkpoint, checkpoint, triggered_at: Timestamp(0) };
+    let barrier = Barrier {
+        kind: CheckpointKind::Checkpoint,
+        checkpoint,
+        triggered_at: Timestamp(0),
+        base: None,
+    };
     operator.prepare_barrier(barrier, &mut Collector::detached()).unwrap();
     let id = OperatorId::from_u128(2);
     let mut writer = SnapshotWriter::new(Arc::new(MemoryStorage::new()), "file", usize::MAX);

@@ -129,6 +129,7 @@ mod tests {
             kind: CheckpointKind::Checkpoint,
             checkpoint: CheckpointId(7),
             triggered_at: Timestamp(9),
+            base: Some(CheckpointId(6)),
         };
         let frame = encode_control(Control::Barrier(barrier)).unwrap();
         assert!(is_control(&frame));

@@ -76,6 +76,7 @@ impl Task {
         self.events.push(TaskEvent::Snapshot(PendingSnapshot {
             checkpoint: barrier.checkpoint,
             kind: barrier.kind,
+            base: barrier.base,
             task: self.id,
             attempt: self.attempt,
             metrics,

@@ -29,6 +29,11 @@ impl Age {
         Self { now: now.unwrap_or(WallTime::MIN), ttl: ttl.map(StateTtlConfig::ttl) }
     }
 
+    /// The same, before anything expires.
+    pub(super) fn never(self) -> Self {
+        Self { now: WallTime::MIN, ..self }
+    }
+
     pub(super) fn has_ttl(self) -> bool {
         self.ttl.is_some()
     }

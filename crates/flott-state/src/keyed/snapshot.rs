@@ -48,6 +48,7 @@ impl<K: Key, S: Shape> AnySnapshot for ShapedSnapshot<K, S> {
         age: Age,
         writer: &mut SnapshotWriter,
     ) -> Result<()> {
+        let age = if writer.keeps_expired() { age.never() } else { age };
         writer.write_keyed(operator, head, &self.table, |cell, out| S::encode(cell, age, out))
     }
 

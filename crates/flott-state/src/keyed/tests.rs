@@ -1,5 +1,6 @@
 //! Keyed state through its handles.
 
+mod increments;
 mod rescale;
 mod restore;
 mod ttl;

@@ -7,7 +7,7 @@
 use flott_core::codec::Key;
 
 use super::cpu::prefetch;
-use super::page::{Entry, Epoch, PAGE_ENTRIES, Page, TAG_BITS};
+use super::page::{Entry, Epoch, PAGE_ENTRIES, Page, TAG_BITS, hash_of};
 
 /// How many hash bits there are for the directory: those between the tag and the 32 that choose
 /// the group. A group with all of its pages (some 400 million entries) grows by larger pages.
@@ -176,6 +176,48 @@ impl<K: Key, V: Clone> Group<K, V> {
             *self = Self::default();
         }
         Some(value)
+    }
+
+    /// Shows every entry of a page that was written since this group was `before`, with what it was then.
+    pub(super) fn written_since<'a>(
+        &'a self,
+        before: &'a Self,
+    ) -> impl Iterator<Item = (&'a K, &'a V, Option<&'a V>)> {
+        let written = self.written(before);
+        let entries = written.flat_map(|(index, page)| {
+            page.slots().iter().flatten().enumerate().map(move |(slot, entry)| (index, slot, entry))
+        });
+        entries.map(|(index, slot, Entry { key, value })| {
+            (key, value, before.value_near(index, slot, key))
+        })
+    }
+
+    /// Shows every entry that this group had when it was `before` and has no more.
+    pub(super) fn removed_since<'a>(
+        &'a self,
+        before: &'a Self,
+    ) -> impl Iterator<Item = (&'a K, &'a V)> {
+        let written = before.written(self);
+        let entries = written.flat_map(|(index, page)| {
+            page.slots().iter().flatten().enumerate().map(move |(slot, entry)| (index, slot, entry))
+        });
+        let gone = entries
+            .filter(|(index, slot, entry)| self.value_near(*index, *slot, &entry.key).is_none());
+        gone.map(|(_, _, Entry { key, value })| (key, value))
+    }
+
+    /// The pages that `other` does not have as they are.
+    fn written<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (usize, &'a Page<K, V>)> {
+        let pages = self.pages.iter().enumerate();
+        pages.filter(|(index, page)| !other.pages.get(*index).is_some_and(|old| old.is_same(page)))
+    }
+
+    /// The value of a key that is likely to be at this place.
+    fn value_near(&self, page: usize, slot: usize, key: &K) -> Option<&V> {
+        match self.pages.get(page).and_then(|page| page.entry(slot)) {
+            Some(entry) if entry.key == *key => Some(&entry.value),
+            _ => self.value(self.find(hash_of(key), key)?),
+        }
     }
 
     /// Splits the page to which hashes with these bits belong.

@@ -71,6 +71,15 @@ impl<K, V> Page<K, V> {
         &self.slots
     }
 
+    /// Whether both have the same entries, because neither was written since one was the other.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.slots, &other.slots)
+    }
+
+    pub(super) fn entry(&self, slot: usize) -> Option<&Entry<K, V>> {
+        self.slots.get(slot)?.as_ref()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.slots.iter().flatten().map(|entry| (&entry.key, &entry.value))
     }
@@ -265,6 +274,6 @@ impl<K, V> Clone for Page<K, V> {
     }
 }
 
-fn hash_of<K: Key>(key: &K) -> u64 {
+pub(super) fn hash_of<K: Key>(key: &K) -> u64 {
     stable_hash(key).expect("a key in the table was hashed before it came in")
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use flott_core::codec::Key;
 use flott_core::{KeyGroup, KeyGroupRange};
 
 use super::group::Group;
@@ -44,6 +45,13 @@ impl<K, V> TableSnapshot<K, V> {
             let entries = entries.as_deref().filter(|entries| !entries.is_empty())?;
             Some(GroupSnapshot { group, entries })
         })
+    }
+
+    /// A key group, if it has entries.
+    pub fn group(&self, group: KeyGroup) -> Option<GroupSnapshot<'_, K, V>> {
+        let index = usize::from(group.0).checked_sub(self.range.start as usize)?;
+        let entries = self.groups.get(index)?.as_deref().filter(|entries| !entries.is_empty())?;
+        Some(GroupSnapshot { group, entries })
     }
 
     /// All entries, key group by key group.
@@ -88,6 +96,30 @@ impl<'a, K, V> GroupSnapshot<'a, K, V> {
     /// Its entries.
     pub fn iter(&self) -> impl Iterator<Item = (&'a K, &'a V)> + use<'a, K, V> {
         self.entries.iter()
+    }
+}
+
+impl<'a, K: Key, V: Clone> GroupSnapshot<'a, K, V> {
+    /// Whether nothing was written since this group was `before`.
+    pub fn is_same(&self, before: &Self) -> bool {
+        std::ptr::eq(self.entries, before.entries)
+    }
+
+    /// Every entry that may have changed since this group was `before`, with its value then. What lies in
+    /// pages that were not written is left out.
+    pub fn written_since(
+        &self,
+        before: &Self,
+    ) -> impl Iterator<Item = (&'a K, &'a V, Option<&'a V>)> + use<'a, K, V> {
+        self.entries.written_since(before.entries)
+    }
+
+    /// Every entry that this group had when it was `before`, and has no more.
+    pub fn removed_since(
+        &self,
+        before: &Self,
+    ) -> impl Iterator<Item = (&'a K, &'a V)> + use<'a, K, V> {
+        self.entries.removed_since(before.entries)
     }
 }
 

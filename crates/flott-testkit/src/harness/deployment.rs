@@ -159,6 +159,7 @@ impl Deployment {
             kind: CheckpointKind::Checkpoint,
             checkpoint,
             triggered_at: self.clock.now().wall,
+            base: None,
         };
         let sources = self.planned.spec.tasks.iter().filter(|task| task.info.is_source);
         let sources: Vec<TaskId> = sources.map(|task| task.info.id).collect();

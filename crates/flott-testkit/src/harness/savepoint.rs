@@ -53,7 +53,7 @@ pub(super) fn complete(
     let files: Arc<dyn CheckpointStorage> = storage.clone();
     for pending in snapshots {
         let task = pending.task;
-        let snapshot = pending.write(&files, inline_threshold)?;
+        let (snapshot, _) = pending.write(&files, inline_threshold, None)?;
         let chain = planned.plan.graph.vertex(task.vertex).into_iter();
         let ids: Vec<_> = chain.flat_map(|vertex| &vertex.operators).map(|own| own.id).collect();
         for operator in operators.iter_mut().filter(|operator| ids.contains(&operator.info.id)) {

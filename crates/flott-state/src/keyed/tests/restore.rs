@@ -7,7 +7,7 @@ use flott_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::restore::KeyedData;
+use crate::restore::{KeyedData, PieceBytes};
 use crate::testing::{MemoryStorage, OPERATOR, finish, inline_writer, keyed};
 
 fn snapshot(b: &mut KeyedBackend<String>) -> OperatorSnapshot {
@@ -101,7 +101,8 @@ fn damaged_bytes_are_refused_by_name() {
     let stored = snapshot(&mut b);
     let group = stored.keyed[0].groups[0].group.0;
     let intact = keyed(std::slice::from_ref(&stored), b.range());
-    let KeyedData::Bytes(bytes) = intact[0].data.clone() else { panic!("they were written") };
+    let KeyedData::Bytes(pieces) = intact[0].data.clone() else { panic!("they were written") };
+    let bytes = pieces[0].clone().unwrap().bytes;
     for cut in 0..bytes.len() {
         for flip in [true, false] {
             let (mut damaged, mut bytes) = (intact.clone(), bytes.clone());
@@ -110,7 +111,7 @@ fn damaged_bytes_are_refused_by_name() {
             } else {
                 bytes.truncate(cut);
             }
-            damaged[0].data = KeyedData::Bytes(bytes);
+            damaged[0].data = KeyedData::Bytes(vec![Some(PieceBytes { start: 0, bytes })]);
             let mut b = backend();
             b.restore(damaged);
             let error = b.value_state(ValueStateDescriptor::<String>::new("word")).unwrap_err();
@@ -233,10 +234,12 @@ fn large_state_becomes_one_checked_file_and_small_state_stays_in_the_handle() {
     assert_eq!(file[12..16], checksum(&file[24..]).to_le_bytes());
     assert_eq!(file[16..24], (file.len() as u64 - 24).to_le_bytes());
     for (small, large) in small[0].keyed.iter().zip(&large[0].keyed) {
-        let DataRef::File { path, offset, length } = &large.data else { panic!("not in a file") };
+        let [DataRef::File { path, offset, length }] = &large.pieces[..] else {
+            panic!("not in a file")
+        };
         assert_eq!(path, "chk-1/x.state");
         let range = *offset as usize..(offset + length) as usize;
-        assert_eq!(small.data, DataRef::Inline(file[range].to_vec()));
+        assert_eq!(small.pieces, [DataRef::Inline(file[range].to_vec())]);
         assert_eq!(small.groups, large.groups);
     }
 

@@ -29,11 +29,11 @@ impl Process {
         let folder = place.unwrap_or(&self.folder).clone();
         folder.next_write(outcome);
         let storage: Arc<dyn CheckpointStorage> = folder.clone();
-        let (threshold, clock) = (self.planned.plan.inline_threshold, world.clock.clone());
+        let (plan, clock) = (&self.planned.plan, world.clock.clone());
         // A worker that is gone writes no more; here what it has written just arrives late.
-        let host = self.machines.workers.get(&worker).filter(|_| self.planned.plan.keeps_states);
-        let kept = host.map(|host| host.kept.clone());
-        let input = write_snapshot(pending, &storage, threshold, &*clock, kept.as_deref());
+        let kept = self.machines.workers.get(&worker).map(|host| host.kept.clone());
+        let kept = kept.unwrap_or_default();
+        let input = write_snapshot(pending, plan, &storage, &*clock, &kept);
         folder.next_write(Outcome::Done);
         world.send(Way::Storage, Event::ToMaster(input));
     }
