@@ -59,6 +59,13 @@ pub fn checkpoint_folder(checkpoint: CheckpointId) -> String {
     format!("chk-{checkpoint}")
 }
 
+/// The checkpoint in whose folder a file lies, if it lies in one.
+pub fn checkpoint_of(path: &str) -> Option<CheckpointId> {
+    let (folder, name) = path.split_once('/')?;
+    let id = CheckpointId(folder.strip_prefix("chk-")?.parse().ok()?);
+    (checkpoint_folder(id) == folder && !name.contains('/')).then_some(id)
+}
+
 /// How an operation on storage went wrong.
 #[derive(Debug)]
 pub enum StoreError {

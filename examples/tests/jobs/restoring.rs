@@ -24,6 +24,8 @@ fn store(inline_bytes: u32) -> Stored {
         job("word_totals")
             .checkpoints(directory.path(), 20)
             .set("execution.checkpointing.num-retained", "3")
+            // So that each has a file of its own.
+            .set("execution.checkpointing.incremental", "false")
             .set("execution.checkpointing.data-inline-threshold", &inline_bytes.to_string()),
     );
     connection.send(["hello,1", "world,2"]);
@@ -106,19 +108,25 @@ fn state_in_files_is_restored_whatever_keeps_the_new_checkpoints() {
     assert!(stored.newest.metadata().exists(), "a checkpoint of another job was deleted");
 }
 
-/// The files were written by the first version of the formats, from the lines `word0,0` to
-/// `word99,99` in two subtasks. They are never written again: who changes a format keeps them
-/// readable.
+/// The files were written when the formats were new, from the lines `word0,0` to `word99,99` in two
+/// subtasks; those of version 2 in two checkpoints, `word0,100` to `word9,100` and `word7,-5` between them. They are
+/// never written again: who changes a format keeps them readable.
 #[test]
 fn a_checkpoint_of_every_version_of_the_formats_is_restored() {
-    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1/word_totals/chk-3");
-    for parallelism in [1, 3] {
-        let resumed = job("word_totals").resume(Path::new(golden)).parallelism(parallelism);
-        let (mut job, _server, mut connection) = connect(resumed);
-        connection.send((0..100).map(|word| format!("word{word},1")));
-        let lines = job.printed_lines(100);
-        let totals: BTreeMap<_, _> = lines.iter().map(|line| printed_total(line)).collect();
-        assert_eq!(totals, (0..100).map(|word| (format!("word{word}"), word + 1)).collect());
+    let more = |word: i64| i64::from(word < 10) * 100 - i64::from(word == 7) * 5;
+    let versions: [(&str, &dyn Fn(i64) -> i64); 2] =
+        [("v1/word_totals/chk-3", &|_| 0), ("v2/word_totals/chk-4", &more)];
+    for (golden, more) in versions {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(golden);
+        for parallelism in [1, 3] {
+            let resumed = job("word_totals").resume(&golden).parallelism(parallelism);
+            let (mut job, _server, mut connection) = connect(resumed);
+            connection.send((0..100).map(|word| format!("word{word},1")));
+            let lines = job.printed_lines(100);
+            let totals: BTreeMap<_, _> = lines.iter().map(|line| printed_total(line)).collect();
+            let expected = (0..100).map(|word| (format!("word{word}"), word + more(word) + 1));
+            assert_eq!(totals, expected.collect(), "{golden:?}");
+        }
     }
 }
 
@@ -209,11 +217,11 @@ fn a_checkpoint_of_a_newer_version_is_refused() {
     let record = stored.newest.metadata();
     let mut bytes = fs::read(&record).unwrap();
     // The version follows the eight magic bytes.
-    bytes[8..10].copy_from_slice(&2_u16.to_le_bytes());
+    bytes[8..10].copy_from_slice(&3_u16.to_le_bytes());
     fs::write(&record, bytes).unwrap();
     stored.refuses_and_offers_the_older([
         text(&record),
-        "was written by a newer version of Flott: its format is 2",
+        "was written by a newer version of Flott: its format is 3",
     ]);
 }
 

@@ -101,6 +101,8 @@ fn a_checkpoint_whose_state_cannot_be_written_fails_and_a_later_one_completes() 
         job("word_totals")
             .checkpoints(directory.path(), 50)
             .set("execution.checkpointing.data-inline-threshold", "0")
+            // So that each has a file of its own.
+            .set("execution.checkpointing.incremental", "false")
             .set("execution.checkpointing.num-retained", "100"),
     );
     connection.send(["hello,1"]);

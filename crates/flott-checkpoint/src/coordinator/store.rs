@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flott_core::{CheckpointId, JobId};
 
 use crate::record::{CompletedCheckpoint, is_relative};
-use crate::storage::{METADATA_FILE, checkpoint_folder};
+use crate::storage::{METADATA_FILE, checkpoint_folder, checkpoint_of};
 
 #[derive(Debug)]
 pub(super) struct Store {
@@ -89,7 +89,7 @@ impl Store {
     pub(super) fn bury(&mut self, checkpoint: CheckpointId, files: impl Iterator<Item = String>) {
         self.graves.entry(checkpoint).or_default().insert(metadata_path(checkpoint));
         for path in files.filter(|path| is_relative(path)) {
-            let owner = folder_owner(&path).unwrap_or(checkpoint);
+            let owner = checkpoint_of(&path).unwrap_or(checkpoint);
             self.graves.entry(owner).or_default().insert(path);
         }
     }
@@ -119,13 +119,6 @@ impl Store {
         let folders = folders.iter().map(|folder| folder.trim_end_matches('/').to_owned());
         folders.chain(dead).collect()
     }
-}
-
-/// The checkpoint in whose folder a file is.
-fn folder_owner(path: &str) -> Option<CheckpointId> {
-    let (folder, _) = path.split_once('/')?;
-    let id = CheckpointId(folder.strip_prefix("chk-")?.parse().ok()?);
-    (checkpoint_folder(id) == folder).then_some(id)
 }
 
 pub(super) fn metadata_path(checkpoint: CheckpointId) -> String {

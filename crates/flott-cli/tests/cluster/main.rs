@@ -3,6 +3,7 @@
 
 mod failures;
 mod hosts;
+mod increments;
 mod limits;
 mod rescale;
 mod setup;

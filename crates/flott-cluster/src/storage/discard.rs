@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use flott_checkpoint::metadata;
-use flott_checkpoint::storage::{METADATA_FILE, StoreError, checkpoint_folder};
+use flott_checkpoint::storage::{METADATA_FILE, StoreError, checkpoint_folder, checkpoint_of};
 use flott_core::{Error, Result};
 
+use super::folder::BEGUN_FILE;
 use super::place::Place;
 use super::{find, is_checkpoint_folder};
 
@@ -41,16 +42,25 @@ pub(crate) fn discard_claimed(folder: &Place) -> Result<()> {
     }
     let base = folder.parent();
     let own = find::read(folder)?;
-    let mut needed = BTreeSet::new();
+    let (mut needed, mut others) = (BTreeSet::new(), BTreeSet::new());
     for (_, other) in find::checkpoints(&base)?.iter().filter(|(_, other)| other != folder) {
         needed.extend(find::read(other)?.files().into_iter().map(str::to_owned));
+        others.insert(other.name().to_owned());
     }
     // The record goes first: whoever finds one must find its files, too.
     folder.join(METADATA_FILE).delete().map_err(StoreError::into_error)?;
-    let inside = format!("{}/", folder.name());
-    let own = own.files().into_iter().filter(|file| file.starts_with(&inside));
-    for file in own.filter(|file| !needed.contains(*file)) {
-        base.join(file).delete().map_err(StoreError::into_error)?;
+    // Some of its files may be in folders of checkpoints that are gone: it was the last one to need them.
+    let mut folders = BTreeSet::from([folder.name().to_owned()]);
+    for file in own.files().into_iter().filter(|file| !needed.contains(*file)) {
+        if let Some(checkpoint) = checkpoint_of(file) {
+            base.join(file).delete().map_err(StoreError::into_error)?;
+            folders.insert(checkpoint_folder(checkpoint));
+        }
     }
-    folder.delete_if_empty().map_err(StoreError::into_error)
+    for name in folders.difference(&others) {
+        let folder = base.join(name);
+        folder.join(BEGUN_FILE).delete().map_err(StoreError::into_error)?;
+        folder.delete_if_empty().map_err(StoreError::into_error)?;
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use super::place::{Place, Stores};
 use super::store::Creation;
 
 /// What makes the folder of a checkpoint visible where there are no empty ones.
-const BEGUN_FILE: &str = "_begun";
+pub(super) const BEGUN_FILE: &str = "_begun";
 
 /// The checkpoints of one job, or a savepoint, in one folder.
 pub(crate) struct CheckpointFolder {

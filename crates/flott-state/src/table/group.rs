@@ -4,6 +4,7 @@
 //! A full page is split in two by the next hash bit, whenever that happens: the group grows one
 //! page at a time, and no write ever waits for all of it to be rehashed.
 
+use flott_core::Result;
 use flott_core::codec::Key;
 
 use super::cpu::prefetch;
@@ -19,6 +20,9 @@ const DIRECTORY_PER_PAGE: usize = 8;
 
 /// How full on average the pages of [`Group::with_room`] are at most: few then get too full.
 const PAGE_ENTRIES_EXPECTED: usize = PAGE_ENTRIES * 2 / 3;
+
+/// So many pages ahead of the one that is looked at, the next one is asked for.
+const PAGES_AHEAD: usize = 16;
 
 /// The entries of one key group.
 pub(super) struct Group<K, V> {
@@ -178,46 +182,53 @@ impl<K: Key, V: Clone> Group<K, V> {
         Some(value)
     }
 
-    /// Shows every entry of a page that was written since this group was `before`, with what it was then.
-    pub(super) fn written_since<'a>(
+    /// Shows what may have changed since this group was `before`: a key, its value, its value then. What lies in
+    /// pages that were not written, and what is `surely_same`, is left out.
+    pub(super) fn changes_since<'a>(
         &'a self,
         before: &'a Self,
-    ) -> impl Iterator<Item = (&'a K, &'a V, Option<&'a V>)> {
-        let written = self.written(before);
-        let entries = written.flat_map(|(index, page)| {
-            page.slots().iter().flatten().enumerate().map(move |(slot, entry)| (index, slot, entry))
-        });
-        entries.map(|(index, slot, Entry { key, value })| {
-            (key, value, before.value_near(index, slot, key))
-        })
-    }
-
-    /// Shows every entry that this group had when it was `before` and has no more.
-    pub(super) fn removed_since<'a>(
-        &'a self,
-        before: &'a Self,
-    ) -> impl Iterator<Item = (&'a K, &'a V)> {
-        let written = before.written(self);
-        let entries = written.flat_map(|(index, page)| {
-            page.slots().iter().flatten().enumerate().map(move |(slot, entry)| (index, slot, entry))
-        });
-        let gone = entries
-            .filter(|(index, slot, entry)| self.value_near(*index, *slot, &entry.key).is_none());
-        gone.map(|(_, _, Entry { key, value })| (key, value))
-    }
-
-    /// The pages that `other` does not have as they are.
-    fn written<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (usize, &'a Page<K, V>)> {
-        let pages = self.pages.iter().enumerate();
-        pages.filter(|(index, page)| !other.pages.get(*index).is_some_and(|old| old.is_same(page)))
-    }
-
-    /// The value of a key that is likely to be at this place.
-    fn value_near(&self, page: usize, slot: usize, key: &K) -> Option<&V> {
-        match self.pages.get(page).and_then(|page| page.entry(slot)) {
-            Some(entry) if entry.key == *key => Some(&entry.value),
-            _ => self.value(self.find(hash_of(key), key)?),
+        surely_same: impl Fn(&V, &V) -> bool,
+        mut each: impl FnMut(&'a K, Option<&'a V>, Option<&'a V>) -> Result<()>,
+    ) -> Result<()> {
+        let written = |index: usize| {
+            let (new, old) = (self.pages.get(index), before.pages.get(index));
+            let is_same = new.zip(old).is_some_and(|(new, old)| new.is_same(old));
+            (!is_same).then_some((new, old))
+        };
+        for index in 0..self.pages.len().max(before.pages.len()) {
+            if let Some((new, old)) = written(index + PAGES_AHEAD) {
+                new.into_iter().chain(old).for_each(Page::prefetch_slots);
+            }
+            let Some((new, old)) = written(index) else { continue };
+            let (new, old) = (new.map_or(&[][..], Page::slots), old.map_or(&[][..], Page::slots));
+            for slot in 0..new.len().max(old.len()) {
+                let new = new.get(slot).and_then(Option::as_ref);
+                let old = old.get(slot).and_then(Option::as_ref);
+                match (new, old) {
+                    // Nearly always: the page was copied, and some of its values were changed.
+                    (Some(new), Some(old)) if new.key == old.key => {
+                        if !surely_same(&new.value, &old.value) {
+                            each(&new.key, Some(&new.value), Some(&old.value))?;
+                        }
+                    }
+                    (new, old) => {
+                        if let Some(Entry { key, value }) = new {
+                            each(key, Some(value), before.lookup(key))?;
+                        }
+                        if let Some(Entry { key, value }) = old
+                            && self.lookup(key).is_none()
+                        {
+                            each(key, None, Some(value))?;
+                        }
+                    }
+                }
+            }
         }
+        Ok(())
+    }
+
+    fn lookup(&self, key: &K) -> Option<&V> {
+        self.value(self.find(hash_of(key), key)?)
     }
 
     /// Splits the page to which hashes with these bits belong.

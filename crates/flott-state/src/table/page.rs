@@ -76,10 +76,6 @@ impl<K, V> Page<K, V> {
         Arc::ptr_eq(&self.slots, &other.slots)
     }
 
-    pub(super) fn entry(&self, slot: usize) -> Option<&Entry<K, V>> {
-        self.slots.get(slot)?.as_ref()
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.slots.iter().flatten().map(|entry| (&entry.key, &entry.value))
     }
@@ -94,6 +90,12 @@ impl<K, V> Page<K, V> {
         if let Some(slot) = self.slots.get(slot) {
             prefetch(slot);
         }
+    }
+
+    /// Asks for all of the entries.
+    pub(super) fn prefetch_slots(&self) {
+        let apart = (64 / size_of::<Option<Entry<K, V>>>().max(1)).max(1);
+        self.slots.iter().step_by(apart).for_each(prefetch);
     }
 
     /// A bit for each of the first entries that may have this hash.

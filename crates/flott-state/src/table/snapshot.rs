@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use flott_core::codec::Key;
-use flott_core::{KeyGroup, KeyGroupRange};
+use flott_core::{KeyGroup, KeyGroupRange, Result};
 
 use super::group::Group;
 
@@ -105,21 +105,18 @@ impl<'a, K: Key, V: Clone> GroupSnapshot<'a, K, V> {
         std::ptr::eq(self.entries, before.entries)
     }
 
-    /// Every entry that may have changed since this group was `before`, with its value then. What lies in
-    /// pages that were not written is left out.
-    pub fn written_since(
+    /// Shows what may have changed since this group was `before`: a key, its value, its value then. What lies in
+    /// pages that were not written, and what is `surely_same`, is left out.
+    ///
+    /// # Errors
+    /// Those of `each`.
+    pub fn changes_since(
         &self,
         before: &Self,
-    ) -> impl Iterator<Item = (&'a K, &'a V, Option<&'a V>)> + use<'a, K, V> {
-        self.entries.written_since(before.entries)
-    }
-
-    /// Every entry that this group had when it was `before`, and has no more.
-    pub fn removed_since(
-        &self,
-        before: &Self,
-    ) -> impl Iterator<Item = (&'a K, &'a V)> + use<'a, K, V> {
-        self.entries.removed_since(before.entries)
+        surely_same: impl Fn(&V, &V) -> bool,
+        each: impl FnMut(&'a K, Option<&'a V>, Option<&'a V>) -> Result<()>,
+    ) -> Result<()> {
+        self.entries.changes_since(before.entries, surely_same, each)
     }
 }
 

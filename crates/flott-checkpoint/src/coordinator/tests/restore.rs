@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn taken_by(job: JobId, checkpoint: u64) -> CompletedCheckpoint {
+pub(super) fn taken_by(job: JobId, checkpoint: u64) -> CompletedCheckpoint {
     let mut f = Fixture::completed(&[]);
     let mut record = (**f.coordinator.latest().unwrap()).clone();
     f.drain();

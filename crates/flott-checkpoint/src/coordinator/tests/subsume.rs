@@ -60,3 +60,42 @@ fn files_that_a_newer_checkpoint_shares_outlive_their_folder() {
     }
     assert_eq!(f.feed(persisted(3)).last().unwrap(), "discard chk-1 chk-2");
 }
+
+#[test]
+fn what_a_checkpoint_under_way_builds_upon_stays_until_it_is_over() {
+    let mut f = Fixture::completed(&[("max-concurrent-checkpoints", "2")]);
+    f.tick(2_000);
+    assert_eq!(f.feed(prepared(2)), ["trigger 2 @0 [s0 s1]"]);
+    f.tick(3_000);
+    f.feed(prepared(3));
+    let bases: Vec<_> =
+        f.coordinator.pending.values().map(|pending| pending.barrier().base).collect();
+    assert_eq!(bases, [Some(CheckpointId(1)); 2], "the newest that was complete");
+    for name in ["s0", "s1", "k0"] {
+        f.feed(ack(2, name));
+    }
+    // Its folder goes, what checkpoint 3 may refer to does not, though 2 is complete.
+    assert_eq!(f.feed(persisted(2)).last().unwrap(), "discard chk-1/_metadata");
+    f.feed(ack_of(0, 3, "s0", "chk-1/s0", false));
+    f.feed(ack(3, "s1"));
+    f.feed(ack(3, "k0"));
+    let all = f.feed(persisted(3));
+    assert_eq!(all.last().unwrap(), "discard chk-2 chk-1/k0 chk-1/s1");
+    f.tick(4_000);
+    f.feed(prepared(4));
+    assert_eq!(f.coordinator.pending[&CheckpointId(4)].barrier().base, Some(CheckpointId(3)));
+}
+
+#[test]
+fn nothing_builds_upon_a_savepoint_and_a_savepoint_upon_nothing() {
+    let mut f = Fixture::completed(&[]);
+    f.feed(Input::SavepointRequested { request: 1 });
+    f.feed(prepared(2));
+    assert_eq!(f.coordinator.pending[&CheckpointId(2)].barrier().base, None);
+    let taken_by_another = JobId::from_name("another");
+    let mut f = Fixture::restored(&[], Some(restore::taken_by(taken_by_another, 41)));
+    f.feed(tasks_running(0));
+    f.tick(1_000);
+    f.feed(prepared(42));
+    assert_eq!(f.coordinator.pending[&CheckpointId(42)].barrier().base, None);
+}
