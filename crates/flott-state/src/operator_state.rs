@@ -11,16 +11,18 @@ mod tests;
 use std::any::{Any, type_name};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use flott_checkpoint::snapshot::{Redistribution, SchemaText};
-use flott_core::codec::{StateData, decode};
+use flott_core::codec::StateData;
 use flott_core::{Error, OperatorId, Result};
+use serde::de::DeserializeOwned;
 
 pub use self::handle::{BroadcastState, OperatorListState};
 
-use crate::restore::{RestoredOperatorState, refused};
-use crate::schema::{Schema, difference};
+use crate::restore::{RestoredOperatorState, refused, unreadable};
+use crate::schema::{Layout, Schema, Stamps};
 use crate::snapshot::{OperatorStateHead, SnapshotWriter};
 
 /// Something that has operator state.
@@ -62,6 +64,18 @@ trait AnySnapshot: Send {
         head: OperatorStateHead,
         writer: &mut SnapshotWriter,
     ) -> Result<()>;
+}
+
+/// A restored element.
+struct Element {
+    bytes: Vec<u8>,
+    layout: Rc<Layout>,
+}
+
+impl Element {
+    fn decode<T: DeserializeOwned>(&self) -> Result<T> {
+        self.layout.decode(&self.bytes).map_err(unreadable)
+    }
 }
 
 type List<T> = Arc<Vec<T>>;
@@ -113,7 +127,7 @@ impl OperatorStateBackend {
         }
         let schema = Schema::of::<T>().to_text();
         let index = self.register(name, redistribution, type_name::<T>(), schema, |elements| {
-            let values = elements.iter().map(|bytes| decode(bytes));
+            let values = elements.iter().map(Element::decode);
             Ok(Arc::new(values.collect::<Result<Vec<T>>>()?))
         })?;
         Ok(OperatorListState::new(index))
@@ -134,7 +148,7 @@ impl OperatorStateBackend {
             type_name::<(K, V)>(),
             schema,
             |elements| {
-                let entries = elements.iter().map(|bytes| decode(bytes));
+                let entries = elements.iter().map(Element::decode);
                 Ok(Arc::new(entries.collect::<Result<BTreeMap<K, V>>>()?))
             },
         )?;
@@ -160,7 +174,7 @@ impl OperatorStateBackend {
         redistribution: Redistribution,
         type_name: &'static str,
         schema: SchemaText,
-        make: impl FnOnce(Vec<Vec<u8>>) -> Result<A>,
+        make: impl FnOnce(Vec<Element>) -> Result<A>,
     ) -> Result<usize> {
         if let Some(index) = self.states.iter().position(|state| state.name == name) {
             let state = &mut self.states[index];
@@ -182,11 +196,11 @@ impl OperatorStateBackend {
                 let (was, is) = (kind_name(state.redistribution), kind_name(redistribution));
                 return Err(refused(&self.operator, &name, &format!("it was a {was}, is a {is}")));
             }
-            if let Some(change) = difference(&state.schema, &schema) {
-                return Err(refused(&self.operator, &name, &change));
-            }
+            let layout = Layout::new(&state.schema, &schema, Stamps::None);
+            let layout = layout.map_err(|problem| refused(&self.operator, &name, &problem))?;
+            let layout = Rc::new(layout);
             state.read(&self.operator, |bytes| {
-                elements.push(bytes.to_vec());
+                elements.push(Element { bytes: bytes.to_vec(), layout: layout.clone() });
                 Ok(())
             })?;
         }

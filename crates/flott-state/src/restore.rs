@@ -124,7 +124,8 @@ pub(crate) struct Claim<'a> {
     pub(crate) name: &'a str,
     pub(crate) kind: StateKind,
     pub(crate) key_schema: &'a SchemaText,
-    pub(crate) value_schema: &'a SchemaText,
+    /// If no other one will do.
+    pub(crate) value_schema: Option<&'a SchemaText>,
 }
 
 /// Takes the parts of a state out of what was restored, if they are what is expected.
@@ -139,7 +140,9 @@ pub(crate) fn claim(
             format!("it was a {was} state, is a {is} state")
         } else if let Some(change) = difference(&stored.key_schema, claim.key_schema) {
             format!("in its key, {change}")
-        } else if let Some(change) = difference(&stored.value_schema, claim.value_schema) {
+        } else if let Some(change) =
+            claim.value_schema.and_then(|own| difference(&stored.value_schema, own))
+        {
             change
         } else {
             continue;
@@ -153,8 +156,8 @@ pub(crate) fn claim(
 pub(crate) fn refused(operator: &str, name: &str, problem: &str) -> Error {
     Error::invalid(format!(
         "operator \"{operator}\": state \"{name}\" cannot be restored: {problem}; change the type \
-         back, or give the state another name and start with --allow-non-restored-state (-n) to \
-         drop what was stored"
+         so that it can read what was stored, or give the state another name and start with \
+         --allow-non-restored-state (-n) to drop it"
     ))
 }
 
@@ -226,6 +229,18 @@ impl RestoredKeyedState {
     }
 }
 
+/// Says how a type can be made to read what was stored in another shape.
+pub(crate) fn unreadable(error: Error) -> Error {
+    if error.kind() != ErrorKind::InvalidInput {
+        return error;
+    }
+    error.context(
+        "the type has changed, and does not say how to read what was stored: give a field that is new a default \
+         (#[serde(default)], or make it an Option), one that has another name an alias \
+         (#[serde(alias = \"...\")])",
+    )
+}
+
 /// Puts into the table what a range has of its group, and takes out what it says is gone.
 fn read_range<K: Key, V: Clone>(
     pieces: &[Option<PieceBytes>],
@@ -254,7 +269,7 @@ fn read_range<K: Key, V: Clone>(
         let (value, rest) = part(rest)?;
         bytes = rest;
         let (hash, key) = decode_key(key)?;
-        let value = decode_value(value)?;
+        let value = decode_value(value).map_err(unreadable)?;
         // A key is in a group once: where all of it is, none needs to be looked for.
         match if is_whole { None } else { table.get_mut(hash, &key) } {
             Some(stored) => *stored = value,

@@ -5,9 +5,12 @@
 //! `Deserialize` implementation ([`Schema::of`]), written beside the state as one line of text,
 //! and compared with the reader's own before anything is decoded ([`difference`]). Names of types
 //! are in the text for people to read; they do not count, because the bytes do not depend on
-//! them. Names of fields and variants count: a change of meaning is refused, not guessed.
+//! them. Names of fields and variants count: what was stored in another shape is read by them, if the new type
+//! says how, and refused in words if it does not.
 
 mod difference;
+mod evolve;
+mod layout;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -17,6 +20,7 @@ use flott_checkpoint::snapshot::SchemaText;
 use serde::de::DeserializeOwned;
 
 pub use self::difference::difference;
+pub(crate) use self::layout::{Layout, Stamps};
 
 /// The shape of a type, as the codec sees it. Newtypes and pointers are their content.
 #[derive(Clone, Debug, PartialEq, Eq)]

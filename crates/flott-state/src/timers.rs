@@ -97,7 +97,7 @@ impl<K: Key> TimerService<K> {
                 name: TIMERS,
                 kind: StateKind::Timers,
                 key_schema: &self.key_schema,
-                value_schema: &self.value_schema,
+                value_schema: Some(&self.value_schema),
             },
         )?;
         if Mutant::LoseTimersOnRestore.is_on() {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 pub use clap;
 pub use flott_connectors::*;
+pub use flott_core::codec::{Data, Key, StateData};
 pub use flott_core::config::options::{
     CheckpointRetention, CheckpointingMode, RuntimeExecutionMode,
 };

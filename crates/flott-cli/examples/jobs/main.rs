@@ -4,11 +4,13 @@
 use copy_lines::copy_lines;
 use flott::prelude::*;
 use remember::remember;
+use visits::{visits_1, visits_2, visits_3, visits_4};
 use word_totals::word_totals;
 
 #[path = "../../../../examples/src/copy_lines.rs"]
 mod copy_lines;
 mod remember;
+mod visits;
 #[path = "../../../../examples/src/word_totals.rs"]
 mod word_totals;
 
@@ -83,4 +85,7 @@ fn differs(env: &StreamExecutionEnvironment, _: NoArgs) -> flott::Result<()> {
     Ok(())
 }
 
-flott::main! { count, hangs, panics, nothing, executes, differs, word_totals, copy_lines, remember }
+flott::main! {
+    count, hangs, panics, nothing, executes, differs, word_totals, copy_lines, remember,
+    visits_1, visits_2, visits_3, visits_4,
+}

@@ -10,3 +10,4 @@ mod setup;
 mod soak;
 mod storages;
 mod story;
+mod upgrades;

@@ -19,7 +19,8 @@ use super::shape::{Age, ListOf, MapOf, Plain, Shape, Stamped};
 use super::ttl::StateTtlConfig;
 use super::value::ValueState;
 use super::{KeyedBackend, ShapedTable, State};
-use crate::restore::{Claim, claim};
+use crate::restore::{Claim, claim, refused};
+use crate::schema::{Layout, Stamps};
 
 type Function = Box<dyn Any + Send + Sync>;
 
@@ -141,7 +142,7 @@ impl<K: Key> KeyedBackend<K> {
                 name: &name,
                 kind,
                 key_schema: &self.key_schema,
-                value_schema: &value_schema,
+                value_schema: None,
             },
         )?;
         if ttl.is_some() && self.now.is_none() && !restored.is_empty() {
@@ -153,9 +154,11 @@ impl<K: Key> KeyedBackend<K> {
         let age = Age::new(ttl, self.now);
         let mut shaped = ShapedTable::<K, S>::new(self.range, self.max);
         for part in restored {
-            let stamped = part.handle.ttl;
+            let stamps = if part.handle.ttl { S::STAMPS } else { Stamps::None };
+            let layout = Layout::new(&part.handle.value_schema, &value_schema, stamps);
+            let layout = layout.map_err(|problem| refused(&self.operator, &name, &problem))?;
             part.fill(&self.operator, &mut shaped.table, self.max, |bytes| {
-                S::decode(bytes, stamped, age)
+                S::decode(bytes, &layout, age)
             })?;
         }
         let type_name = S::type_name();

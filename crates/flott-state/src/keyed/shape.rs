@@ -10,11 +10,11 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use flott_checkpoint::snapshot::SchemaText;
-use flott_core::codec::{StateData, decode, encode_into};
+use flott_core::codec::{StateData, encode_into};
 use flott_core::{Result, WallTime};
 
 use super::ttl::StateTtlConfig;
-use crate::schema::Schema;
+use crate::schema::{Layout, Schema, Stamps};
 
 /// The time, and how long values live.
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +63,11 @@ pub(super) trait Shape: Send + Sync + 'static {
     /// Appends the encoding of what is alive; `false` if nothing is.
     fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<(Vec<u8>, bool)>;
 
-    /// Decodes a cell; `stamped` if the bytes hold times of last use. Where they do not, and `age`
-    /// has a TTL, the time is now.
-    fn decode(bytes: &[u8], stamped: bool, age: Age) -> Result<Self::Cell>;
+    /// Where times of last use are, in the bytes of a state that has them.
+    const STAMPS: Stamps;
+
+    /// Decodes a cell. Where the bytes hold no times of last use, and `age` has a TTL, the time is now.
+    fn decode(bytes: &[u8], layout: &Layout, age: Age) -> Result<Self::Cell>;
 }
 
 /// A value and nothing else.
@@ -94,8 +96,13 @@ impl<V: StateData> Shape for Plain<V> {
         Ok((encode_into(value, out)?, true))
     }
 
-    fn decode(bytes: &[u8], stamped: bool, _: Age) -> Result<V> {
-        if stamped { decode::<(WallTime, V)>(bytes).map(|(_, value)| value) } else { decode(bytes) }
+    const STAMPS: Stamps = Stamps::Value;
+
+    fn decode(bytes: &[u8], layout: &Layout, _: Age) -> Result<V> {
+        if layout.has_stamps() {
+            return layout.decode::<(WallTime, V)>(bytes).map(|(_, value)| value);
+        }
+        layout.decode(bytes)
     }
 }
 
@@ -135,8 +142,14 @@ impl<V: StateData> Shape for Stamped<V> {
         Ok((encode_into(&(cell.used, &cell.value), out)?, true))
     }
 
-    fn decode(bytes: &[u8], stamped: bool, age: Age) -> Result<Self::Cell> {
-        let (used, value) = if stamped { decode(bytes)? } else { (age.now, decode::<V>(bytes)?) };
+    const STAMPS: Stamps = Stamps::Value;
+
+    fn decode(bytes: &[u8], layout: &Layout, age: Age) -> Result<Self::Cell> {
+        let (used, value) = if layout.has_stamps() {
+            layout.decode(bytes)?
+        } else {
+            (age.now, layout.decode::<V>(bytes)?)
+        };
         Ok(StampedCell { value, used })
     }
 }
@@ -183,11 +196,13 @@ impl<V: StateData> Shape for ListOf<V> {
         if alive.is_empty() { Ok((out, false)) } else { Ok((encode_into(&alive, out)?, true)) }
     }
 
-    fn decode(bytes: &[u8], stamped: bool, age: Age) -> Result<Self::Cell> {
-        let (mut used, values): (Vec<_>, Vec<_>) = if stamped {
-            decode::<Vec<(WallTime, V)>>(bytes)?.into_iter().unzip()
+    const STAMPS: Stamps = Stamps::Elements;
+
+    fn decode(bytes: &[u8], layout: &Layout, age: Age) -> Result<Self::Cell> {
+        let (mut used, values): (Vec<_>, Vec<_>) = if layout.has_stamps() {
+            layout.decode::<Vec<(WallTime, V)>>(bytes)?.into_iter().unzip()
         } else {
-            let values: Vec<V> = decode(bytes)?;
+            let values: Vec<V> = layout.decode(bytes)?;
             (vec![age.now; values.len()], values)
         };
         if !age.has_ttl() {
@@ -243,15 +258,17 @@ impl<UK: StateData + Ord, UV: StateData> Shape for MapOf<UK, UV> {
         if alive.is_empty() { Ok((out, false)) } else { Ok((encode_into(&alive, out)?, true)) }
     }
 
-    fn decode(bytes: &[u8], stamped: bool, age: Age) -> Result<Self::Cell> {
+    const STAMPS: Stamps = Stamps::Entries;
+
+    fn decode(bytes: &[u8], layout: &Layout, age: Age) -> Result<Self::Cell> {
         let mut cell = MapCell { entries: BTreeMap::new(), used: BTreeMap::new() };
-        if stamped {
-            for (key, (used, value)) in decode::<BTreeMap<UK, (WallTime, UV)>>(bytes)? {
+        if layout.has_stamps() {
+            for (key, (used, value)) in layout.decode::<BTreeMap<UK, (WallTime, UV)>>(bytes)? {
                 cell.used.insert(key.clone(), used);
                 cell.entries.insert(key, value);
             }
         } else {
-            cell.entries = decode(bytes)?;
+            cell.entries = layout.decode(bytes)?;
             cell.used = cell.entries.keys().map(|key| (key.clone(), age.now)).collect();
         }
         if !age.has_ttl() {

@@ -17,8 +17,19 @@ pub fn difference(stored: &SchemaText, own: &SchemaText) -> Option<String> {
     }
 }
 
+/// Whether values that were stored in one shape can be read as another one, in so far as the shapes say:
+/// `Ok` if they can, or if that depends on defaults and aliases, which the type alone knows
+/// ([`super::evolve`]); else what stands against it, as [`difference`] does. Numbers may become wider, fields and
+/// variants come, go and move, and a value may become an option.
+pub(crate) fn can_become(stored: &Schema, own: &Schema) -> Result<(), String> {
+    let mut comparison = Comparison { evolves: true, ..Comparison::default() };
+    comparison.schema(stored, own).map_or(Ok(()), Err)
+}
+
 #[derive(Default)]
 struct Comparison {
+    /// Whether some changes are none.
+    evolves: bool,
     /// The fields, variants and elements that lead to the place that is compared.
     path: Vec<String>,
     /// Type names that stand for the same type: renaming a type changes no bytes.
@@ -29,7 +40,12 @@ impl Comparison {
     fn schema(&mut self, stored: &Schema, own: &Schema) -> Option<String> {
         match (stored, own) {
             (Schema::Primitive(a), Schema::Primitive(b)) if a == b => None,
-            (Schema::Opaque(a), Schema::Opaque(b)) if a == b => None,
+            (Schema::Primitive(a), Schema::Primitive(b)) if self.evolves && widens(a, b) => None,
+            (Schema::Opaque(a), Schema::Opaque(b)) if a == b && !self.evolves => None,
+            (Schema::Opaque(a), Schema::Opaque(b)) if a == b => Some(format!(
+                "{} is a {a}, whose shape is not known, so that nothing around it can change",
+                self.place()
+            )),
             (Schema::Option(a), Schema::Option(b)) => self.inside("?", a, b),
             (Schema::Sequence(a), Schema::Sequence(b)) => self.inside("[]", a, b),
             (Schema::Map(ka, va), Schema::Map(kb, vb)) => {
@@ -54,6 +70,7 @@ impl Comparison {
             {
                 None
             }
+            (_, Schema::Option(inner)) if self.evolves => self.inside("?", stored, inner),
             _ => Some(format!("{} {}", self.place(), change(stored, own))),
         }
     }
@@ -82,8 +99,8 @@ impl Comparison {
         if let Some(change) = self.names("field", stored, own) {
             return Some(change);
         }
-        let mut pairs = stored.iter().zip(own);
-        pairs.find_map(|((name, stored), (_, own))| self.inside(&format!(".{name}"), stored, own))
+        let mut pairs = pairs(stored, own);
+        pairs.find_map(|(name, stored, own)| self.inside(&format!(".{name}"), stored, own))
     }
 
     fn variants(
@@ -94,7 +111,7 @@ impl Comparison {
         if let Some(change) = self.names("variant", stored, own) {
             return Some(change);
         }
-        stored.iter().zip(own).find_map(|((name, stored), (_, own))| {
+        pairs(stored, own).find_map(|(name, stored, own)| {
             self.path.push(format!("::{name}"));
             let found = match (stored, own) {
                 (Variant::Unit, Variant::Unit) => None,
@@ -118,10 +135,16 @@ impl Comparison {
             let mut missing = name.filter(|name| !from.iter().any(|(other, _)| other == *name));
             missing.next().map(|name| format!("{what} `{}`", self.member(what, name)))
         };
-        if let Some(name) = missing(own, stored) {
+        let (removed, added) = (missing(own, stored), missing(stored, own));
+        if self.evolves {
+            // A variant that is new may be the old one by another name.
+            let is_lost = what == "variant" && added.is_none();
+            return removed.filter(|_| is_lost).map(|name| format!("{name} was removed"));
+        }
+        if let Some(name) = removed {
             return Some(format!("{name} was removed"));
         }
-        if let Some(name) = missing(stored, own) {
+        if let Some(name) = added {
             return Some(format!("{name} was added"));
         }
         let moved = stored.iter().zip(own).find(|((stored, _), (own, _))| stored != own)?.1;
@@ -145,6 +168,29 @@ impl Comparison {
         } else {
             format!("field `{shown}`")
         }
+    }
+}
+
+/// What both have, by name.
+fn pairs<'a, T>(
+    stored: &'a [(String, T)],
+    own: &'a [(String, T)],
+) -> impl Iterator<Item = (&'a str, &'a T, &'a T)> {
+    stored.iter().filter_map(|(name, stored)| {
+        let (_, own) = own.iter().find(|(other, _)| other == name)?;
+        Some((name.as_str(), stored, own))
+    })
+}
+
+/// Whether every number of one type is one of the other.
+fn widens(stored: &str, own: &str) -> bool {
+    let integer = |name: &str| {
+        let bits = name.trim_start_matches(['i', 'u']).parse::<u32>().ok()?;
+        Some((name.starts_with('i'), bits))
+    };
+    match (integer(stored), integer(own)) {
+        (Some((a_signed, a)), Some((b_signed, b))) => a < b && (b_signed || !a_signed),
+        _ => (stored, own) == ("f32", "f64"),
     }
 }
 

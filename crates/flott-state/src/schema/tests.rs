@@ -1,5 +1,7 @@
 //! Shapes of types, and how differences are told.
 
+mod evolution;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;

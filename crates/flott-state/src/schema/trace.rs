@@ -20,8 +20,8 @@ use serde::forward_to_deserialize_any;
 
 use super::Schema;
 
-use self::access::{Elements, Entries, Fields};
-use self::node::{Node, Retry};
+use self::access::{Elements, Entries, Fields, Twice};
+use self::node::{Names, Node, Retry};
 
 /// How deep types may nest before the rest is opaque.
 const DEPTH_MAX: usize = 64;
@@ -70,6 +70,8 @@ struct Tracer {
     nodes: usize,
     /// The types that enclose the current place.
     stack: Vec<&'static str>,
+    /// A variant that an enum was said to have was refused.
+    lacks_variant: bool,
     /// For each enum a variant that could be made.
     good: BTreeMap<&'static str, u32>,
 }
@@ -106,7 +108,7 @@ impl<'a> Probe<'a> {
         blank: impl FnOnce() -> Node,
     ) -> Result<Self, Cut> {
         let Some(node) = self.node.take() else {
-            return if self.depth > DEPTH_MAX { Err(Cut) } else { Ok(self) };
+            return if self.depth > DEPTH_MAX { Err(Cut::Here) } else { Ok(self) };
         };
         if matches!(node, Node::Unknown) {
             self.tracer.changed = true;
@@ -123,22 +125,55 @@ impl<'a> Probe<'a> {
         Ok(self)
     }
 
-    /// Shows `length` fields to the visitor, inside the type `full_name`.
+    /// Shows fields to the visitor, inside the type `full_name`: so many, if it is not known better.
     fn fields<'de, V: Visitor<'de>>(
-        self,
+        mut self,
         full_name: &'static str,
         length: usize,
         visitor: V,
     ) -> Result<V::Value, Cut> {
-        let nodes = match self.node {
+        let nodes = match self.node.as_deref_mut() {
             Some(Node::Tuple(_, items) | Node::Struct(_, _, items)) => Some(items),
             Some(_) | None => None,
         };
-        show_fields(self.tracer, nodes, self.depth, full_name, length, visitor)
+        let length = nodes.as_ref().map_or(length, |items| items.len());
+        let (value, read) =
+            show_fields(self.tracer, nodes, self.depth, full_name, length, visitor)?;
+        if read < length
+            && let Some(node) = self.node
+            && let Node::Struct(name, Names { list, is_final: false }, _) = node
+        {
+            // Perhaps some names are aliases.
+            let (name, all, found) = (*name, std::mem::take(list), Vec::new());
+            *node = Node::Aliased { name, all, found };
+            self.tracer.changed = true;
+        }
+        Ok(value)
+    }
+
+    /// Finds out which field has the next name: given twice, the visitor refuses it, and says what the field
+    /// is called.
+    fn ask_for_name<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Cut> {
+        let Probe { tracer, node: Some(node), depth } = self else { return Err(Cut::Here) };
+        let Node::Aliased { name, all, found } = node else { return Err(Cut::Here) };
+        let asked = *all.get(found.len()).ok_or(Cut::Here)?;
+        let answer = visitor.visit_map(Twice { tracer: &mut *tracer, name: asked, left: 2, depth });
+        tracer.changed = true;
+        found.push(match answer {
+            Err(Cut::Duplicate(own)) => own,
+            Err(Cut::Here) | Ok(_) => asked,
+        });
+        if found.len() == all.len() {
+            found.dedup();
+            let (list, name) = (std::mem::take(found), *name);
+            let nodes = Node::unknown(list.len());
+            *node = Node::Struct(name, Names { list, is_final: true }, nodes);
+        }
+        Err(Cut::Here)
     }
 }
 
-/// Shows fields to a visitor; those that it does not read are opaque.
+/// Shows fields to a visitor, and says how many it has read; those that it has not are opaque.
 fn show_fields<'de, V: Visitor<'de>>(
     tracer: &mut Tracer,
     mut nodes: Option<&mut Vec<Node>>,
@@ -146,16 +181,17 @@ fn show_fields<'de, V: Visitor<'de>>(
     full_name: &'static str,
     length: usize,
     visitor: V,
-) -> Result<V::Value, Cut> {
+) -> Result<(V::Value, usize), Cut> {
     tracer.stack.push(full_name);
     let items = nodes.as_deref_mut().map(Vec::as_mut_slice);
-    let value = visitor.visit_seq(Fields { tracer, items, depth, next: 0, length })?;
+    let mut next = 0;
+    let value = visitor.visit_seq(Fields { tracer, items, depth, next: &mut next, length })?;
     tracer.stack.pop();
     for node in nodes.into_iter().flatten().filter(|node| matches!(node, Node::Unknown)) {
         *node = Node::Known(Schema::Opaque("not read".to_owned()));
         tracer.changed = true;
     }
-    Ok(value)
+    Ok((value, next))
 }
 
 macro_rules! leaves {
@@ -242,7 +278,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
             tracer.changed = true;
         }
         if depth > DEPTH_MAX {
-            return Err(Cut);
+            return Err(Cut::Here);
         }
         tracer.stack.push(full_name);
         let inner = Probe { tracer: &mut *tracer, node, depth: depth + 1 };
@@ -318,8 +354,15 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         visitor: V,
     ) -> Result<V::Value, Cut> {
         let full_name = type_name::<V::Value>();
-        let blank = || Node::Struct(name, fields, Node::unknown(fields.len()));
-        self.enter(full_name, name, blank)?.fields(full_name, fields.len(), visitor)
+        let blank = || {
+            let names = Names { list: fields.to_vec(), is_final: false };
+            Node::Struct(name, names, Node::unknown(fields.len()))
+        };
+        let probe = self.enter(full_name, name, blank)?;
+        match probe.node {
+            Some(Node::Aliased { .. }) => probe.ask_for_name(visitor),
+            _ => probe.fields(full_name, fields.len(), visitor),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -335,7 +378,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
 
     // The codec cannot read these either.
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Cut> {
-        Err(Cut)
+        Err(Cut::Here)
     }
 
     forward_to_deserialize_any! { identifier ignored_any }
@@ -351,9 +394,14 @@ fn identify<'de, S: DeserializeSeed<'de>>(seed: S, index: u32) -> Result<S::Valu
     seed.deserialize(number)
 }
 
-/// A pass has come to a place where it cannot go on.
+/// Why a pass cannot go on.
 #[derive(Debug)]
-struct Cut;
+enum Cut {
+    /// It has come to a place where it cannot.
+    Here,
+    /// A field was given twice; what it is called.
+    Duplicate(&'static str),
+}
 
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -365,6 +413,10 @@ impl std::error::Error for Cut {}
 
 impl de::Error for Cut {
     fn custom<T: fmt::Display>(_: T) -> Self {
-        Self
+        Self::Here
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::Duplicate(field)
     }
 }

@@ -153,7 +153,8 @@ fn a_changed_type_names_operator_state_and_field() {
     assert!(error.contains("operator \"remember\"") && error.contains("\"value\""), "{error}");
     assert!(error.contains("field `count` was i64, is String"), "{error}");
     let error = error_after_change::<Extended>("value");
-    assert!(error.contains("\"value\"") && error.contains("field `more` was added"), "{error}");
+    assert!(error.contains("\"value\"") && error.contains("missing field `more`"), "{error}");
+    assert!(error.contains("give a field that is new a default"), "{error}");
 }
 
 #[test]

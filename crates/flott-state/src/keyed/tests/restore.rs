@@ -66,10 +66,11 @@ fn state_of_another_shape_or_kind_is_refused_in_words() {
     assert!(
         text.contains(
             "operator \"totals\": state \"word\" cannot be restored: field `count` was i64, is \
-             String; change the type back"
+             String; change the type so that it can read what was stored"
         ),
         "{text}"
     );
+    let mut b = restored(&stored);
     let error = b.list_state(ListStateDescriptor::<Old>::new("word")).unwrap_err().to_string();
     assert!(error.contains("it was a value state, is a list state"), "{error}");
 

@@ -2,7 +2,10 @@
 
 use std::any::type_name;
 
-use serde::de::{DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 
 use super::super::Schema;
 use super::node::{Content, Node, Retry};
@@ -13,7 +16,7 @@ pub(super) struct Fields<'a> {
     pub(super) tracer: &'a mut Tracer,
     pub(super) items: Option<&'a mut [Node]>,
     pub(super) depth: usize,
-    pub(super) next: usize,
+    pub(super) next: &'a mut usize,
     pub(super) length: usize,
 }
 
@@ -24,17 +27,42 @@ impl<'de> SeqAccess<'de> for Fields<'_> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Cut> {
-        if self.next == self.length {
+        if *self.next == self.length {
             return Ok(None);
         }
-        let node = self.items.as_deref_mut().and_then(|items| items.get_mut(self.next));
-        self.next += 1;
+        let node = self.items.as_deref_mut().and_then(|items| items.get_mut(*self.next));
+        *self.next += 1;
         let probe = Probe { tracer: &mut *self.tracer, node, depth: self.depth + 1 };
         seed.deserialize(probe).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.length - self.next)
+        Some(self.length - *self.next)
+    }
+}
+
+/// A field that is given twice.
+pub(super) struct Twice<'a> {
+    pub(super) tracer: &'a mut Tracer,
+    pub(super) name: &'static str,
+    pub(super) left: usize,
+    pub(super) depth: usize,
+}
+
+impl<'de> MapAccess<'de> for Twice<'_> {
+    type Error = Cut;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Cut> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let name: StrDeserializer<'_, Cut> = self.name.into_deserializer();
+        seed.deserialize(name).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Cut> {
+        seed.deserialize(Probe { tracer: &mut *self.tracer, node: None, depth: self.depth + 1 })
     }
 }
 
@@ -105,7 +133,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Cut> {
-        let (_, value, retry) = self.entry.take().ok_or(Cut)?;
+        let (_, value, retry) = self.entry.take().ok_or(Cut::Here)?;
         visit(self.tracer, value, retry, self.depth, seed)
     }
 }
@@ -135,24 +163,25 @@ pub(super) fn visit_enum<'de, V: Visitor<'de>>(
 ) -> Result<V::Value, Cut> {
     let Probe { tracer, node, depth } = probe;
     let good = tracer.good.get(full_name).copied();
-    let Some(Node::Enum(_, nodes)) = node else {
+    let Some(node) = node else {
         let index = match good {
             Some(good) => good,
-            None if tracer.stack.contains(&full_name) => return Err(Cut),
+            None if tracer.stack.contains(&full_name) => return Err(Cut::Here),
             None => (tracer.sample % variants.max(1)) as u32,
         };
         let content = None;
         return visitor.visit_enum(Choice { tracer, content, index, depth, full_name });
     };
+    let Node::Enum(_, nodes) = node else { return Err(Cut::Here) };
     let open = nodes.iter().enumerate().filter(|(_, variant)| !variant.content.is_known());
     let ready = open.clone().filter(|(_, variant)| variant.retry.is_ready(tracer));
     let fewest = |(_, variant): &(usize, &super::node::VariantNode)| variant.retry.tries();
     let chosen = match (ready.min_by_key(fewest), good) {
         (Some((index, _)), _) => index,
         (None, Some(good)) => good as usize,
-        (None, None) => open.min_by_key(fewest).ok_or(Cut)?.0,
+        (None, None) => open.min_by_key(fewest).ok_or(Cut::Here)?.0,
     };
-    let variant = nodes.get_mut(chosen).ok_or(Cut)?;
+    let variant = nodes.get_mut(chosen).ok_or(Cut::Here)?;
     let index = chosen as u32;
     let content = Some(&mut variant.content);
     let value =
@@ -161,7 +190,13 @@ pub(super) fn visit_enum<'de, V: Visitor<'de>>(
         Ok(_) => {
             tracer.good.entry(full_name).or_insert(index);
         }
-        Err(Cut) => {
+        Err(_) if std::mem::take(&mut tracer.lacks_variant) => {
+            // Which names are aliases cannot be told.
+            *node =
+                Node::Known(Schema::Opaque(format!("{full_name}, which has aliases of variants")));
+            tracer.changed = true;
+        }
+        Err(_) => {
             if variant.retry.failed(tracer) {
                 let name = format!("a variant of {full_name}");
                 variant.content = Content::Tuple(vec![Node::Known(Schema::Opaque(name))]);
@@ -185,7 +220,13 @@ impl<'de> EnumAccess<'de> for Choice<'_> {
     type Variant = Self;
 
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Cut> {
-        Ok((identify(seed, self.index)?, self))
+        match identify(seed, self.index) {
+            Ok(value) => Ok((value, self)),
+            Err(cut) => {
+                self.tracer.lacks_variant = self.content.is_some();
+                Err(cut)
+            }
+        }
     }
 }
 
@@ -199,12 +240,19 @@ impl Choice<'_> {
         }
     }
 
-    fn fields<'de, V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Cut> {
-        let items = match self.content {
+    fn fields<'de, V: Visitor<'de>>(mut self, length: usize, visitor: V) -> Result<V::Value, Cut> {
+        let items = match self.content.as_deref_mut() {
             Some(Content::Tuple(items) | Content::Struct(_, items)) => Some(items),
             Some(_) | None => None,
         };
-        show_fields(self.tracer, items, self.depth, self.full_name, length, visitor)
+        let (value, read) =
+            show_fields(self.tracer, items, self.depth, self.full_name, length, visitor)?;
+        if let Some(content) = self.content.filter(|_| read < length) {
+            // Which names are aliases cannot be told.
+            let name = format!("a variant of {}, which has aliases of fields", self.full_name);
+            *content = Content::Tuple(vec![Node::Known(Schema::Opaque(name))]);
+        }
+        Ok(value)
     }
 }
 

@@ -17,8 +17,22 @@ pub(super) enum Node {
     Sequence(Box<(Node, Retry)>),
     Map(Box<(Node, Node, Retry)>),
     Tuple(Option<&'static str>, Vec<Node>),
-    Struct(&'static str, &'static [&'static str], Vec<Node>),
+    Struct(&'static str, Names, Vec<Node>),
+    /// A struct some of whose fields have several names: those of the names that were looked at, each as its
+    /// field is called.
+    Aliased {
+        name: &'static str,
+        all: Vec<&'static str>,
+        found: Vec<&'static str>,
+    },
     Enum(&'static str, Vec<VariantNode>),
+}
+
+/// What fields are called.
+pub(super) struct Names {
+    pub(super) list: Vec<&'static str>,
+    /// There are no aliases among them.
+    pub(super) is_final: bool,
 }
 
 pub(super) struct VariantNode {
@@ -50,7 +64,7 @@ impl Node {
 
     pub(super) fn is_known(&self) -> bool {
         match self {
-            Self::Unknown => false,
+            Self::Unknown | Self::Aliased { .. } => false,
             Self::Known(_) => true,
             Self::Option(inner) | Self::Sequence(inner) => inner.0.is_known(),
             Self::Map(entry) => entry.0.is_known() && entry.1.is_known(),
@@ -61,7 +75,7 @@ impl Node {
 
     pub(super) fn into_schema(self) -> Schema {
         match self {
-            Self::Unknown => Schema::Opaque("not found out".to_owned()),
+            Self::Unknown | Self::Aliased { .. } => Schema::Opaque("not found out".to_owned()),
             Self::Known(schema) => schema,
             Self::Option(inner) => Schema::Option(Box::new(inner.0.into_schema())),
             Self::Sequence(inner) => Schema::Sequence(Box::new(inner.0.into_schema())),
@@ -71,7 +85,7 @@ impl Node {
             }
             Self::Tuple(name, items) => Schema::Tuple(name.map(str::to_owned), schemas(items)),
             Self::Struct(name, names, items) => {
-                Schema::Struct(name.to_owned(), fields(names, items))
+                Schema::Struct(name.to_owned(), fields(&names.list, items))
             }
             Self::Enum(name, variants) => {
                 let variants = variants.into_iter().map(|variant| {

@@ -1,0 +1,437 @@
+//! Reads values that were stored in another shape.
+//!
+//! The bytes are read by the schema that was stored with them, and shown to the type's own `Deserialize`
+//! implementation as a format that names fields and variants would. So the type decides by the means that
+//! serde's users know: a field that is new has a default (`#[serde(default)]`, or it is an `Option`), one that
+//! has another name an alias (`#[serde(alias = "…")]`), one that is gone is passed over, and the order does not
+//! matter.
+
+use std::fmt;
+
+use flott_core::codec::decode_prefix;
+use flott_core::{Error, ErrorKind, Result};
+use serde::Deserializer;
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+
+use super::{Schema, Variant};
+
+/// How deep values may nest: deeper than anything that was stored.
+const DEPTH_MAX: usize = 512;
+
+/// Decodes a value that takes up all of `bytes`, which were written as `stored`.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`] with what the type lacks, [`ErrorKind::Corrupt`] if the bytes are no value of
+/// the stored shape.
+pub(crate) fn decode_stored<T: DeserializeOwned>(stored: &Schema, bytes: &[u8]) -> Result<T> {
+    let mut rest = bytes;
+    let place = Place { schema: stored, parent: None };
+    let value = T::deserialize(Stored { place: &place, rest: &mut rest, depth: 0 });
+    let value = value.map_err(|Refused(error)| error)?;
+    if rest.is_empty() { Ok(value) } else { Err(corrupt("bytes follow the value")) }
+}
+
+/// A part of a schema, and what it is inside.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    schema: &'a Schema,
+    parent: Option<&'a Place<'a>>,
+}
+
+impl<'a> Place<'a> {
+    /// The place of the enclosing type with this name.
+    fn enclosing(&self, name: &str) -> Option<&Self> {
+        let own = match self.schema {
+            Schema::Struct(own, _) | Schema::Enum(own, _) | Schema::Tuple(Some(own), _) => {
+                Some(own)
+            }
+            Schema::Primitive(_)
+            | Schema::Option(_)
+            | Schema::Sequence(_)
+            | Schema::Map(..)
+            | Schema::Tuple(None, _)
+            | Schema::Recursive(_)
+            | Schema::Opaque(_) => None,
+        };
+        if own.is_some_and(|own| own == name) { Some(self) } else { self.parent?.enclosing(name) }
+    }
+
+    fn described(&self, name: &str) -> Outcome<Self> {
+        self.enclosing(name).copied().ok_or_else(|| {
+            Refused(Error::invalid(format!("the stored type {name} is not described")))
+        })
+    }
+}
+
+/// The deserializer of one value.
+struct Stored<'p, 'de, 'r> {
+    place: &'p Place<'p>,
+    rest: &'r mut &'de [u8],
+    depth: usize,
+}
+
+/// Why a value cannot be read.
+#[derive(Debug)]
+struct Refused(Error);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl de::Error for Refused {
+    /// What the type says.
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self(Error::invalid(message.to_string()))
+    }
+}
+
+fn corrupt(message: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, message)
+}
+
+type Outcome<T> = std::result::Result<T, Refused>;
+
+impl<'p, 'de> Stored<'p, 'de, '_> {
+    fn take<T: DeserializeOwned>(&mut self) -> Outcome<T> {
+        let (value, rest) = decode_prefix::<T>(self.rest).map_err(Refused)?;
+        *self.rest = rest;
+        Ok(value)
+    }
+
+    fn take_length(&mut self) -> Outcome<usize> {
+        let length = usize::try_from(self.take::<u64>()?).ok();
+        length.ok_or_else(|| Refused(corrupt("a length is too large")))
+    }
+
+    fn take_bytes(&mut self) -> Outcome<&'de [u8]> {
+        let length = self.take_length()?;
+        let split = self.rest.split_at_checked(length);
+        let (bytes, rest) = split.ok_or_else(|| Refused(corrupt("the bytes end too early")))?;
+        *self.rest = rest;
+        Ok(bytes)
+    }
+
+    /// Shows a part of this value to `body`.
+    fn part<R>(
+        &mut self,
+        schema: &Schema,
+        body: impl FnOnce(Stored<'_, 'de, '_>) -> Outcome<R>,
+    ) -> Outcome<R> {
+        self.deeper()?;
+        let place = Place { schema, parent: Some(self.place) };
+        body(Stored { place: &place, rest: self.rest, depth: self.depth + 1 })
+    }
+
+    fn deeper(&self) -> Outcome<()> {
+        if self.depth < DEPTH_MAX {
+            return Ok(());
+        }
+        Err(Refused(corrupt("the value is nested too deeply")))
+    }
+
+    fn take_variant(
+        &mut self,
+        variants: &'p [(String, Variant)],
+    ) -> Outcome<&'p (String, Variant)> {
+        let index = self.take::<u32>()? as usize;
+        variants.get(index).ok_or_else(|| Refused(corrupt("there is no such variant")))
+    }
+
+    /// Passes over the value.
+    fn skip(mut self) -> Outcome<()> {
+        match self.place.schema {
+            Schema::Option(inner) => match self.take::<u8>()? {
+                0 => Ok(()),
+                _ => self.part(inner, |part| part.skip()),
+            },
+            Schema::Sequence(element) => {
+                let count = self.take_length()?;
+                (0..count).try_for_each(|_| self.part(element, |part| part.skip()))
+            }
+            Schema::Map(key, value) => {
+                let count = self.take_length()?;
+                (0..count).try_for_each(|_| {
+                    self.part(key, |part| part.skip())?;
+                    self.part(value, |part| part.skip())
+                })
+            }
+            Schema::Tuple(_, items) => self.skip_all(items.iter()),
+            Schema::Struct(_, fields) => self.skip_all(fields.iter().map(|(_, field)| field)),
+            Schema::Enum(_, variants) => match &self.take_variant(variants)?.1 {
+                Variant::Unit => Ok(()),
+                Variant::Tuple(items) => self.skip_all(items.iter()),
+                Variant::Struct(fields) => self.skip_all(fields.iter().map(|(_, field)| field)),
+            },
+            Schema::Recursive(name) => {
+                let place = self.place.described(name)?;
+                self.deeper()?;
+                Stored { place: &place, rest: self.rest, depth: self.depth + 1 }.skip()
+            }
+            Schema::Primitive(_) | Schema::Opaque(_) => {
+                self.deserialize_any(de::IgnoredAny).map(drop)
+            }
+        }
+    }
+
+    fn skip_all<'s>(&mut self, parts: impl Iterator<Item = &'s Schema>) -> Outcome<()> {
+        let mut parts = parts;
+        parts.try_for_each(|part| self.part(part, |part| part.skip()))
+    }
+
+    fn primitive<V: Visitor<'de>>(mut self, name: &str, visitor: V) -> Outcome<V::Value> {
+        match name {
+            "bool" => visitor.visit_bool(self.take()?),
+            "i8" => visitor.visit_i8(self.take()?),
+            "i16" => visitor.visit_i16(self.take()?),
+            "i32" => visitor.visit_i32(self.take()?),
+            "i64" => visitor.visit_i64(self.take()?),
+            "i128" => visitor.visit_i128(self.take()?),
+            "u8" => visitor.visit_u8(self.take()?),
+            "u16" => visitor.visit_u16(self.take()?),
+            "u32" => visitor.visit_u32(self.take()?),
+            "u64" => visitor.visit_u64(self.take()?),
+            "u128" => visitor.visit_u128(self.take()?),
+            "f32" => visitor.visit_f32(self.take()?),
+            "f64" => visitor.visit_f64(self.take()?),
+            "char" => visitor.visit_char(self.take()?),
+            "String" => visitor.visit_string(self.take()?),
+            "Bytes" => visitor.visit_borrowed_bytes(self.take_bytes()?),
+            "()" => visitor.visit_unit(),
+            other => Err(Refused(corrupt(&format!("there is no type {other}")))),
+        }
+    }
+}
+
+impl<'de> Deserializer<'de> for Stored<'_, 'de, '_> {
+    type Error = Refused;
+
+    fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Outcome<V::Value> {
+        match self.place.schema {
+            Schema::Primitive(name) => self.primitive(name, visitor),
+            Schema::Option(_) => self.deserialize_option(visitor),
+            Schema::Sequence(element) => {
+                let left = self.take_length()?;
+                visitor.visit_seq(Elements { stored: self, element, left })
+            }
+            Schema::Map(key, value) => {
+                let left = self.take_length()?;
+                visitor.visit_map(Entries { stored: self, key, value, left })
+            }
+            Schema::Tuple(_, items) => {
+                visitor.visit_seq(Items { stored: self, items: items.iter() })
+            }
+            Schema::Struct(_, fields) => {
+                visitor.visit_map(Fields { stored: self, fields: fields.iter(), value: None })
+            }
+            Schema::Enum(_, variants) => visitor.visit_enum(Chosen { stored: self, variants }),
+            Schema::Recursive(name) => {
+                let place = self.place.described(name)?;
+                self.deeper()?;
+                let depth = self.depth + 1;
+                Stored { place: &place, rest: self.rest, depth }.deserialize_any(visitor)
+            }
+            Schema::Opaque(name) => Err(Refused(Error::invalid(format!(
+                "the stored type {name} does not show its shape"
+            )))),
+        }
+    }
+
+    /// What was no option is one now.
+    fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Outcome<V::Value> {
+        let Schema::Option(inner) = self.place.schema else { return visitor.visit_some(self) };
+        match self.take::<u8>()? {
+            0 => visitor.visit_none(),
+            1 => self.part(inner, |inner| visitor.visit_some(inner)),
+            _ => Err(Refused(corrupt("an option is neither there nor not"))),
+        }
+    }
+
+    /// The bytes do not show it.
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Outcome<V::Value> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map struct enum identifier
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Outcome<V::Value> {
+        self.skip()?;
+        visitor.visit_unit()
+    }
+}
+
+struct Elements<'p, 'de, 'r> {
+    stored: Stored<'p, 'de, 'r>,
+    element: &'p Schema,
+    left: usize,
+}
+
+impl<'de> SeqAccess<'de> for Elements<'_, 'de, '_> {
+    type Error = Refused;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Outcome<Option<S::Value>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        self.stored.part(self.element, |element| seed.deserialize(element)).map(Some)
+    }
+}
+
+struct Items<'p, 'de, 'r> {
+    stored: Stored<'p, 'de, 'r>,
+    items: std::slice::Iter<'p, Schema>,
+}
+
+impl<'de> SeqAccess<'de> for Items<'_, 'de, '_> {
+    type Error = Refused;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Outcome<Option<S::Value>> {
+        let Some(item) = self.items.next() else { return Ok(None) };
+        self.stored.part(item, |item| seed.deserialize(item)).map(Some)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.items.len())
+    }
+}
+
+struct Entries<'p, 'de, 'r> {
+    stored: Stored<'p, 'de, 'r>,
+    key: &'p Schema,
+    value: &'p Schema,
+    left: usize,
+}
+
+impl<'de> MapAccess<'de> for Entries<'_, 'de, '_> {
+    type Error = Refused;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Outcome<Option<S::Value>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        self.stored.part(self.key, |key| seed.deserialize(key)).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Outcome<S::Value> {
+        self.stored.part(self.value, |value| seed.deserialize(value))
+    }
+}
+
+struct Fields<'p, 'de, 'r> {
+    stored: Stored<'p, 'de, 'r>,
+    fields: std::slice::Iter<'p, (String, Schema)>,
+    value: Option<&'p Schema>,
+}
+
+impl<'de> MapAccess<'de> for Fields<'_, 'de, '_> {
+    type Error = Refused;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Outcome<Option<S::Value>> {
+        let Some((name, schema)) = self.fields.next() else { return Ok(None) };
+        self.value = Some(schema);
+        named(seed, name).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Outcome<S::Value> {
+        let schema = self.value.take().ok_or_else(|| Refused(corrupt("a value without a name")))?;
+        self.stored.part(schema, |value| seed.deserialize(value))
+    }
+}
+
+struct Chosen<'p, 'de, 'r> {
+    stored: Stored<'p, 'de, 'r>,
+    variants: &'p [(String, Variant)],
+}
+
+impl<'p, 'de, 'r> EnumAccess<'de> for Chosen<'p, 'de, 'r> {
+    type Error = Refused;
+    type Variant = Content<'p, 'de, 'r>;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(
+        mut self,
+        seed: S,
+    ) -> Outcome<(S::Value, Self::Variant)> {
+        let (name, content) = self.stored.take_variant(self.variants)?;
+        Ok((named(seed, name)?, Content { stored: self.stored, content }))
+    }
+}
+
+struct Content<'p, 'de, 'r> {
+    stored: Stored<'p, 'de, 'r>,
+    content: &'p Variant,
+}
+
+impl<'de> VariantAccess<'de> for Content<'_, 'de, '_> {
+    type Error = Refused;
+
+    fn unit_variant(self) -> Outcome<()> {
+        match self.content {
+            Variant::Unit => Ok(()),
+            Variant::Tuple(_) | Variant::Struct(_) => Err(another_content()),
+        }
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(mut self, seed: S) -> Outcome<S::Value> {
+        match self.content {
+            Variant::Tuple(items) if items.len() == 1 => {
+                self.stored.part(&items[0], |item| seed.deserialize(item))
+            }
+            Variant::Unit | Variant::Tuple(_) | Variant::Struct(_) => Err(another_content()),
+        }
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Outcome<V::Value> {
+        match self.content {
+            Variant::Tuple(items) => {
+                visitor.visit_seq(Items { stored: self.stored, items: items.iter() })
+            }
+            Variant::Unit | Variant::Struct(_) => Err(another_content()),
+        }
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Outcome<V::Value> {
+        match self.content {
+            Variant::Struct(fields) => visitor.visit_map(Fields {
+                stored: self.stored,
+                fields: fields.iter(),
+                value: None,
+            }),
+            Variant::Unit | Variant::Tuple(_) => Err(another_content()),
+        }
+    }
+}
+
+fn another_content() -> Refused {
+    Refused(Error::invalid("a variant holds another kind of content than was stored"))
+}
+
+/// Shows a name to a seed.
+fn named<'de, S: DeserializeSeed<'de>>(seed: S, name: &str) -> Outcome<S::Value> {
+    let name: StrDeserializer<'_, Refused> = name.into_deserializer();
+    seed.deserialize(name)
+}

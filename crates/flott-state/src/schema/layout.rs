@@ -1,0 +1,82 @@
+//! How the values of one stored state are read.
+
+use flott_checkpoint::snapshot::SchemaText;
+use flott_core::Result;
+use flott_core::codec::decode;
+use serde::de::DeserializeOwned;
+
+use super::difference::can_become;
+use super::evolve::decode_stored;
+use super::text::parse;
+use super::{Schema, difference};
+
+/// Where a state with TTL has the times of last use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stamps {
+    /// There are none.
+    None,
+    /// The value is paired with one.
+    Value,
+    /// Each element of the list is.
+    Elements,
+    /// The value of each entry of the map is.
+    Entries,
+}
+
+/// How stored values are read: as they are, or by the schema that was stored with them.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    stamps: Stamps,
+    /// The shape of the bytes, stamps included, if it is not that of the program.
+    stored: Option<Schema>,
+}
+
+impl Layout {
+    /// How values of the shape `stored` become values of the shape `own`.
+    ///
+    /// # Errors
+    /// What stands against it.
+    pub(crate) fn new(
+        stored: &SchemaText,
+        own: &SchemaText,
+        stamps: Stamps,
+    ) -> Result<Self, String> {
+        let Some(difference) = difference(stored, own) else {
+            return Ok(Self { stamps, stored: None });
+        };
+        let (Some(schema), Some(own)) = (parse(&stored.0), parse(&own.0)) else {
+            return Err(difference);
+        };
+        can_become(&schema, &own)?;
+        Ok(Self { stamps, stored: Some(stamped(schema, stamps)) })
+    }
+
+    /// Whether values come with times of last use.
+    pub(crate) fn has_stamps(&self) -> bool {
+        self.stamps != Stamps::None
+    }
+
+    /// Decodes a value, with its stamps.
+    ///
+    /// # Errors
+    /// If the bytes are damaged, or the type does not say what is to become of what was stored.
+    pub(crate) fn decode<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T> {
+        match &self.stored {
+            None => decode(bytes),
+            Some(schema) => decode_stored(schema, bytes),
+        }
+    }
+}
+
+/// The shape with its stamps.
+fn stamped(schema: Schema, stamps: Stamps) -> Schema {
+    let with_time = |schema| Schema::Tuple(None, vec![Schema::Primitive("i64"), schema]);
+    match (stamps, schema) {
+        (Stamps::Value, schema) => with_time(schema),
+        (Stamps::Elements, Schema::Sequence(element)) => {
+            Schema::Sequence(Box::new(with_time(*element)))
+        }
+        (Stamps::Entries, Schema::Map(key, value)) => Schema::Map(key, Box::new(with_time(*value))),
+        (Stamps::None | Stamps::Elements | Stamps::Entries, schema) => schema,
+    }
+}
