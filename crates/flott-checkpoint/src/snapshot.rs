@@ -120,7 +120,8 @@ impl KeyedStateHandle {
 
     /// How many entries it has.
     pub fn entries(&self) -> u64 {
-        self.layers().filter_map(<[GroupRange]>::last).map(|newest| newest.live).sum()
+        let newest = self.layers().filter_map(<[GroupRange]>::last);
+        newest.fold(0, |sum, newest| sum.saturating_add(newest.live))
     }
 
     /// The ranges of each key group.

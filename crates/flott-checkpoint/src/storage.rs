@@ -63,7 +63,8 @@ pub fn checkpoint_folder(checkpoint: CheckpointId) -> String {
 pub fn checkpoint_of(path: &str) -> Option<CheckpointId> {
     let (folder, name) = path.split_once('/')?;
     let id = CheckpointId(folder.strip_prefix("chk-")?.parse().ok()?);
-    (checkpoint_folder(id) == folder && !name.contains('/')).then_some(id)
+    let is_file = !name.contains('/') && !["", ".", ".."].contains(&name);
+    (is_file && checkpoint_folder(id) == folder).then_some(id)
 }
 
 /// How an operation on storage went wrong.

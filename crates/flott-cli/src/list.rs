@@ -102,15 +102,19 @@ pub(crate) fn list(client: &Client, args: &ListArgs) -> Result<()> {
         }
         println!("{}", list.heading());
         for Job { jid, name, state, start_time } in found {
-            println!("{} : {jid} : {name} ({state})", time(*start_time, TimeZone::system()));
+            println!("{} : {jid} : {name} ({state})", time(*start_time));
         }
         println!("{}", "-".repeat(list.heading().len()));
     }
     Ok(())
 }
 
-/// A moment as Flink's command line prints it.
-fn time(millis: i64, zone: TimeZone) -> String {
+/// A moment, here, as Flink's command line prints it.
+pub(crate) fn time(millis: i64) -> String {
+    time_in(millis, TimeZone::system())
+}
+
+fn time_in(millis: i64, zone: TimeZone) -> String {
     Timestamp::from_millisecond(millis).map_or_else(
         |_| millis.to_string(),
         |moment| moment.to_zoned(zone).strftime("%d.%m.%Y %H:%M:%S").to_string(),
@@ -123,7 +127,7 @@ mod tests {
 
     #[test]
     fn times_are_written_as_flink_does() {
-        assert_eq!(time(1_795_179_250_000, TimeZone::UTC), "20.11.2026 12:54:10");
-        assert_eq!(time(i64::MAX, TimeZone::UTC), i64::MAX.to_string());
+        assert_eq!(time_in(1_795_179_250_000, TimeZone::UTC), "20.11.2026 12:54:10");
+        assert_eq!(time_in(i64::MAX, TimeZone::UTC), i64::MAX.to_string());
     }
 }

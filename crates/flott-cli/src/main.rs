@@ -15,6 +15,7 @@ mod info;
 mod jobs;
 mod list;
 mod run;
+mod state;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -57,6 +58,8 @@ enum Action {
     Stop(jobs::StopArgs),
     /// Takes a savepoint of a job now, and waits for it. The job goes on.
     Savepoint(jobs::SavepointArgs),
+    /// Looks into checkpoints and savepoints: lists, shows, exports, compares and checks what they remember.
+    State(state::StateArgs),
     /// Starts, stops or shows a cluster on this machine.
     Cluster(cluster::ClusterArgs),
     /// Runs a JobManager: REST API, dashboard, and the masters of jobs.
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Action::Checkpoint(args) => jobs::checkpoint(&client, args),
         Action::Stop(args) => jobs::stop(&client, args),
         Action::Savepoint(args) => jobs::savepoint(&client, args),
+        Action::State(args) => state::state(args),
         Action::Cluster(args) => cluster::cluster(args, &client),
         Action::Jobmanager(args) => daemon::jobmanager(args),
         Action::Taskmanager(args) => daemon::taskmanager(args),

@@ -14,6 +14,7 @@ mod driver;
 pub mod embedded;
 mod exchange;
 pub mod extract;
+pub mod inspect;
 mod io;
 mod job;
 pub mod jobmanager;

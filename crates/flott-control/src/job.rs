@@ -290,7 +290,10 @@ impl JobMaster {
             self.status_changed(now, JobStatus::Initializing, JobStatus::Created);
             return self.deploy(now, JobStatus::Created, self.regions.all());
         };
-        self.tasks.scheduled(now, attempts);
+        let tasks = self.regions.all().into_iter();
+        let newest = self.attempt;
+        let attempt = |task| (task, attempts.get(&task).copied().unwrap_or(newest));
+        self.tasks.scheduled(now, tasks.map(attempt));
         self.tasks.deploying(now);
         self.phase = Phase::Reconciling { until: now.mono.plus(wait) };
         self.status_changed(now, JobStatus::Initializing, JobStatus::Reconciling);

@@ -102,8 +102,11 @@ fn load_operator(
     Ok(restored)
 }
 
-/// Reads what the handle's ranges need of each piece.
-fn read_pieces(
+/// Reads what the handle's ranges need of each piece. Blocks on storage.
+///
+/// # Errors
+/// If a file is missing or shorter than the record says.
+pub fn read_pieces(
     handle: &KeyedStateHandle,
     storage: &dyn CheckpointStorage,
 ) -> Result<Vec<Option<PieceBytes>>> {
@@ -123,7 +126,11 @@ fn read_pieces(
     read.collect()
 }
 
-fn read(data: &DataRef, storage: &dyn CheckpointStorage) -> Result<Vec<u8>> {
+/// Reads what a reference refers to. Blocks on storage.
+///
+/// # Errors
+/// As [`read_pieces`].
+pub fn read(data: &DataRef, storage: &dyn CheckpointStorage) -> Result<Vec<u8>> {
     match data {
         DataRef::Inline(bytes) => Ok(bytes.clone()),
         DataRef::File { path, offset, length } => read_file(path, *offset, *length, storage),

@@ -9,12 +9,14 @@
 //! while the task stands still; its result is `Send`. The asynchronous one encodes and writes
 //! ([`snapshot`]) while the task goes on. On restore the bytes of the key groups that a subtask
 //! owns are handed back ([`restore`]); each state is checked against the program's own types
-//! ([`schema`]) and decoded when its name is registered, and what nobody registers is reported.
+//! ([`schema`]) and decoded when its name is registered, and what nobody registers is reported. [`inspect`]
+//! shows what is stored to whoever does not have the types.
 //!
 //! This crate may depend on the core and on the words of `flott-checkpoint` (handles, storage). It
 //! knows no clock (the time is set from outside), no thread and no file, and it does not know what
 //! a task, a barrier, a channel or a job is.
 
+pub mod inspect;
 pub mod keyed;
 pub mod operator_state;
 pub mod restore;
@@ -42,7 +44,7 @@ pub use restore::{
     KeyedData, PieceBytes, RestoredChunk, RestoredKeyedState, RestoredOperatorState, StateMemory,
     check_file,
 };
-pub use schema::{Schema, difference};
+pub use schema::{Schema, Shown, difference};
 pub use snapshot::{BaseState, SnapshotWriter};
 pub use table::{PagedTable, TableSnapshot};
 pub use timers::{TimerKind, TimerService, TimerSnapshot};

@@ -250,10 +250,7 @@ fn read_range<K: Key, V: Clone>(
     max: MaxParallelism,
     decode_value: impl Fn(&[u8]) -> Result<V>,
 ) -> Result<()> {
-    let piece = pieces.get(range.piece as usize).and_then(Option::as_ref).ok_or_else(short)?;
-    let start = range.offset.checked_sub(piece.start).ok_or_else(short)?;
-    let mut bytes = slice(&piece.bytes, start..start.saturating_add(range.length))?;
-    check(bytes, range.checksum)?;
+    let mut bytes = RangeBytes::new(pieces, range)?;
     let decode_key = |key: &[u8]| -> Result<(u64, K)> {
         let key: K = decode(key)?;
         let hash = stable_hash(&key)?;
@@ -263,11 +260,9 @@ fn read_range<K: Key, V: Clone>(
         Ok((hash, key))
     };
     // An entry takes two bytes at least: a wrong number must not become a huge allocation.
-    table.reserve(range.group, (range.entries as usize).min(bytes.len() / 2));
+    table.reserve(range.group, (range.entries as usize).min(range.length as usize / 2));
     for _ in 0..range.entries {
-        let (key, rest) = part(bytes)?;
-        let (value, rest) = part(rest)?;
-        bytes = rest;
+        let (key, value) = (bytes.part()?, bytes.part()?);
         let (hash, key) = decode_key(key)?;
         let value = decode_value(value).map_err(unreadable)?;
         // A key is in a group once: where all of it is, none needs to be looked for.
@@ -279,17 +274,44 @@ fn read_range<K: Key, V: Clone>(
         }
     }
     for _ in 0..range.removed {
-        let (key, rest) = part(bytes)?;
-        bytes = rest;
-        let (hash, key) = decode_key(key)?;
+        let (hash, key) = decode_key(bytes.part()?)?;
         if table.remove(hash, &key).is_none() {
             return Err(corrupt("a key is removed that is not there"));
         }
     }
-    if !bytes.is_empty() {
-        return Err(corrupt(format!("{} bytes follow the last entry", bytes.len())));
+    bytes.end()
+}
+
+/// The bytes of a range, as they are taken from the front.
+pub(crate) struct RangeBytes<'a>(&'a [u8]);
+
+impl<'a> RangeBytes<'a> {
+    /// Those of a range, checked.
+    pub(crate) fn new(pieces: &'a [Option<PieceBytes>], range: &GroupRange) -> Result<Self> {
+        let piece = pieces.get(range.piece as usize).and_then(Option::as_ref).ok_or_else(short)?;
+        let start = range.offset.checked_sub(piece.start).ok_or_else(short)?;
+        let bytes = slice(&piece.bytes, start..start.saturating_add(range.length))?;
+        check(bytes, range.checksum)?;
+        Ok(Self(bytes))
     }
-    Ok(())
+
+    /// Splits off what a length in front of it delimits.
+    pub(crate) fn part(&mut self) -> Result<&'a [u8]> {
+        let (length, rest) = decode_prefix::<u64>(self.0)?;
+        let length = usize::try_from(length).ok();
+        let split = length.and_then(|length| rest.split_at_checked(length));
+        let (part, rest) = split.ok_or_else(short)?;
+        self.0 = rest;
+        Ok(part)
+    }
+
+    /// Nothing must be left.
+    pub(crate) fn end(self) -> Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        Err(corrupt(format!("{} bytes follow the last entry", self.0.len())))
+    }
 }
 
 impl RestoredOperatorState {
@@ -313,20 +335,13 @@ impl RestoredOperatorState {
     }
 }
 
-/// Splits off what a length in front of it delimits.
-fn part(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
-    let (length, rest) = decode_prefix::<u64>(bytes)?;
-    let length = usize::try_from(length).ok();
-    length.and_then(|length| rest.split_at_checked(length)).ok_or_else(short)
-}
-
-fn slice(bytes: &[u8], range: Range<u64>) -> Result<&[u8]> {
+pub(crate) fn slice(bytes: &[u8], range: Range<u64>) -> Result<&[u8]> {
     let start = usize::try_from(range.start).map_err(|_| short())?;
     let end = usize::try_from(range.end).map_err(|_| short())?;
     bytes.get(start..end).ok_or_else(short)
 }
 
-fn check(bytes: &[u8], expected: u32) -> Result<()> {
+pub(crate) fn check(bytes: &[u8], expected: u32) -> Result<()> {
     let found = checksum(bytes);
     if found == expected {
         return Ok(());

@@ -11,6 +11,7 @@
 mod difference;
 mod evolve;
 mod layout;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -20,7 +21,8 @@ use flott_checkpoint::snapshot::SchemaText;
 use serde::de::DeserializeOwned;
 
 pub use self::difference::difference;
-pub(crate) use self::layout::{Layout, Stamps};
+pub(crate) use self::layout::{Layout, Stamps, TIME, stamped};
+pub use self::shown::{Shown, show};
 
 /// The shape of a type, as the codec sees it. Newtypes and pointers are their content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +65,11 @@ impl Schema {
     /// times; a type that does not accept them is [`Schema::Opaque`].
     pub fn of<T: DeserializeOwned>() -> Self {
         trace::trace::<T>()
+    }
+
+    /// The schema that a text says; nothing if it says none.
+    pub fn parse(text: &SchemaText) -> Option<Self> {
+        text::parse(&text.0)
     }
 
     /// The schema as text, equal for equal schemas.

@@ -12,6 +12,7 @@
 
 mod capture;
 pub mod harness;
+mod look;
 pub mod processes;
 pub mod rng;
 pub mod servers;

@@ -16,6 +16,8 @@ pub(super) struct Store {
     /// Where the job was started from, if another job took it: the user's, unless it is claimed.
     foreign: Option<Arc<CompletedCheckpoint>>,
     is_claimed: bool,
+    /// The oldest of the job's own that this process knows of.
+    first: CheckpointId,
     /// Checkpoints that are gone, with their files. A newer checkpoint may refer to some of these
     /// files, so a folder goes when no reference is left.
     graves: BTreeMap<CheckpointId, BTreeSet<String>>,
@@ -30,7 +32,9 @@ impl Store {
     ) -> Self {
         let (own, foreign): (Vec<_>, Vec<_>) =
             restored.into_iter().partition(|record| record.job == job);
+        let first = own.first().map_or(CheckpointId(0), |record| record.checkpoint);
         Self {
+            first,
             num_retained: num_retained.max(1) as usize,
             retained: own.into(),
             foreign: foreign.into_iter().next(),
@@ -88,10 +92,17 @@ impl Store {
     /// process that dropped that one may have been another.
     pub(super) fn bury(&mut self, checkpoint: CheckpointId, files: impl Iterator<Item = String>) {
         self.graves.entry(checkpoint).or_default().insert(metadata_path(checkpoint));
-        for path in files.filter(|path| is_relative(path)) {
-            let owner = checkpoint_of(&path).unwrap_or(checkpoint);
-            self.graves.entry(owner).or_default().insert(path);
+        for path in files {
+            if is_relative(&path) && !self.may_be_of_others(&path) {
+                let owner = checkpoint_of(&path).unwrap_or(checkpoint);
+                self.graves.entry(owner).or_default().insert(path);
+            }
         }
+    }
+
+    /// Whether records that another process has kept may refer to a file: it is not known which those are.
+    fn may_be_of_others(&self, path: &str) -> bool {
+        self.num_retained > 1 && checkpoint_of(path).is_some_and(|owner| owner < self.first)
     }
 
     /// The paths of the job's folder that must stay, beside those that pending checkpoints need.

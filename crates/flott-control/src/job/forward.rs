@@ -1,7 +1,7 @@
 //! Between the job and its checkpoint coordinator.
 
 use flott_checkpoint::{Effect, Input, TerminalStatus};
-use flott_core::{CheckpointId, Now, TaskId};
+use flott_core::{AttemptNumber, CheckpointId, Now, TaskId};
 
 use super::{ExecutionState, JobEffect, JobInput, JobMaster, Phase, TaskView, Where};
 use crate::exception::Failure;
@@ -12,16 +12,13 @@ impl JobMaster {
         let input = match input {
             // The coordinator counts attempts of the job: which ones its tasks began with is not its business.
             JobInput::Ack { attempt, checkpoint, task, snapshot, metrics } => {
-                if !self.is_current(attempt, task) {
-                    return;
-                }
-                Input::Ack { attempt: self.attempt, checkpoint, task, snapshot, metrics }
+                // What a task has written that is gone is deleted.
+                let Some(attempt) = self.of_job(attempt, task) else { return };
+                Input::Ack { attempt, checkpoint, task, snapshot, metrics }
             }
             JobInput::Decline { attempt, checkpoint, task, reason, message } => {
-                if !self.is_current(attempt, task) {
-                    return;
-                }
-                Input::Decline { attempt: self.attempt, checkpoint, task, reason, message }
+                let Some(attempt) = self.of_job(attempt, task) else { return };
+                Input::Decline { attempt, checkpoint, task, reason, message }
             }
             JobInput::LocationPrepared { checkpoint } => Input::LocationPrepared { checkpoint },
             JobInput::LocationFailed { checkpoint, message } => {
@@ -53,6 +50,17 @@ impl JobMaster {
             | JobInput::EndOfData { .. } => return,
         };
         self.coordinator.handle(now, input);
+    }
+
+    /// The attempt that the coordinator is told: the job's newest, if a message of this one is of the task as it
+    /// is now; else it refuses it. Nothing if no such task was ever there.
+    fn of_job(&mut self, attempt: AttemptNumber, task: TaskId) -> Option<AttemptNumber> {
+        if self.tasks.attempt_of(task) == Some(attempt) {
+            return Some(self.attempt);
+        }
+        let may_have_been = !self.is_newest(attempt);
+        self.stale_messages += u64::from(!may_have_been);
+        may_have_been.then_some(attempt)
     }
 
     /// All tasks run or have finished: tells so, and what happened before this could be told.

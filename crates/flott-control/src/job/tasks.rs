@@ -156,6 +156,12 @@ impl Tasks {
         self.0.values().all(|task| task.state.is_out())
     }
 
+    /// Whether some task has finished, and not because its data has ended.
+    pub(super) fn any_stopped(&self) -> bool {
+        let mut tasks = self.0.values();
+        tasks.any(|task| task.state == ExecutionState::Finished && !task.end_of_data)
+    }
+
     /// Whether all of these are out.
     pub(super) fn are_out(&self, tasks: &BTreeSet<TaskId>) -> bool {
         tasks.iter().filter_map(|id| self.0.get(id)).all(|task| task.state.is_out())

@@ -41,15 +41,19 @@ impl Comparison {
         match (stored, own) {
             (Schema::Primitive(a), Schema::Primitive(b)) if a == b => None,
             (Schema::Primitive(a), Schema::Primitive(b)) if self.evolves && widens(a, b) => None,
-            (Schema::Opaque(a), Schema::Opaque(b)) if a == b && !self.evolves => None,
-            (Schema::Opaque(a), Schema::Opaque(b)) if a == b => Some(format!(
+            (Schema::Opaque(a), Schema::Opaque(b)) if is_same_opaque(a, b) && !self.evolves => None,
+            (Schema::Opaque(a), Schema::Opaque(b)) if is_same_opaque(a, b) => Some(format!(
                 "{} is a {a}, whose shape is not known, so that nothing around it can change",
                 self.place()
             )),
             (Schema::Option(a), Schema::Option(b)) => self.inside("?", a, b),
             (Schema::Sequence(a), Schema::Sequence(b)) => self.inside("[]", a, b),
             (Schema::Map(ka, va), Schema::Map(kb, vb)) => {
-                self.inside("[key]", ka, kb).or_else(|| self.inside("[value]", va, vb))
+                // Keys that were different must not become the same.
+                let evolves = std::mem::take(&mut self.evolves);
+                let key = self.inside("[key]", ka, kb);
+                self.evolves = evolves;
+                key.or_else(|| self.inside("[value]", va, vb))
             }
             (Schema::Tuple(a, stored_items), Schema::Tuple(b, own_items)) => {
                 if let (Some(a), Some(b)) = (a, b) {
@@ -182,8 +186,14 @@ fn pairs<'a, T>(
     })
 }
 
+/// Whether two types whose shapes are not known are the same, as far as can be told. Of some, nothing but the name
+/// was written once.
+fn is_same_opaque(stored: &str, own: &str) -> bool {
+    own.strip_prefix(stored).is_some_and(|more| more.is_empty() || more.starts_with(": "))
+}
+
 /// Whether every number of one type is one of the other.
-fn widens(stored: &str, own: &str) -> bool {
+pub(super) fn widens(stored: &str, own: &str) -> bool {
     let integer = |name: &str| {
         let bits = name.trim_start_matches(['i', 'u']).parse::<u32>().ok()?;
         Some((name.starts_with('i'), bits))

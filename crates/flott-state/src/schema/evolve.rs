@@ -16,11 +16,12 @@ use serde::de::{
     self, DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
     VariantAccess, Visitor,
 };
-use serde::forward_to_deserialize_any;
 
+use super::difference::widens;
+use super::text::print;
 use super::{Schema, Variant};
 
-/// How deep values may nest: deeper than anything that was stored.
+/// How deep values may nest: the stack of a thread must hold it.
 const DEPTH_MAX: usize = 512;
 
 /// Decodes a value that takes up all of `bytes`, which were written as `stored`.
@@ -29,16 +30,12 @@ const DEPTH_MAX: usize = 512;
 /// [`ErrorKind::InvalidInput`] with what the type lacks, [`ErrorKind::Corrupt`] if the bytes are no value of
 /// the stored shape.
 pub(crate) fn decode_stored<T: DeserializeOwned>(stored: &Schema, bytes: &[u8]) -> Result<T> {
-    let mut rest = bytes;
-    let place = Place { schema: stored, parent: None };
-    let value = T::deserialize(Stored { place: &place, rest: &mut rest, depth: 0 });
-    let value = value.map_err(|Refused(error)| error)?;
-    if rest.is_empty() { Ok(value) } else { Err(corrupt("bytes follow the value")) }
+    Stored::whole(stored, bytes, |value| T::deserialize(value))
 }
 
 /// A part of a schema, and what it is inside.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+pub(super) struct Place<'a> {
     schema: &'a Schema,
     parent: Option<&'a Place<'a>>,
 }
@@ -62,14 +59,18 @@ impl<'a> Place<'a> {
     }
 
     fn described(&self, name: &str) -> Outcome<Self> {
-        self.enclosing(name).copied().ok_or_else(|| {
-            Refused(Error::invalid(format!("the stored type {name} is not described")))
+        let found = self.enclosing(name).copied();
+        let other = found.and_then(|found| found.parent).and_then(|parent| parent.enclosing(name));
+        let found = found.filter(|_| other.is_none());
+        found.ok_or_else(|| {
+            let message = format!("which of the stored types {name} is meant is not known");
+            Refused(Error::invalid(message))
         })
     }
 }
 
 /// The deserializer of one value.
-struct Stored<'p, 'de, 'r> {
+pub(super) struct Stored<'p, 'de, 'r> {
     place: &'p Place<'p>,
     rest: &'r mut &'de [u8],
     depth: usize,
@@ -77,7 +78,7 @@ struct Stored<'p, 'de, 'r> {
 
 /// Why a value cannot be read.
 #[derive(Debug)]
-struct Refused(Error);
+pub(super) struct Refused(Error);
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,21 +99,55 @@ fn corrupt(message: &str) -> Error {
     Error::new(ErrorKind::Corrupt, message)
 }
 
-type Outcome<T> = std::result::Result<T, Refused>;
+pub(super) type Outcome<T> = std::result::Result<T, Refused>;
 
 impl<'p, 'de> Stored<'p, 'de, '_> {
-    fn take<T: DeserializeOwned>(&mut self) -> Outcome<T> {
+    /// Reads the value in all of `bytes`.
+    pub(super) fn whole<T>(
+        schema: &Schema,
+        bytes: &'de [u8],
+        read: impl FnOnce(Stored<'_, 'de, '_>) -> Outcome<T>,
+    ) -> Result<T> {
+        let mut rest = bytes;
+        let place = Place { schema, parent: None };
+        let value = read(Stored { place: &place, rest: &mut rest, depth: 0 });
+        let value = value.map_err(|Refused(error)| error)?;
+        if rest.is_empty() { Ok(value) } else { Err(corrupt("bytes follow the value")) }
+    }
+
+    /// The shape of the value.
+    pub(super) fn schema(&self) -> &'p Schema {
+        self.place.schema
+    }
+
+    /// The value, as a type reads it.
+    pub(super) fn read<T: DeserializeOwned>(self) -> Outcome<T> {
+        T::deserialize(self)
+    }
+
+    /// The place of the enclosing type with this name.
+    pub(super) fn described(&self, name: &str) -> Outcome<Place<'p>> {
+        self.place.described(name)
+    }
+
+    /// The same bytes, at a place that has a name.
+    pub(super) fn at<'s>(&'s mut self, place: &'s Place<'s>) -> Outcome<Stored<'s, 'de, 's>> {
+        self.deeper()?;
+        Ok(Stored { place, rest: self.rest, depth: self.depth + 1 })
+    }
+
+    pub(super) fn take<T: DeserializeOwned>(&mut self) -> Outcome<T> {
         let (value, rest) = decode_prefix::<T>(self.rest).map_err(Refused)?;
         *self.rest = rest;
         Ok(value)
     }
 
-    fn take_length(&mut self) -> Outcome<usize> {
+    pub(super) fn take_length(&mut self) -> Outcome<usize> {
         let length = usize::try_from(self.take::<u64>()?).ok();
         length.ok_or_else(|| Refused(corrupt("a length is too large")))
     }
 
-    fn take_bytes(&mut self) -> Outcome<&'de [u8]> {
+    pub(super) fn take_bytes(&mut self) -> Outcome<&'de [u8]> {
         let length = self.take_length()?;
         let split = self.rest.split_at_checked(length);
         let (bytes, rest) = split.ok_or_else(|| Refused(corrupt("the bytes end too early")))?;
@@ -121,7 +156,7 @@ impl<'p, 'de> Stored<'p, 'de, '_> {
     }
 
     /// Shows a part of this value to `body`.
-    fn part<R>(
+    pub(super) fn part<R>(
         &mut self,
         schema: &Schema,
         body: impl FnOnce(Stored<'_, 'de, '_>) -> Outcome<R>,
@@ -135,10 +170,12 @@ impl<'p, 'de> Stored<'p, 'de, '_> {
         if self.depth < DEPTH_MAX {
             return Ok(());
         }
-        Err(Refused(corrupt("the value is nested too deeply")))
+        Err(Refused(Error::invalid(format!(
+            "the value is nested more than {DEPTH_MAX} deep, which only its own type can read"
+        ))))
     }
 
-    fn take_variant(
+    pub(super) fn take_variant(
         &mut self,
         variants: &'p [(String, Variant)],
     ) -> Outcome<&'p (String, Variant)> {
@@ -146,12 +183,56 @@ impl<'p, 'de> Stored<'p, 'de, '_> {
         variants.get(index).ok_or_else(|| Refused(corrupt("there is no such variant")))
     }
 
+    fn show_items<V: Visitor<'de>>(self, items: &[Schema], visitor: V) -> Outcome<V::Value> {
+        let mut items = Items { stored: self, items: items.iter() };
+        let value = visitor.visit_seq(&mut items)?;
+        used_up(items.items.len())?;
+        Ok(value)
+    }
+
+    fn show_fields<V: Visitor<'de>>(
+        self,
+        fields: &[(String, Schema)],
+        visitor: V,
+    ) -> Outcome<V::Value> {
+        let mut fields = Fields { stored: self, fields: fields.iter(), value: None };
+        let value = visitor.visit_map(&mut fields)?;
+        used_up(fields.fields.len())?;
+        Ok(value)
+    }
+
+    /// Shows the value if its shape is one that is asked for. Most are compared before anything is read
+    /// ([`super::difference::can_become`]); but not those of fields that are found by an alias.
+    fn show_if<V: Visitor<'de>>(
+        self,
+        asked: &str,
+        is_it: impl FnOnce(&Schema) -> bool,
+        visitor: V,
+    ) -> Outcome<V::Value> {
+        let mut schema = self.place.schema;
+        if let Schema::Recursive(name) = schema {
+            schema = self.described(name)?.schema;
+        }
+        if is_it(schema) {
+            return self.deserialize_any(visitor);
+        }
+        Err(Refused(Error::invalid(format!("a value was {}, is {asked}", print(schema)))))
+    }
+
+    fn show_primitive<V: Visitor<'de>>(self, asked: &str, visitor: V) -> Outcome<V::Value> {
+        let is_it = |stored: &Schema| {
+            let Schema::Primitive(stored) = stored else { return false };
+            *stored == asked || widens(stored, asked)
+        };
+        self.show_if(asked, is_it, visitor)
+    }
+
     /// Passes over the value.
     fn skip(mut self) -> Outcome<()> {
         match self.place.schema {
-            Schema::Option(inner) => match self.take::<u8>()? {
-                0 => Ok(()),
-                _ => self.part(inner, |part| part.skip()),
+            Schema::Option(inner) => match self.take::<bool>()? {
+                false => Ok(()),
+                true => self.part(inner, |part| part.skip()),
             },
             Schema::Sequence(element) => {
                 let count = self.take_length()?;
@@ -172,9 +253,8 @@ impl<'p, 'de> Stored<'p, 'de, '_> {
                 Variant::Struct(fields) => self.skip_all(fields.iter().map(|(_, field)| field)),
             },
             Schema::Recursive(name) => {
-                let place = self.place.described(name)?;
-                self.deeper()?;
-                Stored { place: &place, rest: self.rest, depth: self.depth + 1 }.skip()
+                let place = self.described(name)?;
+                self.at(&place)?.skip()
             }
             Schema::Primitive(_) | Schema::Opaque(_) => {
                 self.deserialize_any(de::IgnoredAny).map(drop)
@@ -211,6 +291,14 @@ impl<'p, 'de> Stored<'p, 'de, '_> {
     }
 }
 
+macro_rules! primitives {
+    ($($method:ident($asked:literal)),*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Outcome<V::Value> {
+            self.show_primitive($asked, visitor)
+        })*
+    };
+}
+
 impl<'de> Deserializer<'de> for Stored<'_, 'de, '_> {
     type Error = Refused;
 
@@ -220,24 +308,24 @@ impl<'de> Deserializer<'de> for Stored<'_, 'de, '_> {
             Schema::Option(_) => self.deserialize_option(visitor),
             Schema::Sequence(element) => {
                 let left = self.take_length()?;
-                visitor.visit_seq(Elements { stored: self, element, left })
+                let mut elements = Elements { stored: self, element, left };
+                let value = visitor.visit_seq(&mut elements)?;
+                used_up(elements.left)?;
+                Ok(value)
             }
             Schema::Map(key, value) => {
                 let left = self.take_length()?;
-                visitor.visit_map(Entries { stored: self, key, value, left })
+                let mut entries = Entries { stored: self, key, value, left };
+                let value = visitor.visit_map(&mut entries)?;
+                used_up(entries.left)?;
+                Ok(value)
             }
-            Schema::Tuple(_, items) => {
-                visitor.visit_seq(Items { stored: self, items: items.iter() })
-            }
-            Schema::Struct(_, fields) => {
-                visitor.visit_map(Fields { stored: self, fields: fields.iter(), value: None })
-            }
+            Schema::Tuple(_, items) => self.show_items(items, visitor),
+            Schema::Struct(_, fields) => self.show_fields(fields, visitor),
             Schema::Enum(_, variants) => visitor.visit_enum(Chosen { stored: self, variants }),
             Schema::Recursive(name) => {
-                let place = self.place.described(name)?;
-                self.deeper()?;
-                let depth = self.depth + 1;
-                Stored { place: &place, rest: self.rest, depth }.deserialize_any(visitor)
+                let place = self.described(name)?;
+                self.at(&place)?.deserialize_any(visitor)
             }
             Schema::Opaque(name) => Err(Refused(Error::invalid(format!(
                 "the stored type {name} does not show its shape"
@@ -268,9 +356,81 @@ impl<'de> Deserializer<'de> for Stored<'_, 'de, '_> {
         false
     }
 
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
-        unit_struct seq tuple tuple_struct map struct enum identifier
+    primitives!(
+        deserialize_bool("bool"),
+        deserialize_char("char"),
+        deserialize_str("String"),
+        deserialize_string("String"),
+        deserialize_bytes("Bytes"),
+        deserialize_byte_buf("Bytes"),
+        deserialize_unit("()"),
+        deserialize_i8("i8"),
+        deserialize_i16("i16"),
+        deserialize_i32("i32"),
+        deserialize_i64("i64"),
+        deserialize_i128("i128"),
+        deserialize_u8("u8"),
+        deserialize_u16("u16"),
+        deserialize_u32("u32"),
+        deserialize_u64("u64"),
+        deserialize_u128("u128"),
+        deserialize_f32("f32"),
+        deserialize_f64("f64")
+    );
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Outcome<V::Value> {
+        self.deserialize_unit(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Outcome<V::Value> {
+        self.show_if("a list", |stored| matches!(stored, Schema::Sequence(_)), visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Outcome<V::Value> {
+        self.show_if("a map", |stored| matches!(stored, Schema::Map(..)), visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Outcome<V::Value> {
+        let asked = format!("a tuple of {length}");
+        let is_it =
+            |stored: &Schema| matches!(stored, Schema::Tuple(_, items) if items.len() == length);
+        self.show_if(&asked, is_it, visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        length: usize,
+        visitor: V,
+    ) -> Outcome<V::Value> {
+        self.deserialize_tuple(length, visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Outcome<V::Value> {
+        self.show_if(name, |stored| matches!(stored, Schema::Struct(..)), visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Outcome<V::Value> {
+        self.show_if(name, |stored| matches!(stored, Schema::Enum(..)), visitor)
+    }
+
+    /// Names are not read here.
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Outcome<V::Value> {
+        self.deserialize_any(visitor)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Outcome<V::Value> {
@@ -403,9 +563,7 @@ impl<'de> VariantAccess<'de> for Content<'_, 'de, '_> {
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Outcome<V::Value> {
         match self.content {
-            Variant::Tuple(items) => {
-                visitor.visit_seq(Items { stored: self.stored, items: items.iter() })
-            }
+            Variant::Tuple(items) => self.stored.show_items(items, visitor),
             Variant::Unit | Variant::Struct(_) => Err(another_content()),
         }
     }
@@ -416,11 +574,7 @@ impl<'de> VariantAccess<'de> for Content<'_, 'de, '_> {
         visitor: V,
     ) -> Outcome<V::Value> {
         match self.content {
-            Variant::Struct(fields) => visitor.visit_map(Fields {
-                stored: self.stored,
-                fields: fields.iter(),
-                value: None,
-            }),
+            Variant::Struct(fields) => self.stored.show_fields(fields, visitor),
             Variant::Unit | Variant::Tuple(_) => Err(another_content()),
         }
     }
@@ -428,6 +582,16 @@ impl<'de> VariantAccess<'de> for Content<'_, 'de, '_> {
 
 fn another_content() -> Refused {
     Refused(Error::invalid("a variant holds another kind of content than was stored"))
+}
+
+/// A type that takes less than there is would take the rest for something else.
+fn used_up(left: usize) -> Outcome<()> {
+    if left == 0 {
+        return Ok(());
+    }
+    Err(Refused(Error::invalid(format!(
+        "{left} parts of a value are left that the type does not take"
+    ))))
 }
 
 /// Shows a name to a seed.

@@ -48,7 +48,8 @@ impl Layout {
             return Err(difference);
         };
         can_become(&schema, &own)?;
-        Ok(Self { stamps, stored: Some(stamped(schema, stamps)) })
+        let with_time = |value| Schema::Tuple(None, vec![TIME, value]);
+        Ok(Self { stamps, stored: Some(stamped(schema, stamps, with_time)) })
     }
 
     /// Whether values come with times of last use.
@@ -68,9 +69,15 @@ impl Layout {
     }
 }
 
+/// The shape of a time.
+pub(crate) const TIME: Schema = Schema::Primitive("i64");
+
 /// The shape with its stamps.
-fn stamped(schema: Schema, stamps: Stamps) -> Schema {
-    let with_time = |schema| Schema::Tuple(None, vec![Schema::Primitive("i64"), schema]);
+pub(crate) fn stamped(
+    schema: Schema,
+    stamps: Stamps,
+    with_time: impl Fn(Schema) -> Schema,
+) -> Schema {
     match (stamps, schema) {
         (Stamps::Value, schema) => with_time(schema),
         (Stamps::Elements, Schema::Sequence(element)) => {

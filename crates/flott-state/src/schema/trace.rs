@@ -53,7 +53,7 @@ pub(super) fn trace<T: DeserializeOwned>() -> Schema {
         tracer.stack.clear();
         let probe = Probe { tracer: &mut tracer, node: Some(&mut root), depth: 0 };
         if T::deserialize(probe).is_err() && retry.failed(&mut tracer) {
-            return Schema::Opaque(type_name::<T>().to_owned());
+            return root.give_up(type_name::<T>()).into_schema();
         }
     }
     root.into_schema()
@@ -72,6 +72,8 @@ struct Tracer {
     stack: Vec<&'static str>,
     /// A variant that an enum was said to have was refused.
     lacks_variant: bool,
+    /// An enum takes any number for one of its variants.
+    takes_any_variant: bool,
     /// For each enum a variant that could be made.
     good: BTreeMap<&'static str, u32>,
 }
@@ -301,7 +303,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
             let name = type_name::<V::Value>();
             let inner = name.strip_prefix("core::option::Option<");
             let inner = inner.and_then(|name| name.strip_suffix('>')).unwrap_or(name);
-            *node = Node::Known(Schema::Opaque(inner.to_owned()));
+            *node = std::mem::take(node).give_up(inner);
         }
         value
     }

@@ -10,6 +10,8 @@ use flott_cluster::plan::PlannedJob;
 use flott_core::{CheckpointId, Result, WallTime};
 use flott_runtime::PendingSnapshot;
 
+use crate::look::look;
+
 /// The state of a program at the end of a test, for another version of the program to start from;
 /// see [`StreamTest::savepoint`](super::StreamTest::savepoint).
 #[derive(Clone)]
@@ -77,5 +79,7 @@ pub(super) fn complete(
     storage.create_metadata(checkpoint, &bytes).map_err(|error| error.into_error())?;
     let path = format!("{}/{METADATA_FILE}", checkpoint_folder(checkpoint));
     let bytes = storage.read(&path, None).map_err(|error| error.into_error())?;
-    metadata::decode(&bytes, &path)
+    let record = metadata::decode(&bytes, &path)?;
+    look(&record, |path| storage.read(path, None).ok())?;
+    Ok(record)
 }

@@ -1,5 +1,9 @@
 //! Two pipelines side by side: `s0` to `k0`, and `t0` to `l0`.
 
+use flott_checkpoint::snapshot::{
+    DataRef, OperatorSnapshot, OperatorStateHandle, Redistribution, SchemaText,
+};
+
 use super::*;
 
 impl Fixture {
@@ -51,7 +55,7 @@ fn only_the_failed_region_begins_again() {
     assert_eq!(f.feed(ack(0, 2, "l0")), ["persist 2"]);
     f.feed(failed(0, "k0"));
     assert_eq!(f.status(), "RUNNING", "that was another one");
-    assert_eq!(f.job.stale_messages(), 2);
+    assert_eq!(f.job.stale_messages(), 2, "it is counted");
     assert_eq!(f.job.exceptions().entries().next().unwrap().attempt, AttemptNumber(0));
 }
 
@@ -104,4 +108,47 @@ fn the_whole_job_fails_if_it_may_not_restart_or_shall_restart_whole() {
     let mut f = Fixture::side_by_side(&[]);
     f.job.strategy = RestartStrategy::new(&RestartStrategyConfig::None, 1);
     assert_eq!(f.feed(failed(0, "k0")), ["RUNNING > FAILING", "cancel tasks lst@0"]);
+}
+
+#[test]
+fn a_job_that_was_to_stop_under_another_job_manager_fails_as_a_whole() {
+    let mut f = Fixture::side_by_side(&[]).checkpointed();
+    // Nobody has told this one of a stop; but these tasks would not end by themselves.
+    f.feed(finished(0, "t0"));
+    f.feed(finished(0, "l0"));
+    let all = f.feed(failed(0, "k0"));
+    assert_eq!(all, ["RUNNING > RESTARTING", "cancel tasks s@0"]);
+    f.feed(canceled(0, "s0"));
+    assert_eq!(f.tick(3_000), ["RESTARTING > RUNNING", "deploy klst@1 from 1"]);
+}
+
+#[test]
+fn what_a_task_has_written_that_is_gone_is_deleted() {
+    let mut f = Fixture::side_by_side(&[]).checkpointed();
+    f.tick(2_000);
+    f.feed(prepared(2));
+    f.feed(failed(0, "k0"));
+    f.feed(canceled(0, "s0"));
+    f.tick(4_000);
+    let JobInput::Ack { attempt, checkpoint, task, metrics, .. } = ack(0, 2, "s0") else {
+        panic!("it is one")
+    };
+    let data = DataRef::File { path: "chk-2/s0".into(), offset: 0, length: 1 };
+    let list = OperatorStateHandle {
+        name: "list".into(),
+        redistribution: Redistribution::Split,
+        schema: SchemaText("u8".into()),
+        data,
+        ends: vec![1],
+        checksum: 0,
+    };
+    let operator = OperatorSnapshot {
+        operator: OperatorId::from_name("s0"),
+        keyed: Vec::new(),
+        operator_states: vec![list],
+        digest: 0,
+    };
+    let snapshot = TaskSnapshot { operators: vec![operator], end_of_data: false };
+    let late = JobInput::Ack { attempt, checkpoint, task, snapshot, metrics };
+    assert_eq!(f.feed(late), ["discard chk-2/s0"]);
 }

@@ -8,8 +8,11 @@ use serde::de::{
 };
 
 use super::super::Schema;
-use super::node::{Content, Node, Retry};
+use super::node::{Content, EnumNode, Node, Retry};
 use super::{Cut, Probe, Tracer, identify, show_fields};
+
+/// What no variant of an enum is called.
+const NO_VARIANT: u32 = u32::MAX;
 
 /// A fixed number of values: the fields of a struct or a tuple.
 pub(super) struct Fields<'a> {
@@ -149,7 +152,7 @@ fn visit<'de, S: DeserializeSeed<'de>>(
     let probe = Probe { tracer: &mut *tracer, node: Some(&mut *node), depth: depth + 1 };
     let value = seed.deserialize(probe);
     if value.is_err() && retry.failed(tracer) {
-        *node = Node::Known(Schema::Opaque(type_name::<S::Value>().to_owned()));
+        *node = std::mem::take(node).give_up(type_name::<S::Value>());
     }
     value
 }
@@ -172,7 +175,21 @@ pub(super) fn visit_enum<'de, V: Visitor<'de>>(
         let content = None;
         return visitor.visit_enum(Choice { tracer, content, index, depth, full_name });
     };
-    let Node::Enum(_, nodes) = node else { return Err(Cut::Here) };
+    let Node::Enum(_, EnumNode { variants: nodes, is_strict }) = node else {
+        return Err(Cut::Here);
+    };
+    if !*is_strict {
+        *is_strict = true;
+        tracer.changed = true;
+        let (content, index) = (None, NO_VARIANT);
+        let choice = Choice { tracer: &mut *tracer, content, index, depth, full_name };
+        let cut = visitor.visit_enum(choice).err().unwrap_or(Cut::Here);
+        if std::mem::take(&mut tracer.takes_any_variant) {
+            // Of its numbers, which are names' own and which are aliases' cannot be told.
+            *node = std::mem::take(node).give_up(full_name);
+        }
+        return Err(cut);
+    }
     let open = nodes.iter().enumerate().filter(|(_, variant)| !variant.content.is_known());
     let ready = open.clone().filter(|(_, variant)| variant.retry.is_ready(tracer));
     let fewest = |(_, variant): &(usize, &super::node::VariantNode)| variant.retry.tries();
@@ -221,6 +238,10 @@ impl<'de> EnumAccess<'de> for Choice<'_> {
 
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Cut> {
         match identify(seed, self.index) {
+            Ok(_) if self.index == NO_VARIANT => {
+                self.tracer.takes_any_variant = true;
+                Err(Cut::Here)
+            }
             Ok(value) => Ok((value, self)),
             Err(cut) => {
                 self.tracer.lacks_variant = self.content.is_some();
@@ -250,7 +271,15 @@ impl Choice<'_> {
         if let Some(content) = self.content.filter(|_| read < length) {
             // Which names are aliases cannot be told.
             let name = format!("a variant of {}, which has aliases of fields", self.full_name);
-            *content = Content::Tuple(vec![Node::Known(Schema::Opaque(name))]);
+            let known = match std::mem::replace(content, Content::Unknown) {
+                Content::Struct(fields, _) => {
+                    Node::Known(Schema::Opaque(format!("{name}: {}", fields.join(", "))))
+                }
+                Content::Unknown | Content::Unit | Content::Tuple(_) => {
+                    Node::Known(Schema::Opaque(name))
+                }
+            };
+            *content = Content::Tuple(vec![known]);
         }
         Ok(value)
     }

@@ -1,5 +1,6 @@
 //! What a trace has found out about one place.
 
+use super::super::text::print;
 use super::super::{Schema, Variant};
 use super::Tracer;
 
@@ -25,7 +26,14 @@ pub(super) enum Node {
         all: Vec<&'static str>,
         found: Vec<&'static str>,
     },
-    Enum(&'static str, Vec<VariantNode>),
+    Enum(&'static str, EnumNode),
+}
+
+/// An enum.
+pub(super) struct EnumNode {
+    pub(super) variants: Vec<VariantNode>,
+    /// Whether it takes any number for a variant has been found out: it does not.
+    pub(super) is_strict: bool,
 }
 
 /// What fields are called.
@@ -59,7 +67,15 @@ impl Node {
             content: Content::Unknown,
             retry: Retry::default(),
         });
-        Self::Enum(name, variants.collect())
+        Self::Enum(name, EnumNode { variants: variants.collect(), is_strict: false })
+    }
+
+    /// The shape is not found out. What is known of it is a part of its name, so that it is seen if that changes.
+    pub(super) fn give_up(self, name: &str) -> Self {
+        if matches!(self, Self::Unknown | Self::Known(_)) {
+            return Self::Known(Schema::Opaque(name.to_owned()));
+        }
+        Self::Known(Schema::Opaque(format!("{name}: {}", print(&self.into_schema()))))
     }
 
     pub(super) fn is_known(&self) -> bool {
@@ -69,7 +85,9 @@ impl Node {
             Self::Option(inner) | Self::Sequence(inner) => inner.0.is_known(),
             Self::Map(entry) => entry.0.is_known() && entry.1.is_known(),
             Self::Tuple(_, items) | Self::Struct(_, _, items) => items.iter().all(Self::is_known),
-            Self::Enum(_, variants) => variants.iter().all(|variant| variant.content.is_known()),
+            Self::Enum(_, EnumNode { variants, .. }) => {
+                variants.iter().all(|variant| variant.content.is_known())
+            }
         }
     }
 
@@ -87,7 +105,7 @@ impl Node {
             Self::Struct(name, names, items) => {
                 Schema::Struct(name.to_owned(), fields(&names.list, items))
             }
-            Self::Enum(name, variants) => {
+            Self::Enum(name, EnumNode { variants, .. }) => {
                 let variants = variants.into_iter().map(|variant| {
                     let content = match variant.content {
                         Content::Unknown => Variant::Tuple(vec![Self::Unknown.into_schema()]),

@@ -13,6 +13,7 @@ use flott_runtime::PendingSnapshot;
 use super::super::storage::Outcome;
 use super::super::world::{Event, Way, World, take};
 use super::Process;
+use crate::look::look;
 
 impl Process {
     pub(super) fn write_snapshot(
@@ -129,7 +130,7 @@ impl Process {
         Ok(written)
     }
 
-    /// A completed record names only what exists.
+    /// A completed record names only what exists, and is what it says.
     fn must_be_readable(&self, record: &CompletedCheckpoint) -> Result<(), String> {
         for path in record.files() {
             if self.folder.peek(path).is_err() {
@@ -139,7 +140,9 @@ impl Process {
                 ));
             }
         }
-        Ok(())
+        look(record, |path| self.folder.peek(path).ok()).map_err(|error| {
+            format!("checkpoint {} is complete, but {}", record.checkpoint, error.report())
+        })
     }
 }
 

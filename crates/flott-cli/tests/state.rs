@@ -1,0 +1,129 @@
+//! `flott state`: snapshots of every format, without the binary of their job.
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+/// A snapshot that an earlier version has written.
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/tests/golden").join(name)
+}
+
+fn v1() -> PathBuf {
+    golden("v1/word_totals/chk-3")
+}
+
+/// Its state is in files of two checkpoints.
+fn v2() -> PathBuf {
+    golden("v2/word_totals/chk-4")
+}
+
+/// Exit code, output, errors.
+fn state(verb: &str, path: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flott"));
+    let output = command.args(["state", verb]).arg(path).args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn done(verb: &str, path: &Path, arguments: &[&str]) -> String {
+    let (code, text, error) = state(verb, path, arguments);
+    assert_eq!((code, &*error), (0, ""), "{verb} {path:?} {arguments:?}: {text}");
+    text
+}
+
+#[test]
+fn what_is_stored_is_listed_with_its_shape_and_size() {
+    for (path, groups) in [(v1(), 65), (v2(), 4)] {
+        let text = done("ls", &path, &[]);
+        assert!(text.contains("of job word_totals (") && text.contains("100 entries"), "{text}");
+        assert!(text.contains("String => (String, i64)"), "{text}");
+        let all: Value = serde_json::from_str(&done("ls", &path, &["--json"])).unwrap();
+        let expected = json!([1, "sum", "rolling", "value", 100, groups]);
+        let own = &all["states"][0];
+        let found = json!([
+            all["states"].as_array().unwrap().len(),
+            own["uid"],
+            own["state"],
+            own["kind"],
+            own["entries"],
+            own["key_groups"]
+        ]);
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn entries_are_shown_looked_up_and_exported_as_they_are_now() {
+    assert_eq!(done("get", &v1(), &["-k", "word7"]), "[\"word7\",7]\n");
+    assert_eq!(done("get", &v2(), &["-k", "\"word7\"", "-o", "sum"]), "[\"word7\",102]\n");
+    assert_eq!(done("show", &v2(), &["-n", "3"]).lines().count(), 3);
+    let lines = done("export", &v2(), &[]);
+    let mut all: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    all.sort_by_key(|entry| entry["value"][1].as_i64());
+    assert_eq!(all.len(), 100);
+    assert_eq!(all[99], json!({"key": "word9", "value": ["word9", 109]}));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("words.csv");
+    done("export", &v1(), &["--format", "csv", "--to", file.to_str().unwrap(), "-s", "rolling"]);
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.starts_with("key,value\n"), "{text}");
+    assert!(
+        text.contains("word3,\"[\"\"word3\"\",3]\"\n") && text.lines().count() == 101,
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    for (arguments, expected) in [
+        (["-k", "nope"], "has nothing for the key nope"),
+        (["-ktwo", "-snope"], "there is no such state: "),
+        (["-ktwo", "-onobody"], "has \"rolling\" of \"sum\""),
+    ] {
+        let (code, _, error) = state("get", &v2(), &arguments);
+        assert!(code == 1 && error.contains(expected), "{error}");
+    }
+    let (code, _, error) = state("ls", Path::new("/nowhere"), &[]);
+    assert!(code == 1 && error.contains("the checkpoint \"/nowhere\" does not exist"), "{error}");
+}
+
+#[test]
+fn two_snapshots_are_compared_entry_by_entry() {
+    let same = done("diff", &v1(), &[v1().to_str().unwrap()]);
+    assert_eq!(same, "Both have the same.\n");
+    let (code, text, error) = state("diff", &v1(), &[v2().to_str().unwrap(), "-n", "8"]);
+    assert!(code == 1 && error.contains("they differ in 10 entries"), "{error}");
+    assert!(text.starts_with("sum: rolling (10 differences)\n"), "{text}");
+    assert!(text.contains("  ~ \"word7\": [\"word7\",7] => [\"word7\",102]\n"), "{text}");
+    assert!(text.ends_with("  …\n"), "{text}");
+}
+
+#[test]
+fn any_damage_is_found() {
+    assert!(done("verify", &v1(), &[]).contains("is whole: 1 states with 100 entries"));
+    let folder = tempfile::tempdir().unwrap();
+    let job = folder.path();
+    for name in ["chk-1", "chk-3", "chk-4"] {
+        fs::create_dir(job.join(name)).unwrap();
+        for file in fs::read_dir(golden("v2/word_totals").join(name)).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), job.join(name).join(file.file_name())).unwrap();
+        }
+    }
+    let path = job.join("chk-4");
+    assert!(done("verify", &path, &[]).contains("in 4 files"));
+    let file = fs::read_dir(job.join("chk-1")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[300] ^= 0x20;
+    fs::write(&file, &bytes).unwrap();
+    let (code, _, error) = state("verify", &path, &[]);
+    assert!(code == 1 && error.contains("is damaged"), "{error}");
+    assert!(error.contains(file.to_str().unwrap()), "{error}");
+    let (code, _, error) = state("show", &path, &["-n", "1000"]);
+    assert!(code == 1 && error.contains("state \"rolling\", key group"), "{error}");
+}

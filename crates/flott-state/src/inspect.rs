@@ -1,0 +1,161 @@
+//! Stored state, to be looked at without the program that wrote it.
+
+use std::collections::BTreeMap;
+
+use flott_checkpoint::snapshot::{
+    GroupRange, KeyedStateHandle, OperatorStateHandle, SchemaText, StateKind,
+};
+use flott_core::hash::hash64;
+use flott_core::{Error, KeyGroup, Result};
+
+use crate::restore::{PieceBytes, RangeBytes};
+use crate::schema::{Schema, Shown, Stamps, TIME, show, stamped};
+
+/// The entries of one key group, as they are after all of its ranges: the encoded values by encoded keys.
+pub type GroupEntries<'a> = BTreeMap<&'a [u8], &'a [u8]>;
+
+/// The keyed state of one subtask, with its bytes.
+pub struct KeyedReader<'a> {
+    handle: &'a KeyedStateHandle,
+    pieces: &'a [Option<PieceBytes>],
+}
+
+impl<'a> KeyedReader<'a> {
+    /// A reader of a state, with what its ranges need of each of its pieces.
+    pub fn new(handle: &'a KeyedStateHandle, pieces: &'a [Option<PieceBytes>]) -> Self {
+        Self { handle, pieces }
+    }
+
+    /// The entries of each key group, which are checked against the record.
+    ///
+    /// # Errors
+    /// [`flott_core::ErrorKind::Corrupt`], with the key group, if they are not what the record says.
+    pub fn groups(&self) -> impl Iterator<Item = Result<(KeyGroup, GroupEntries<'a>)>> + use<'a> {
+        let (handle, pieces) = (self.handle, self.pieces);
+        handle.layers().map(move |layers| {
+            let group = layers[0].group;
+            let entries = entries(handle, pieces, layers).map_err(|error| {
+                error.context(format!("state \"{}\", key group {}", handle.name, group.0))
+            })?;
+            Ok((group, entries))
+        })
+    }
+}
+
+fn entries<'a>(
+    handle: &KeyedStateHandle,
+    pieces: &'a [Option<PieceBytes>],
+    layers: &[GroupRange],
+) -> Result<GroupEntries<'a>> {
+    let mut entries = GroupEntries::new();
+    for range in layers {
+        let mut bytes = RangeBytes::new(pieces, range)?;
+        for _ in 0..range.entries {
+            let key = bytes.part()?;
+            entries.insert(key, bytes.part()?);
+        }
+        for _ in 0..range.removed {
+            entries.remove(bytes.part()?);
+        }
+        bytes.end()?;
+    }
+    let Some(newest) = layers.last() else { return Ok(entries) };
+    let seed = hash64(0, handle.name.as_bytes());
+    let digest = |(key, value): (&&[u8], &&[u8])| {
+        let lengths = [key.len() as u64, value.len() as u64];
+        let mut bytes = Vec::with_capacity(key.len() + value.len() + 4);
+        for (part, length) in [key, value].into_iter().zip(lengths) {
+            bytes = flott_core::codec::encode_into(&length, bytes)?;
+            bytes.extend_from_slice(part);
+        }
+        Ok::<u64, Error>(hash64(seed, &bytes))
+    };
+    let digests = entries.iter().map(digest).collect::<Result<Vec<u64>>>()?;
+    let digest = digests.into_iter().fold(0, u64::wrapping_add);
+    // The first format has no digest of a group.
+    if entries.len() as u64 != newest.live || (newest.digest != 0 && digest != newest.digest) {
+        return Err(Error::new(
+            flott_core::ErrorKind::Corrupt,
+            format!(
+                "it has {} entries with the digest {digest:016x} and not {} with {:016x}",
+                entries.len(),
+                newest.live,
+                newest.digest
+            ),
+        ));
+    }
+    Ok(entries)
+}
+
+/// How to show what is stored under the keys of a state.
+pub struct KeyedShapes {
+    key: Schema,
+    value: Schema,
+}
+
+impl KeyedShapes {
+    /// Those of a state. With TTL, each value comes with the time of its last use, in milliseconds since the
+    /// Unix epoch.
+    ///
+    /// # Errors
+    /// [`flott_core::ErrorKind::InvalidInput`] if the record does not say them.
+    pub fn of(handle: &KeyedStateHandle) -> Result<Self> {
+        let stamps = match handle.kind {
+            _ if !handle.ttl => Stamps::None,
+            StateKind::Value | StateKind::Reducing | StateKind::Aggregating => Stamps::Value,
+            StateKind::List => Stamps::Elements,
+            StateKind::Map => Stamps::Entries,
+            StateKind::Timers => Stamps::None,
+        };
+        let (key, value) = (parsed(&handle.key_schema)?, parsed(&handle.value_schema)?);
+        let with_time = |value| {
+            let fields = vec![("used".to_owned(), TIME), ("value".to_owned(), value)];
+            Schema::Struct("stamped".to_owned(), fields)
+        };
+        Ok(Self { key, value: stamped(value, stamps, with_time) })
+    }
+
+    /// Shows a key.
+    ///
+    /// # Errors
+    /// As [`show`].
+    pub fn key(&self, bytes: &[u8]) -> Result<Shown> {
+        show(&self.key, bytes)
+    }
+
+    /// Shows a value.
+    ///
+    /// # Errors
+    /// As [`show`].
+    pub fn value(&self, bytes: &[u8]) -> Result<Shown> {
+        show(&self.value, bytes)
+    }
+}
+
+/// Checks the bytes of an operator state.
+///
+/// # Errors
+/// [`flott_core::ErrorKind::Corrupt`] if they are not what the record says.
+pub fn check_elements(handle: &OperatorStateHandle, bytes: &[u8]) -> Result<()> {
+    crate::restore::check(bytes, handle.checksum)
+}
+
+/// Shows the elements of an operator state, of which these are all the bytes.
+///
+/// # Errors
+/// [`flott_core::ErrorKind::Corrupt`] if they are not what the record says.
+pub fn show_elements(handle: &OperatorStateHandle, bytes: &[u8]) -> Result<Vec<Shown>> {
+    check_elements(handle, bytes)?;
+    let schema = parsed(&handle.schema)?;
+    let mut start = 0;
+    let elements = handle.ends.iter().map(|end| {
+        let range = std::mem::replace(&mut start, *end)..*end;
+        show(&schema, crate::restore::slice(bytes, range)?)
+    });
+    elements.collect()
+}
+
+fn parsed(text: &SchemaText) -> Result<Schema> {
+    Schema::parse(text)
+        .ok_or_else(|| Error::invalid(format!("the shape \"{}\" is not understood", text.0)))
+}
