@@ -78,7 +78,7 @@ impl Scenario {
         let high_availability = rng.permille(600);
         let side_by_side = rng.permille(300);
         let leader_losses = if faulty && high_availability { rng.below(4) } else { 0 };
-        Self {
+        let drawn = Self {
             splits: [1 + rng.below(3) as u32, rng.below(3) as u32],
             records: 10 + rng.below(60),
             keys: 1 + rng.below(12) as u32,
@@ -112,6 +112,23 @@ impl Scenario {
             claims: rng.permille(500),
             rescales: rng.permille(500),
             latency_micros,
+        };
+        drawn.with_fair_storage()
+    }
+
+    /// Of many tasks one always fails or is late, where storage often does so: then no checkpoint would ever be
+    /// complete. So it does less often, the more tasks there are.
+    fn with_fair_storage(self) -> Self {
+        let [sources, keyed, sinks] = self.parallelism.map(u64::from);
+        let detour = if self.detour { keyed } else { 0 };
+        let tasks = 2 * sources + detour + keyed + 2 * sinks;
+        let tasks = if self.side_by_side { 2 * (tasks - sources) } else { tasks };
+        let fair = |rate: u64| rate * 8 / tasks.max(8);
+        Self {
+            store_failed: fair(self.store_failed),
+            store_unknown: fair(self.store_unknown),
+            store_slow: fair(self.store_slow),
+            ..self
         }
     }
 
@@ -143,7 +160,6 @@ impl Scenario {
     /// How many subtasks sources, the keyed operator, and the sink have.
     pub(crate) fn draw_parallelism(rng: &mut Rng, side_by_side: bool) -> [u32; 3] {
         let drawn = [1 + rng.below(3) as u32, 1 + rng.below(3) as u32, 1 + rng.below(2) as u32];
-        // Of many tasks one always fails, where storage often does: then no checkpoint would complete.
         let most = if side_by_side { [2, 2, 1] } else { [3, 3, 2] };
         std::array::from_fn(|at| drawn[at].min(most[at]))
     }
