@@ -27,7 +27,7 @@ pub fn read_states(
     wanted: impl Fn(TaskId) -> bool,
 ) -> Result<BTreeMap<TaskId, RestoredTask>> {
     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    kept.restarted_from(restore.map(|record| record.checkpoint));
+    kept.restarted_from(restore);
     let Some(record) = restore else { return Ok(BTreeMap::new()) };
     let assignment = assign_record(record, &plan.graph, plan.settings.allow_non_restored_state)?;
     load_tasks(&plan.graph, &assignment, &*plan.storage, &kept, wanted)

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flott_checkpoint::CompletedCheckpoint;
 use flott_checkpoint::snapshot::{KeyedStateHandle, TaskSnapshot};
 use flott_core::{CheckpointId, OperatorId};
 use flott_state::{BaseState, StateMemory};
@@ -43,7 +44,8 @@ struct Kept {
 impl KeptStates {
     /// Keeps the tables from which `snapshot` was written.
     pub fn keep(&mut self, checkpoint: CheckpointId, memory: TaskMemory, snapshot: &TaskSnapshot) {
-        let is_late = Some(checkpoint) < self.completed || self.aborted.contains(&checkpoint);
+        // A task keeps its table before it acknowledges: after that it comes too late to be a part of it.
+        let is_late = Some(checkpoint) <= self.completed || self.aborted.contains(&checkpoint);
         if is_late {
             return;
         }
@@ -97,10 +99,17 @@ impl KeptStates {
     }
 
     /// Tasks start again from this checkpoint, or from nothing: no other one is under way. (A table of one
-    /// that was may still come; it is forgotten when the next checkpoint is complete.)
-    pub fn restarted_from(&mut self, checkpoint: Option<CheckpointId>) {
-        self.states.retain(|kept, _| Some(*kept) == checkpoint);
-        self.completed = checkpoint;
+    /// that was may still come; it is forgotten when the next checkpoint is complete.) Tables that the record
+    /// does not name came too late for it: their files are deleted.
+    pub fn restarted_from(&mut self, record: Option<&CompletedCheckpoint>) {
+        self.completed = record.map(|record| record.checkpoint);
+        self.states.retain(|kept, _| Some(*kept) == self.completed);
+        let is_named = |kept: &Kept| {
+            let operator = record.and_then(|record| record.operator(kept.operator));
+            let mut subtasks = operator.into_iter().flat_map(|operator| operator.subtasks.values());
+            subtasks.any(|subtask| subtask.keyed.contains(&kept.handle))
+        };
+        self.states.values_mut().for_each(|kept| kept.retain(is_named));
     }
 
     /// The table of an operator from which this was written.

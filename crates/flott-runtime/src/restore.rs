@@ -167,11 +167,11 @@ pub fn program_operators(graph: &JobGraph) -> Vec<ProgramOperator> {
 mod tests {
     use std::sync::Arc;
 
-    use flott_checkpoint::MemoryStorage;
-    use flott_checkpoint::snapshot::SubtaskCheckpointMetrics;
+    use flott_checkpoint::snapshot::{CheckpointTimes, OperatorInfo, SubtaskCheckpointMetrics};
+    use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, OperatorRecord};
     use flott_core::element::CheckpointKind;
     use flott_core::hash::stable_hash;
-    use flott_core::{AttemptNumber, CheckpointId, MaxParallelism, VertexId};
+    use flott_core::{AttemptNumber, CheckpointId, JobId, MaxParallelism, Timestamp, VertexId};
     use flott_state::{KeyedBackend, ValueStateDescriptor};
 
     use super::*;
@@ -223,6 +223,24 @@ mod tests {
         for path in storage.paths() {
             storage.delete(&path).unwrap();
         }
+        let info = OperatorInfo {
+            id: operator,
+            uid: "count".into(),
+            name: "count".into(),
+            parallelism: 1,
+            max_parallelism: max,
+        };
+        let record = CompletedCheckpoint {
+            checkpoint: CheckpointId(3),
+            job: JobId::from_u128(1),
+            job_name: "job".into(),
+            times: CheckpointTimes { triggered_at: Timestamp(0), completed_at: Timestamp(0) },
+            operators: vec![OperatorRecord {
+                info,
+                subtasks: BTreeMap::from([(0, written.operators[0].clone())]),
+                end_of_data: Default::default(),
+            }],
+        };
         let mut kept = KeptStates::default();
         let load = |kept: &KeptStates| load_operator(operator, Some(&restore), &*storage, kept);
         let keep = |kept: &mut KeptStates, memory: &TaskMemory| {
@@ -234,10 +252,17 @@ mod tests {
         assert!(load_operator(other, Some(&restore), &*storage, &kept).is_err(), "not its table");
         // A later checkpoint under way changes nothing, until it is complete.
         kept.told(Command::NotifyAborted(CheckpointId(4)));
-        kept.restarted_from(Some(CheckpointId(3)));
+        kept.restarted_from(Some(&record));
         assert!(load(&kept).is_ok());
         kept.told(Command::NotifyComplete(CheckpointId(4)));
         assert!(load(&kept).is_err(), "nothing starts from it any more");
+        // Nor from what a checkpoint has without it: it came too late for that.
+        let mut late = KeptStates::default();
+        keep(&mut late, &memory);
+        late.restarted_from(Some(&CompletedCheckpoint { operators: Vec::new(), ..record }));
+        assert!(load(&late).is_err());
+        keep(&mut late, &memory);
+        assert!(load(&late).is_err(), "nor if it comes later still");
         // What comes too late is not kept.
         keep(&mut kept, &memory);
         assert!(load(&kept).is_err());
