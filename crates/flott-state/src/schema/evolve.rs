@@ -6,20 +6,20 @@
 //! has another name an alias (`#[serde(alias = "…")]`), one that is gone is passed over, and the order does not
 //! matter.
 
+mod access;
+
 use std::fmt;
 
 use flott_core::codec::decode_prefix;
 use flott_core::{Error, ErrorKind, Result};
 use serde::Deserializer;
-use serde::de::value::StrDeserializer;
-use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
-};
+use serde::de::{self, DeserializeOwned, Visitor};
 
 use super::difference::widens;
 use super::text::print;
 use super::{Schema, Variant};
+
+use self::access::{Chosen, Elements, Entries, Fields, Items};
 
 /// How deep values may nest: the stack of a thread must hold it.
 const DEPTH_MAX: usize = 512;
@@ -439,151 +439,6 @@ impl<'de> Deserializer<'de> for Stored<'_, 'de, '_> {
     }
 }
 
-struct Elements<'p, 'de, 'r> {
-    stored: Stored<'p, 'de, 'r>,
-    element: &'p Schema,
-    left: usize,
-}
-
-impl<'de> SeqAccess<'de> for Elements<'_, 'de, '_> {
-    type Error = Refused;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Outcome<Option<S::Value>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        self.stored.part(self.element, |element| seed.deserialize(element)).map(Some)
-    }
-}
-
-struct Items<'p, 'de, 'r> {
-    stored: Stored<'p, 'de, 'r>,
-    items: std::slice::Iter<'p, Schema>,
-}
-
-impl<'de> SeqAccess<'de> for Items<'_, 'de, '_> {
-    type Error = Refused;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Outcome<Option<S::Value>> {
-        let Some(item) = self.items.next() else { return Ok(None) };
-        self.stored.part(item, |item| seed.deserialize(item)).map(Some)
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.items.len())
-    }
-}
-
-struct Entries<'p, 'de, 'r> {
-    stored: Stored<'p, 'de, 'r>,
-    key: &'p Schema,
-    value: &'p Schema,
-    left: usize,
-}
-
-impl<'de> MapAccess<'de> for Entries<'_, 'de, '_> {
-    type Error = Refused;
-
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Outcome<Option<S::Value>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        self.stored.part(self.key, |key| seed.deserialize(key)).map(Some)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Outcome<S::Value> {
-        self.stored.part(self.value, |value| seed.deserialize(value))
-    }
-}
-
-struct Fields<'p, 'de, 'r> {
-    stored: Stored<'p, 'de, 'r>,
-    fields: std::slice::Iter<'p, (String, Schema)>,
-    value: Option<&'p Schema>,
-}
-
-impl<'de> MapAccess<'de> for Fields<'_, 'de, '_> {
-    type Error = Refused;
-
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Outcome<Option<S::Value>> {
-        let Some((name, schema)) = self.fields.next() else { return Ok(None) };
-        self.value = Some(schema);
-        named(seed, name).map(Some)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Outcome<S::Value> {
-        let schema = self.value.take().ok_or_else(|| Refused(corrupt("a value without a name")))?;
-        self.stored.part(schema, |value| seed.deserialize(value))
-    }
-}
-
-struct Chosen<'p, 'de, 'r> {
-    stored: Stored<'p, 'de, 'r>,
-    variants: &'p [(String, Variant)],
-}
-
-impl<'p, 'de, 'r> EnumAccess<'de> for Chosen<'p, 'de, 'r> {
-    type Error = Refused;
-    type Variant = Content<'p, 'de, 'r>;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(
-        mut self,
-        seed: S,
-    ) -> Outcome<(S::Value, Self::Variant)> {
-        let (name, content) = self.stored.take_variant(self.variants)?;
-        Ok((named(seed, name)?, Content { stored: self.stored, content }))
-    }
-}
-
-struct Content<'p, 'de, 'r> {
-    stored: Stored<'p, 'de, 'r>,
-    content: &'p Variant,
-}
-
-impl<'de> VariantAccess<'de> for Content<'_, 'de, '_> {
-    type Error = Refused;
-
-    fn unit_variant(self) -> Outcome<()> {
-        match self.content {
-            Variant::Unit => Ok(()),
-            Variant::Tuple(_) | Variant::Struct(_) => Err(another_content()),
-        }
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(mut self, seed: S) -> Outcome<S::Value> {
-        match self.content {
-            Variant::Tuple(items) if items.len() == 1 => {
-                self.stored.part(&items[0], |item| seed.deserialize(item))
-            }
-            Variant::Unit | Variant::Tuple(_) | Variant::Struct(_) => Err(another_content()),
-        }
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Outcome<V::Value> {
-        match self.content {
-            Variant::Tuple(items) => self.stored.show_items(items, visitor),
-            Variant::Unit | Variant::Struct(_) => Err(another_content()),
-        }
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Outcome<V::Value> {
-        match self.content {
-            Variant::Struct(fields) => self.stored.show_fields(fields, visitor),
-            Variant::Unit | Variant::Tuple(_) => Err(another_content()),
-        }
-    }
-}
-
-fn another_content() -> Refused {
-    Refused(Error::invalid("a variant holds another kind of content than was stored"))
-}
-
 /// A type that takes less than there is would take the rest for something else.
 fn used_up(left: usize) -> Outcome<()> {
     if left == 0 {
@@ -592,10 +447,4 @@ fn used_up(left: usize) -> Outcome<()> {
     Err(Refused(Error::invalid(format!(
         "{left} parts of a value are left that the type does not take"
     ))))
-}
-
-/// Shows a name to a seed.
-fn named<'de, S: DeserializeSeed<'de>>(seed: S, name: &str) -> Outcome<S::Value> {
-    let name: StrDeserializer<'_, Refused> = name.into_deserializer();
-    seed.deserialize(name)
 }
