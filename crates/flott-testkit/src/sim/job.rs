@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use flott_core::element::Barrier;
 use flott_core::hash::mix;
-use flott_core::{Error, Now, Result, Timestamp, WallTime};
+use flott_core::{Error, MonoTime, Now, Result, Timestamp};
 use flott_datastream::{
     Batch, Collector, DataStream, KeyedContext, KeyedProcessFunction, MapState, MapStateDescriptor,
     OpenContext, Operator, OperatorListState, OperatorParts, Source, SourceStatus,
@@ -30,8 +30,9 @@ pub(crate) const WINDOW: i64 = 50;
 /// How long after a key's first record its processing-time timer fires.
 const TIMER_DELAY: Duration = Duration::from_millis(30);
 
-/// How long a source waits after its last record before it ends: every timer has fired by then.
-const LINGER: Duration = Duration::from_millis(300);
+/// How long a source waits after its last record before it ends: every timer has fired by then, also if the wall
+/// clock was set back meanwhile.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// An input record: a pure function of split and index.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -137,13 +138,19 @@ struct Splits {
     /// Split and next index.
     splits: Vec<(u32, u64)>,
     state: Option<(OperatorStateBackend, OperatorListState<(u32, u64)>)>,
-    last_record: WallTime,
+    last_record: Now,
 }
 
 impl Splits {
     fn new(input: Input, records: u64, splits: Vec<u32>) -> Self {
         let splits = splits.into_iter().map(|split| (split, 0)).collect();
-        Self { input, records, splits, state: None, last_record: Timestamp::MIN }
+        Self {
+            input,
+            records,
+            splits,
+            state: None,
+            last_record: Now { mono: MonoTime(0), wall: Timestamp::MIN },
+        }
     }
 
     fn next(&self) -> Option<(usize, Event)> {
@@ -162,7 +169,7 @@ impl Source<Event> for Splits {
             self.splits = list.get(&mut state)?.to_vec();
         }
         self.state = Some((state, list));
-        self.last_record = context.now.wall;
+        self.last_record = context.now;
         Ok(())
     }
 
@@ -170,7 +177,7 @@ impl Source<Event> for Splits {
         for _ in 0..limit {
             let Some((at, event)) = self.next() else { break };
             self.splits[at].1 += 1;
-            self.last_record = now.wall;
+            self.last_record = now;
             let time = Timestamp(event.time());
             out.collect_with_timestamp(event, time);
         }
@@ -179,7 +186,10 @@ impl Source<Event> for Splits {
             return Ok(SourceStatus::More);
         }
         out.set_idle(true);
-        let end = self.last_record.plus(LINGER);
+        // By both clocks: what sets the wall clock must not end the job before its last records have had their
+        // time.
+        let left = self.last_record.mono.plus(LINGER).since(now.mono);
+        let end = self.last_record.wall.plus(LINGER).max(now.wall.plus(left));
         if now.wall >= end {
             Ok(SourceStatus::EndOfInput)
         } else {
