@@ -57,11 +57,11 @@ impl JobMaster {
         let knows_what_runs = !matches!(self.phase, Phase::Reconciling { .. });
         // The barrier of a stop ends tasks when its savepoint is complete: they would not be there any more
         // when others go on from it.
-        let stops = self.stopping.is_some() || self.coordinator.is_stopping();
         // Who has finished with data left has done so for a stop, perhaps one that another JobManager began.
+        let stops =
+            self.stopping.is_some() || self.coordinator.is_stopping() || self.tasks.any_stopped();
         let goes_on = self.spec.failover == FailoverStrategy::Region
             && knows_what_runs
-            && !self.tasks.any_stopped()
             && (!stops || Mutant::StopSparesRegions.is_on());
         let failed = match place {
             Where::Task(task) if Mutant::RestartTaskAlone.is_on() => return BTreeSet::from([task]),
