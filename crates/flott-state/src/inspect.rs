@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use flott_checkpoint::snapshot::{
-    GroupRange, KeyedStateHandle, OperatorStateHandle, SchemaText, StateKind,
-};
+use flott_checkpoint::snapshot::{GroupRange, KeyedStateHandle, OperatorStateHandle, SchemaText};
 use flott_core::hash::hash64;
 use flott_core::{Error, KeyGroup, Result};
 
-use crate::restore::{PieceBytes, RangeBytes};
+use crate::restore::{PieceBytes, RangeBytes, check, corrupt, slice};
 use crate::schema::{Schema, Shown, Stamps, TIME, show, stamped};
 
 /// The entries of one key group, as they are after all of its ranges: the encoded values by encoded keys.
@@ -47,44 +45,33 @@ fn entries<'a>(
     pieces: &'a [Option<PieceBytes>],
     layers: &[GroupRange],
 ) -> Result<GroupEntries<'a>> {
-    let mut entries = GroupEntries::new();
+    let mut found = BTreeMap::new();
     for range in layers {
         let mut bytes = RangeBytes::new(pieces, range)?;
         for _ in 0..range.entries {
-            let key = bytes.part()?;
-            entries.insert(key, bytes.part()?);
+            let (entry, key, value) = bytes.entry()?;
+            found.insert(key, (entry, value));
         }
         for _ in 0..range.removed {
-            entries.remove(bytes.part()?);
+            found.remove(bytes.part()?);
         }
         bytes.end()?;
     }
-    let Some(newest) = layers.last() else { return Ok(entries) };
     let seed = hash64(0, handle.name.as_bytes());
-    let digest = |(key, value): (&&[u8], &&[u8])| {
-        let lengths = [key.len() as u64, value.len() as u64];
-        let mut bytes = Vec::with_capacity(key.len() + value.len() + 4);
-        for (part, length) in [key, value].into_iter().zip(lengths) {
-            bytes = flott_core::codec::encode_into(&length, bytes)?;
-            bytes.extend_from_slice(part);
-        }
-        Ok::<u64, Error>(hash64(seed, &bytes))
-    };
-    let digests = entries.iter().map(digest).collect::<Result<Vec<u64>>>()?;
-    let digest = digests.into_iter().fold(0, u64::wrapping_add);
+    let digests = found.values().map(|(entry, _)| hash64(seed, entry));
+    let digest = digests.fold(0, u64::wrapping_add);
     // The first format has no digest of a group.
-    if entries.len() as u64 != newest.live || (newest.digest != 0 && digest != newest.digest) {
-        return Err(Error::new(
-            flott_core::ErrorKind::Corrupt,
-            format!(
-                "it has {} entries with the digest {digest:016x} and not {} with {:016x}",
-                entries.len(),
-                newest.live,
-                newest.digest
-            ),
-        ));
+    if let Some(newest) = layers.last()
+        && (found.len() as u64 != newest.live || (newest.digest != 0 && digest != newest.digest))
+    {
+        return Err(corrupt(format!(
+            "it has {} entries with the digest {digest:016x} and not {} with {:016x}",
+            found.len(),
+            newest.live,
+            newest.digest
+        )));
     }
-    Ok(entries)
+    Ok(found.into_iter().map(|(key, (_, value))| (key, value)).collect())
 }
 
 /// How to show what is stored under the keys of a state.
@@ -100,19 +87,12 @@ impl KeyedShapes {
     /// # Errors
     /// [`flott_core::ErrorKind::InvalidInput`] if the record does not say them.
     pub fn of(handle: &KeyedStateHandle) -> Result<Self> {
-        let stamps = match handle.kind {
-            _ if !handle.ttl => Stamps::None,
-            StateKind::Value | StateKind::Reducing | StateKind::Aggregating => Stamps::Value,
-            StateKind::List => Stamps::Elements,
-            StateKind::Map => Stamps::Entries,
-            StateKind::Timers => Stamps::None,
-        };
         let (key, value) = (parsed(&handle.key_schema)?, parsed(&handle.value_schema)?);
         let with_time = |value| {
             let fields = vec![("used".to_owned(), TIME), ("value".to_owned(), value)];
             Schema::Struct("stamped".to_owned(), fields)
         };
-        Ok(Self { key, value: stamped(value, stamps, with_time) })
+        Ok(Self { key, value: stamped(value, Stamps::of(handle), with_time) })
     }
 
     /// Shows a key.
@@ -137,7 +117,7 @@ impl KeyedShapes {
 /// # Errors
 /// [`flott_core::ErrorKind::Corrupt`] if they are not what the record says.
 pub fn check_elements(handle: &OperatorStateHandle, bytes: &[u8]) -> Result<()> {
-    crate::restore::check(bytes, handle.checksum)
+    check(bytes, handle.checksum)
 }
 
 /// Shows the elements of an operator state, of which these are all the bytes.
@@ -150,7 +130,7 @@ pub fn show_elements(handle: &OperatorStateHandle, bytes: &[u8]) -> Result<Vec<S
     let mut start = 0;
     let elements = handle.ends.iter().map(|end| {
         let range = std::mem::replace(&mut start, *end)..*end;
-        show(&schema, crate::restore::slice(bytes, range)?)
+        show(&schema, slice(bytes, range)?)
     });
     elements.collect()
 }

@@ -262,7 +262,7 @@ fn read_range<K: Key, V: Clone>(
     // An entry takes two bytes at least: a wrong number must not become a huge allocation.
     table.reserve(range.group, (range.entries as usize).min(range.length as usize / 2));
     for _ in 0..range.entries {
-        let (key, value) = (bytes.part()?, bytes.part()?);
+        let (_, key, value) = bytes.entry()?;
         let (hash, key) = decode_key(key)?;
         let value = decode_value(value).map_err(unreadable)?;
         // A key is in a group once: where all of it is, none needs to be looked for.
@@ -293,6 +293,13 @@ impl<'a> RangeBytes<'a> {
         let bytes = slice(&piece.bytes, start..start.saturating_add(range.length))?;
         check(bytes, range.checksum)?;
         Ok(Self(bytes))
+    }
+
+    /// Splits off an entry: all of it, its key, its value.
+    pub(crate) fn entry(&mut self) -> Result<(&'a [u8], &'a [u8], &'a [u8])> {
+        let whole = self.0;
+        let (key, value) = (self.part()?, self.part()?);
+        Ok((&whole[..whole.len() - self.0.len()], key, value))
     }
 
     /// Splits off what a length in front of it delimits.
@@ -353,6 +360,6 @@ fn short() -> Error {
     corrupt("the bytes end too early")
 }
 
-fn corrupt(message: impl Into<String>) -> Error {
+pub(crate) fn corrupt(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Corrupt, message)
 }

@@ -55,9 +55,8 @@ impl JobMaster {
     /// What must begin again: whole regions.
     fn affected(&self, place: Where) -> BTreeSet<TaskId> {
         let knows_what_runs = !matches!(self.phase, Phase::Reconciling { .. });
-        // The barrier of a stop ends tasks when its savepoint is complete: they would not be there any more
-        // when others go on from it.
-        // Who has finished with data left has done so for a stop, perhaps one that another JobManager began.
+        // A stop ends tasks when its savepoint is complete: they would not be there any more when others go on
+        // from it. Those that have ended so may be all that tells of a stop which another JobManager began.
         let stops =
             self.stopping.is_some() || self.coordinator.is_stopping() || self.tasks.any_stopped();
         let goes_on = self.spec.failover == FailoverStrategy::Region

@@ -154,8 +154,8 @@ impl<K: Key> KeyedBackend<K> {
         let age = Age::new(ttl, self.now);
         let mut shaped = ShapedTable::<K, S>::new(self.range, self.max);
         for part in restored {
-            let stamps = if part.handle.ttl { S::STAMPS } else { Stamps::None };
-            let layout = Layout::new(&part.handle.value_schema, &value_schema, stamps);
+            let layout =
+                Layout::new(&part.handle.value_schema, &value_schema, Stamps::of(&part.handle));
             let layout = layout.map_err(|problem| refused(&self.operator, &name, &problem))?;
             part.fill(&self.operator, &mut shaped.table, self.max, |bytes| {
                 S::decode(bytes, &layout, age)

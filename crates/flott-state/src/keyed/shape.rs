@@ -14,7 +14,7 @@ use flott_core::codec::{StateData, encode_into};
 use flott_core::{Result, WallTime};
 
 use super::ttl::StateTtlConfig;
-use crate::schema::{Layout, Schema, Stamps};
+use crate::schema::{Layout, Schema};
 
 /// The time, and how long values live.
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +63,6 @@ pub(super) trait Shape: Send + Sync + 'static {
     /// Appends the encoding of what is alive; `false` if nothing is.
     fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<(Vec<u8>, bool)>;
 
-    /// Where times of last use are, in the bytes of a state that has them.
-    const STAMPS: Stamps;
-
     /// Decodes a cell. Where the bytes hold no times of last use, and `age` has a TTL, the time is now.
     fn decode(bytes: &[u8], layout: &Layout, age: Age) -> Result<Self::Cell>;
 }
@@ -95,8 +92,6 @@ impl<V: StateData> Shape for Plain<V> {
     fn encode(value: &V, _: Age, out: Vec<u8>) -> Result<(Vec<u8>, bool)> {
         Ok((encode_into(value, out)?, true))
     }
-
-    const STAMPS: Stamps = Stamps::Value;
 
     fn decode(bytes: &[u8], layout: &Layout, _: Age) -> Result<V> {
         if layout.has_stamps() {
@@ -141,8 +136,6 @@ impl<V: StateData> Shape for Stamped<V> {
         }
         Ok((encode_into(&(cell.used, &cell.value), out)?, true))
     }
-
-    const STAMPS: Stamps = Stamps::Value;
 
     fn decode(bytes: &[u8], layout: &Layout, age: Age) -> Result<Self::Cell> {
         let (used, value) = if layout.has_stamps() {
@@ -195,8 +188,6 @@ impl<V: StateData> Shape for ListOf<V> {
         let alive: Vec<_> = elements.filter(|(used, _)| !age.is_expired(**used)).collect();
         if alive.is_empty() { Ok((out, false)) } else { Ok((encode_into(&alive, out)?, true)) }
     }
-
-    const STAMPS: Stamps = Stamps::Elements;
 
     fn decode(bytes: &[u8], layout: &Layout, age: Age) -> Result<Self::Cell> {
         let (mut used, values): (Vec<_>, Vec<_>) = if layout.has_stamps() {
@@ -257,8 +248,6 @@ impl<UK: StateData + Ord, UV: StateData> Shape for MapOf<UK, UV> {
             .collect();
         if alive.is_empty() { Ok((out, false)) } else { Ok((encode_into(&alive, out)?, true)) }
     }
-
-    const STAMPS: Stamps = Stamps::Entries;
 
     fn decode(bytes: &[u8], layout: &Layout, age: Age) -> Result<Self::Cell> {
         let mut cell = MapCell { entries: BTreeMap::new(), used: BTreeMap::new() };

@@ -262,8 +262,7 @@ impl<'p, 'de> Stored<'p, 'de, '_> {
         }
     }
 
-    fn skip_all<'s>(&mut self, parts: impl Iterator<Item = &'s Schema>) -> Outcome<()> {
-        let mut parts = parts;
+    fn skip_all<'s>(&mut self, mut parts: impl Iterator<Item = &'s Schema>) -> Outcome<()> {
         parts.try_for_each(|part| self.part(part, |part| part.skip()))
     }
 

@@ -1,6 +1,6 @@
 //! How the values of one stored state are read.
 
-use flott_checkpoint::snapshot::SchemaText;
+use flott_checkpoint::snapshot::{KeyedStateHandle, SchemaText, StateKind};
 use flott_core::Result;
 use flott_core::codec::decode;
 use serde::de::DeserializeOwned;
@@ -21,6 +21,19 @@ pub(crate) enum Stamps {
     Elements,
     /// The value of each entry of the map is.
     Entries,
+}
+
+impl Stamps {
+    /// Where a stored state has them.
+    pub(crate) fn of(stored: &KeyedStateHandle) -> Self {
+        match stored.kind {
+            _ if !stored.ttl => Self::None,
+            StateKind::Value | StateKind::Reducing | StateKind::Aggregating => Self::Value,
+            StateKind::List => Self::Elements,
+            StateKind::Map => Self::Entries,
+            StateKind::Timers => Self::None,
+        }
+    }
 }
 
 /// How stored values are read: as they are, or by the schema that was stored with them.
