@@ -32,7 +32,7 @@ impl<'a> KeyedReader<'a> {
         let (handle, pieces) = (self.handle, self.pieces);
         handle.layers().map(move |layers| {
             let group = layers[0].group;
-            let entries = entries(handle, pieces, layers).map_err(|error| {
+            let (entries, _) = entries(handle, pieces, layers).map_err(|error| {
                 error.context(format!("state \"{}\", key group {}", handle.name, group.0))
             })?;
             Ok((group, entries))
@@ -40,11 +40,12 @@ impl<'a> KeyedReader<'a> {
     }
 }
 
-fn entries<'a>(
+/// The entries of a key group, and the sum of their hashes.
+pub(crate) fn entries<'a>(
     handle: &KeyedStateHandle,
     pieces: &'a [Option<PieceBytes>],
     layers: &[GroupRange],
-) -> Result<GroupEntries<'a>> {
+) -> Result<(GroupEntries<'a>, u64)> {
     let mut found = BTreeMap::new();
     for range in layers {
         let mut bytes = RangeBytes::new(pieces, range)?;
@@ -71,7 +72,7 @@ fn entries<'a>(
             newest.digest
         )));
     }
-    Ok(found.into_iter().map(|(key, (_, value))| (key, value)).collect())
+    Ok((found.into_iter().map(|(key, (_, value))| (key, value)).collect(), digest))
 }
 
 /// How to show what is stored under the keys of a state.
@@ -92,7 +93,7 @@ impl KeyedShapes {
             let fields = vec![("used".to_owned(), TIME), ("value".to_owned(), value)];
             Schema::Struct("stamped".to_owned(), fields)
         };
-        Ok(Self { key, value: stamped(value, Stamps::of(handle), with_time) })
+        Ok(Self { key, value: stamped(value, Stamps::of(handle.kind, handle.ttl), with_time) })
     }
 
     /// Shows a key.

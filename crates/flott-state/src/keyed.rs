@@ -2,11 +2,12 @@
 //!
 //! An operator registers its states by descriptor when it opens and gets copyable handles. The
 //! engine sets the current key before each record; a handle's methods then read and write the
-//! entry of that key in place.
+//! entry of that key in place. On the heap a table has all entries, with state on [`disk`] those in use.
 
 mod aggregating;
 mod context;
 mod descriptor;
+mod disk;
 mod list;
 mod map;
 mod raw;
@@ -22,6 +23,7 @@ mod value;
 
 use std::any::Any;
 use std::fmt;
+use std::marker::PhantomData;
 
 use flott_checkpoint::snapshot::{SchemaText, StateKind};
 use flott_core::codec::Key;
@@ -41,10 +43,15 @@ pub use self::snapshot::KeyedSnapshot;
 pub use self::ttl::{StateTtlConfig, StateVisibility, UpdateType};
 pub use self::value::ValueState;
 
+pub use self::disk::{Loaded, load};
+
+use self::disk::Disk;
+pub(crate) use self::disk::DiskMemory;
 pub(crate) use self::register::kind_name;
 use self::shape::{Age, Shape};
 use crate::restore::RestoredKeyedState;
 use crate::schema::Schema;
+use crate::store::StateBackend;
 use crate::table::{PagedTable, SweepCursor};
 
 /// A state with TTL looks for expired entries on every so-manieth access, a run of slots at a time:
@@ -62,6 +69,7 @@ pub struct KeyedBackend<K> {
     now: Option<WallTime>,
     current: Current<K>,
     states: Vec<State<K>>,
+    place: StateBackend,
     /// Restored states that are not yet registered.
     restored: Vec<RestoredKeyedState>,
 }
@@ -90,7 +98,7 @@ struct State<K> {
 trait AnyTable<K>: Send {
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
-    fn snapshot(&mut self) -> Box<dyn snapshot::AnySnapshot>;
+    fn snapshot(&mut self, age: Age) -> Result<Box<dyn snapshot::AnySnapshot>>;
 }
 
 /// A table with the shape of its cells.
@@ -99,6 +107,8 @@ struct ShapedTable<K, S: Shape> {
     cursor: SweepCursor,
     /// How many accesses there were since the last sweep.
     accesses: u32,
+    /// What the table is a part of, if it is not all there is.
+    disk: Option<Box<Disk<K>>>,
 }
 
 impl<K: Key, S: Shape> AnyTable<K> for ShapedTable<K, S> {
@@ -110,8 +120,11 @@ impl<K: Key, S: Shape> AnyTable<K> for ShapedTable<K, S> {
         self
     }
 
-    fn snapshot(&mut self) -> Box<dyn snapshot::AnySnapshot> {
-        Box::new(snapshot::ShapedSnapshot::<K, S> { table: self.table.snapshot() })
+    fn snapshot(&mut self, age: Age) -> Result<Box<dyn snapshot::AnySnapshot>> {
+        Ok(match self.disk_memory(age)? {
+            Some(memory) => Box::new(snapshot::StoredSnapshot::<S> { memory, shape: PhantomData }),
+            None => Box::new(snapshot::ShapedSnapshot::<K, S> { table: self.table.snapshot() }),
+        })
     }
 }
 
@@ -135,8 +148,15 @@ impl<K: Key> KeyedBackend<K> {
             now: None,
             current: Current::None,
             states: Vec::new(),
+            place: StateBackend::Heap,
             restored: Vec::new(),
         }
+    }
+
+    /// The same, with state that is registered later kept elsewhere than on the heap.
+    #[must_use]
+    pub fn on(self, place: StateBackend) -> Self {
+        Self { place, ..self }
     }
 
     /// Hands over restored state, before anything is registered. Each state is decoded when its
@@ -198,13 +218,29 @@ impl<K: Key> KeyedBackend<K> {
         self.range
     }
 
-    /// The synchronous part of a snapshot: one reference per state and key group.
-    pub fn snapshot(&mut self) -> KeyedSnapshot {
+    /// The synchronous part of a snapshot: one reference per state and key group. State on disk first gets what was
+    /// written since it was last brought up to date.
+    ///
+    /// # Errors
+    /// If that cannot be encoded or written.
+    pub fn snapshot(&mut self) -> Result<KeyedSnapshot> {
         KeyedSnapshot::of(self)
     }
 
+    /// A state at the current key, to be written to.
     #[inline]
     fn access<S: Shape>(&mut self, index: usize) -> Result<Access<'_, K, S>> {
+        self.access_to::<S>(index, true)
+    }
+
+    /// A state at the current key, to be read.
+    #[inline]
+    fn look<S: Shape>(&mut self, index: usize) -> Result<Access<'_, K, S>> {
+        self.access_to::<S>(index, false)
+    }
+
+    #[inline]
+    fn access_to<S: Shape>(&mut self, index: usize, writes: bool) -> Result<Access<'_, K, S>> {
         let (hash, key) = match &self.current {
             Current::Key(hash, key) => (*hash, key),
             Current::None | Current::Foreign(_) => {
@@ -215,7 +251,9 @@ impl<K: Key> KeyedBackend<K> {
         let age = Age::new(state.ttl, self.now);
         let shaped = state.table.as_any_mut().downcast_mut::<ShapedTable<K, S>>();
         let shaped = shaped.ok_or_else(foreign_handle)?;
-        if state.ttl.is_some() {
+        // With TTL, reading may remove or touch.
+        shaped.load(hash, key, age, writes || state.ttl.is_some())?;
+        if state.ttl.is_some() && shaped.disk.is_none() {
             shaped.accesses += 1;
             if shaped.accesses == SWEEP_EVERY {
                 shaped.accesses = 0;
@@ -252,7 +290,8 @@ fn foreign_handle() -> Error {
 
 impl<K: Key, S: Shape> ShapedTable<K, S> {
     fn new(range: KeyGroupRange, max: MaxParallelism) -> Self {
-        Self { table: PagedTable::new(range, max), cursor: SweepCursor::default(), accesses: 0 }
+        let table = PagedTable::new(range, max);
+        Self { table, cursor: SweepCursor::default(), accesses: 0, disk: None }
     }
 
     /// Looks at the next few entries, whichever keys they belong to, and removes what has expired.

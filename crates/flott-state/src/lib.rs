@@ -3,7 +3,7 @@
 //! An operator declares its states by descriptor when it opens and uses them through copyable
 //! handles: [`keyed`] for values that belong to a record's key, [`operator_state`] for what
 //! belongs to the subtask, [`timers`] for times at which a key wants to be called. State lives on
-//! the heap in paged copy-on-write tables ([`table`]).
+//! the heap in paged copy-on-write tables ([`table`]), or in a [`store`] on disk, with a part of it in such a table.
 //!
 //! A snapshot has two parts. The synchronous one takes references, whatever the size of the state,
 //! while the task stands still; its result is `Send`. The asynchronous one encodes and writes
@@ -22,6 +22,7 @@ pub mod operator_state;
 pub mod restore;
 pub mod schema;
 pub mod snapshot;
+pub mod store;
 pub mod table;
 pub mod timers;
 
@@ -32,9 +33,9 @@ pub use flott_checkpoint::snapshot::Redistribution;
 
 pub use keyed::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, KeyedBackend, KeyedSnapshot,
-    KeyedStateContext, ListState, ListStateDescriptor, MapState, MapStateDescriptor, RawValue,
-    ReduceFunction, ReducingState, ReducingStateDescriptor, StateTtlConfig, StateVisibility,
-    UpdateType, ValueState, ValueStateDescriptor,
+    KeyedStateContext, ListState, ListStateDescriptor, Loaded, MapState, MapStateDescriptor,
+    RawValue, ReduceFunction, ReducingState, ReducingStateDescriptor, StateTtlConfig,
+    StateVisibility, UpdateType, ValueState, ValueStateDescriptor, load,
 };
 pub use operator_state::{
     BroadcastState, OperatorListState, OperatorStateBackend, OperatorStateContext,
@@ -46,5 +47,6 @@ pub use restore::{
 };
 pub use schema::{Schema, Shown, difference};
 pub use snapshot::{BaseState, SnapshotWriter};
+pub use store::{DiskBackend, StateBackend};
 pub use table::{PagedTable, TableSnapshot};
 pub use timers::{TimerKind, TimerService, TimerSnapshot};

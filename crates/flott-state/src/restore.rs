@@ -12,7 +12,7 @@ use flott_core::codec::{Key, checksum, decode, decode_prefix};
 use flott_core::hash::stable_hash;
 use flott_core::{Error, ErrorKind, KeyGroupRange, MaxParallelism, Result};
 
-use crate::keyed::kind_name;
+use crate::keyed::{DiskMemory, Loaded, kind_name};
 use crate::schema::difference;
 use crate::snapshot::{MAGIC, VERSION};
 use crate::table::{PagedTable, TableSnapshot};
@@ -35,6 +35,8 @@ pub enum KeyedData {
     Bytes(Vec<Option<PieceBytes>>),
     /// The table that they were written from: the process that wrote them has kept it.
     Memory(StateMemory),
+    /// A store that they were loaded into, together with all other parts of the state.
+    Store(Loaded),
 }
 
 /// A part of a piece.
@@ -55,6 +57,20 @@ impl StateMemory {
         table: TableSnapshot<K, V>,
     ) -> Self {
         Self(Arc::new(table))
+    }
+
+    pub(crate) fn of_disk(memory: DiskMemory) -> Self {
+        Self(Arc::new(memory))
+    }
+
+    /// The store, if it is one.
+    pub(crate) fn disk(&self) -> Option<&DiskMemory> {
+        self.0.downcast_ref()
+    }
+
+    /// Whether it can be begun from by the subtask that owns these key groups. A table in memory always can.
+    pub fn fits(&self, range: KeyGroupRange) -> bool {
+        self.disk().is_none_or(|disk| disk.range() == range)
     }
 
     /// The table, if keys and values are of these types.
@@ -188,7 +204,16 @@ impl RestoredKeyedState {
                 }
                 Ok(())
             }
+            KeyedData::Store(_) => Err(Error::internal("state in a store is restored to the heap")),
         }
+    }
+
+    /// Some bytes of a piece.
+    pub(crate) fn bytes(&self, piece: usize, span: Range<u64>) -> Result<&[u8]> {
+        let KeyedData::Bytes(pieces) = &self.data else { return Err(short()) };
+        let piece = pieces.get(piece).and_then(Option::as_ref).ok_or_else(short)?;
+        let start = span.start.checked_sub(piece.start).ok_or_else(short)?;
+        slice(&piece.bytes, start..start.saturating_add(span.end - span.start))
     }
 
     /// Decodes the entries of the key groups that are asked for and owned.
@@ -293,6 +318,11 @@ impl<'a> RangeBytes<'a> {
         let bytes = slice(&piece.bytes, start..start.saturating_add(range.length))?;
         check(bytes, range.checksum)?;
         Ok(Self(bytes))
+    }
+
+    /// Those of entries that need not be checked.
+    pub(crate) fn whole(bytes: &'a [u8]) -> Self {
+        Self(bytes)
     }
 
     /// Splits off an entry: all of it, its key, its value.

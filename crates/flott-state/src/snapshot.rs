@@ -1,18 +1,20 @@
 //! The asynchronous part of a snapshot: bytes, checksums, digests, one file.
 //!
 //! All state of a task goes into one buffer. If it is small it travels in the acknowledgement;
-//! otherwise it becomes one file: [`MAGIC`], a version, the CRC-32C and the length of what follows
-//! (all little-endian), then the states one after the other.
+//! otherwise it becomes a file, or several if it is large: [`MAGIC`], a version, the CRC-32C and the length of what
+//! follows (all little-endian), then the states one after the other.
 //!
 //! A keyed state is a run of key groups, each with its own checksum, so that a reader can take the
-//! groups that it needs; or of what has changed in them since an earlier checkpoint. An entry is the length of the encoded key, the key, the length of the
-//! encoded value, the value; lengths are variable-length integers of the codec. So entries can be
-//! told apart, counted and compared without the job's types.
+//! groups that it needs; or of what has changed in them since an earlier checkpoint. An entry is the length of the
+//! encoded key, the key, the length of the encoded value, the value; lengths are variable-length integers of the
+//! codec. So entries can be told apart, counted and compared without the job's types.
 //!
 //! The digest of an operator is the sum, modulo 2^64, of one hash per entry, seeded by the hash of
 //! the state's name. A sum does not depend on the order, nor on which subtask holds what.
 
+mod files;
 mod groups;
+mod heap;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,21 +24,22 @@ use flott_checkpoint::snapshot::{
     StateKind,
 };
 use flott_checkpoint::storage::CheckpointStorage;
-use flott_core::codec::{Key, checksum, encode_into};
+use flott_core::codec::{checksum, encode_into};
 use flott_core::hash::hash64;
 use flott_core::{OperatorId, Result};
 
-use crate::table::TableSnapshot;
-
 pub use groups::BaseState;
 
+pub(crate) use groups::{Changes, KeyedSource, Since};
+pub(crate) use heap::{TableSource, append_entry};
+
+use files::StateFiles;
 use groups::{GroupWriter, Written};
 
 /// What a state file begins with.
 pub const MAGIC: [u8; 8] = *b"FLOTTSTA";
 /// The version of the format that follows.
 pub const VERSION: u32 = 1;
-const HEADER_LENGTH: usize = 24;
 
 /// What the handle of a keyed state says beside its bytes.
 pub(crate) struct KeyedStateHead {
@@ -68,8 +71,7 @@ pub(crate) struct OperatorStateHead {
 /// Write the snapshots of the task's operators into it, then [`finish`](Self::finish). Until then
 /// the references in the handles are promises; that is why the writer keeps them.
 pub struct SnapshotWriter {
-    storage: Arc<dyn CheckpointStorage>,
-    path: String,
+    files: StateFiles,
     inline_threshold: usize,
     counts_broadcast: bool,
     /// What need not be written again.
@@ -77,13 +79,11 @@ pub struct SnapshotWriter {
     /// The number of the checkpoint, if it may become a base.
     turn: u64,
     keeps_expired: bool,
-    /// The file, with room for its header.
-    buffer: Vec<u8>,
     operators: Vec<OperatorSnapshot>,
 }
 
 impl SnapshotWriter {
-    /// A writer whose file would be `path`. Up to `inline_threshold` bytes of state go into the
+    /// A writer whose first file would be `path`. Up to `inline_threshold` bytes of state go into the
     /// acknowledgement instead.
     pub fn new(
         storage: Arc<dyn CheckpointStorage>,
@@ -91,14 +91,12 @@ impl SnapshotWriter {
         inline_threshold: usize,
     ) -> Self {
         Self {
-            storage,
-            path: path.into(),
+            files: StateFiles::new(storage, path.into()),
             inline_threshold,
             counts_broadcast: true,
             bases: Vec::new(),
             turn: 0,
             keeps_expired: false,
-            buffer: vec![0; HEADER_LENGTH],
             operators: Vec::new(),
         }
     }
@@ -121,6 +119,13 @@ impl SnapshotWriter {
         Self { bases, turn, keeps_expired: true, ..self }
     }
 
+    /// Begins another file when one has so many bytes.
+    #[cfg(test)]
+    pub(crate) fn files_of(mut self, bytes: usize) -> Self {
+        self.files.full = bytes;
+        self
+    }
+
     /// Whether what has expired is written.
     pub(crate) fn keeps_expired(&self) -> bool {
         self.keeps_expired
@@ -128,7 +133,7 @@ impl SnapshotWriter {
 
     /// How many bytes of state there are so far.
     pub fn bytes(&self) -> usize {
-        self.buffer.len() - HEADER_LENGTH
+        self.files.bytes()
     }
 
     /// Puts the bytes where they belong and returns what each operator remembers, in the order in
@@ -140,48 +145,39 @@ impl SnapshotWriter {
         let keyed = self.operators.iter().flat_map(|operator| &operator.keyed);
         let carried = keyed.flat_map(|state| &state.pieces).filter(|piece| !piece.is_file());
         let carried: u64 = carried.map(DataRef::len).sum();
-        let is_small = carried as usize + self.bytes() <= self.inline_threshold;
-        if is_small || !self.write_file()? {
-            let (path, buffer) = (&self.path, &self.buffer);
+        let is_small =
+            self.files.written() == 0 && carried as usize + self.bytes() <= self.inline_threshold;
+        if is_small || self.files.is_empty() || !self.files.write()? {
+            let files = &self.files;
+            let path = files.path();
             for operator in &mut self.operators {
                 let keyed = operator.keyed.iter_mut().flat_map(|state| &mut state.pieces);
                 let others = operator.operator_states.iter_mut().map(|state| &mut state.data);
-                keyed.chain(others).for_each(|data| make_inline(data, path, buffer));
+                keyed.chain(others).for_each(|data| make_inline(data, &path, files));
             }
         }
         Ok(self.operators)
     }
 
-    fn write_file(&mut self) -> Result<bool> {
-        let (header, body) = self.buffer.split_at_mut(HEADER_LENGTH);
-        header[..8].copy_from_slice(&MAGIC);
-        header[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        header[12..16].copy_from_slice(&checksum(body).to_le_bytes());
-        header[16..].copy_from_slice(&(body.len() as u64).to_le_bytes());
-        self.storage.write(&self.path, &self.buffer).map_err(|error| {
-            error.into_error().context(format!("cannot write the state file {}", self.path))
-        })
-    }
-
-    /// Encodes the entries of one keyed state; `encode` appends a value, or says that nothing of
-    /// it is alive. A state without entries leaves no trace.
-    pub(crate) fn write_keyed<K: Key, C: Clone + Send + Sync + 'static>(
+    /// Writes the entries of one keyed state. A state without entries leaves no trace.
+    pub(crate) fn write_keyed(
         &mut self,
         operator: OperatorId,
         head: KeyedStateHead,
-        table: &TableSnapshot<K, C>,
-        encode: impl Fn(&C, Vec<u8>) -> Result<(Vec<u8>, bool)>,
+        source: &mut dyn KeyedSource,
     ) -> Result<()> {
-        let start = self.buffer.len();
-        let groups = GroupWriter::new(&head.name, std::mem::take(&mut self.buffer), encode);
-        let (out, mut written) = match self.base_of(operator, &head, table) {
-            Some((base, before)) => groups.write_changes(table, base, before, self.turn)?,
-            None => groups.write_all(table)?,
+        let mut bases = self.bases.iter();
+        let base = bases.find(|base| {
+            base.operator == operator
+                && head.is_of(&base.handle)
+                && base.handle.pieces.iter().any(DataRef::is_file)
+                && source.build_upon(&base.memory)
+        });
+        let groups = GroupWriter::new(&head.name, &mut self.files);
+        let written = match base {
+            Some(base) => groups.write_changes(source, &base.handle, self.turn)?,
+            None => groups.write_all(source)?,
         };
-        self.buffer = out;
-        if self.buffer.len() > start {
-            written.add_piece(self.promise(start));
-        }
         if written.groups.is_empty() {
             return Ok(());
         }
@@ -202,22 +198,6 @@ impl SnapshotWriter {
         Ok(())
     }
 
-    /// What a base has of a state: of the same key groups, and in files.
-    fn base_of<K: Key, C: Clone + Send + Sync + 'static>(
-        &self,
-        operator: OperatorId,
-        head: &KeyedStateHead,
-        table: &TableSnapshot<K, C>,
-    ) -> Option<(&KeyedStateHandle, &TableSnapshot<K, C>)> {
-        let mut own =
-            self.bases.iter().filter(|base| base.operator == operator && head.is_of(&base.handle));
-        own.find_map(|BaseState { handle, memory, .. }| {
-            let before = memory.table::<K, C>().ok()?;
-            let is_in_files = handle.pieces.iter().any(DataRef::is_file);
-            (before.range() == table.range() && is_in_files).then_some((handle, before))
-        })
-    }
-
     /// Encodes the elements of one operator state. An empty one is written too: that a broadcast
     /// state is empty is something to remember.
     pub(crate) fn write_elements<T: serde::Serialize>(
@@ -226,19 +206,20 @@ impl SnapshotWriter {
         head: OperatorStateHead,
         elements: impl Iterator<Item = T>,
     ) -> Result<()> {
-        let start = self.buffer.len();
-        let mut out = std::mem::take(&mut self.buffer);
+        let start = self.files.end();
         let mut digest = EntryDigest::new(&head.name);
         let mut ends = Vec::new();
-        for element in elements {
-            let element_start = out.len();
-            out = encode_into(&element, out)?;
-            digest.add(&out[element_start..]);
-            ends.push((out.len() - start) as u64);
-        }
-        let checksum = checksum(&out[start..]);
-        self.buffer = out;
-        let data = self.promise(start);
+        self.files.append(|mut out| {
+            for element in elements {
+                let element_start = out.len();
+                out = encode_into(&element, out)?;
+                digest.add(&out[element_start..]);
+                ends.push((out.len() - start) as u64);
+            }
+            Ok((out, ()))
+        })?;
+        let checksum = checksum(self.files.bytes_from(start));
+        let data = self.files.promise(start);
         let OperatorStateHead { name, redistribution, schema } = head;
         let counts = self.counts_broadcast || redistribution != Redistribution::Broadcast;
         let snapshot = self.operator(operator);
@@ -256,15 +237,6 @@ impl SnapshotWriter {
         Ok(())
     }
 
-    /// The bytes from `start` on, as if they were in the file.
-    fn promise(&self, start: usize) -> DataRef {
-        DataRef::File {
-            path: self.path.clone(),
-            offset: start as u64,
-            length: (self.buffer.len() - start) as u64,
-        }
-    }
-
     fn operator(&mut self, operator: OperatorId) -> &mut OperatorSnapshot {
         let found = self.operators.iter().position(|snapshot| snapshot.operator == operator);
         let index = found.unwrap_or_else(|| {
@@ -280,13 +252,12 @@ impl SnapshotWriter {
     }
 }
 
-/// Puts the bytes of a file that is not written where the reference to them is.
-fn make_inline(data: &mut DataRef, file: &str, buffer: &[u8]) {
+/// Puts the bytes of the file at hand, which is not written, where the reference to them is.
+fn make_inline(data: &mut DataRef, file: &str, files: &StateFiles) {
     if let DataRef::File { path, offset, length } = data
         && path == file
     {
-        let (start, length) = (*offset as usize, *length as usize);
-        *data = DataRef::Inline(buffer[start..start + length].to_vec());
+        *data = DataRef::Inline(files.bytes_of(*offset, *length));
     }
 }
 
@@ -311,7 +282,7 @@ impl EntryDigest {
 impl fmt::Debug for SnapshotWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SnapshotWriter")
-            .field("path", &self.path)
+            .field("path", &self.files.path())
             .field("bytes", &self.bytes())
             .finish_non_exhaustive()
     }

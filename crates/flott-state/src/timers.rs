@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::restore::{Claim, RestoredKeyedState, StateMemory, claim};
 use crate::schema::Schema;
-use crate::snapshot::{KeyedStateHead, SnapshotWriter};
+use crate::snapshot::{KeyedStateHead, SnapshotWriter, TableSource};
 use crate::table::{PagedTable, TableSnapshot};
 
 /// The name of the timers among the states of an operator.
@@ -317,8 +317,9 @@ impl<K: Key> AnyTimers for TableSnapshot<K, Vec<Timer>> {
         head: KeyedStateHead,
         writer: &mut SnapshotWriter,
     ) -> Result<()> {
-        writer
-            .write_keyed(operator, head, self, |timers, out| Ok((encode_into(timers, out)?, true)))
+        let mut source =
+            TableSource::new(self, |timers, out| Ok((encode_into(timers, out)?, true)));
+        writer.write_keyed(operator, head, &mut source)
     }
 
     fn memory(&self) -> StateMemory {

@@ -38,7 +38,7 @@ impl<V: StateData> ListState<V> {
     /// # Errors
     /// See the type.
     pub fn get<'c>(&self, ctx: &'c mut impl KeyedStateContext) -> Result<&'c [V]> {
-        let mut access = self.access(ctx.keyed_backend()?)?;
+        let mut access = ctx.keyed_backend()?.look::<ListOf<V>>(self.index)?;
         access.purge_for_read();
         let Access { table, hash, key, age, ttl, .. } = access;
         if ttl.is_some_and(StateTtlConfig::touches_on_read)

@@ -43,7 +43,8 @@ impl<UK: StateData + Ord, UV: StateData> MapState<UK, UV> {
         ctx: &'c mut impl KeyedStateContext,
         map_key: &UK,
     ) -> Result<Option<&'c UV>> {
-        let Access { table, hash, key, age, ttl, .. } = self.access(ctx.keyed_backend()?)?;
+        let access = ctx.keyed_backend()?.look::<MapOf<UK, UV>>(self.index)?;
+        let Access { table, hash, key, age, ttl, .. } = access;
         let Some(ttl) = ttl else {
             return Ok(table.get(hash, key).and_then(|cell| cell.entries.get(map_key)));
         };
@@ -152,7 +153,7 @@ impl<UK: StateData + Ord, UV: StateData> MapState<UK, UV> {
         &self,
         backend: &'b mut KeyedBackend<K>,
     ) -> Result<Option<&'b BTreeMap<UK, UV>>> {
-        let mut access = self.access(backend)?;
+        let mut access = backend.look::<MapOf<UK, UV>>(self.index)?;
         access.purge_for_read();
         let Access { table, hash, key, age, ttl, .. } = access;
         if ttl.is_some_and(StateTtlConfig::touches_on_read)

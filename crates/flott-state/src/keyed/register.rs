@@ -11,6 +11,7 @@ use super::descriptor::{
     AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor, ReducingStateDescriptor,
     ValueStateDescriptor,
 };
+use super::disk::{self, Disk};
 use super::list::ListState;
 use super::map::MapState;
 use super::raw::RawValue;
@@ -21,6 +22,7 @@ use super::value::ValueState;
 use super::{KeyedBackend, ShapedTable, State};
 use crate::restore::{Claim, claim, refused};
 use crate::schema::{Layout, Stamps};
+use crate::store::StateBackend;
 
 type Function = Box<dyn Any + Send + Sync>;
 
@@ -152,14 +154,40 @@ impl<K: Key> KeyedBackend<K> {
             )));
         }
         let age = Age::new(ttl, self.now);
+        let layouts = restored.iter().map(|part| {
+            let stamps = Stamps::of(part.handle.kind, part.handle.ttl);
+            let layout = Layout::new(&part.handle.value_schema, &value_schema, stamps);
+            layout.map_err(|problem| refused(&self.operator, &name, &problem))
+        });
+        let layouts = layouts.collect::<Result<Vec<Layout>>>()?;
         let mut shaped = ShapedTable::<K, S>::new(self.range, self.max);
-        for part in restored {
-            let layout =
-                Layout::new(&part.handle.value_schema, &value_schema, Stamps::of(&part.handle));
-            let layout = layout.map_err(|problem| refused(&self.operator, &name, &problem))?;
-            part.fill(&self.operator, &mut shaped.table, self.max, |bytes| {
-                S::decode(bytes, &layout, age)
-            })?;
+        match &self.place {
+            StateBackend::Heap => {
+                for (part, layout) in restored.iter().zip(&layouts) {
+                    part.fill(&self.operator, &mut shaped.table, self.max, |bytes| {
+                        S::decode(bytes, layout, age)
+                    })?;
+                }
+            }
+            StateBackend::Disk(place) => {
+                let what = format!("{}, {name}", self.operator);
+                let owns = (self.range, self.max);
+                let own = Layout::own(Stamps::of(kind, ttl.is_some()));
+                let layouts = restored.iter().map(|part| part.range).zip(layouts).collect();
+                let restore = || {
+                    let begin = disk::begin(&what, place, &restored, self.range)?;
+                    let mut disk = Disk::new((&what, &name), place, owns, own, begin)?;
+                    disk.rewrite::<S>(&mut shaped.table, layouts, age)?;
+                    Ok(disk)
+                };
+                let disk = restore().map_err(|error: Error| {
+                    error.context(format!(
+                        "operator \"{}\": state \"{name}\" cannot be restored",
+                        self.operator
+                    ))
+                })?;
+                shaped.disk = Some(Box::new(disk));
+            }
         }
         let type_name = S::type_name();
         let table = Box::new(shaped);

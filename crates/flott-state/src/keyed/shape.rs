@@ -23,6 +23,9 @@ pub(super) struct Age {
     ttl: Option<Duration>,
 }
 
+/// That of what never expires.
+pub(super) const AGELESS: Age = Age { now: WallTime::MIN, ttl: None };
+
 impl Age {
     #[inline]
     pub(super) fn new(ttl: Option<StateTtlConfig>, now: Option<WallTime>) -> Self {

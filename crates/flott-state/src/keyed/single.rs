@@ -122,9 +122,9 @@ impl SingleIndex {
         backend: &mut KeyedBackend<K>,
     ) -> Result<Option<&V>> {
         Ok(if self.ttl {
-            backend.access::<Stamped<V>>(self.index)?.get()
+            backend.look::<Stamped<V>>(self.index)?.get()
         } else {
-            backend.access::<Plain<V>>(self.index)?.get()
+            backend.look::<Plain<V>>(self.index)?.get()
         })
     }
 

@@ -1,14 +1,17 @@
 //! The snapshot of a keyed backend.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use flott_core::codec::Key;
 use flott_core::{OperatorId, Result};
 
 use super::KeyedBackend;
+use super::disk::{DiskMemory, StoreSource};
 use super::shape::{Age, Shape};
 use crate::restore::StateMemory;
-use crate::snapshot::{KeyedStateHead, SnapshotWriter};
+use crate::schema::{Layout, Stamps};
+use crate::snapshot::{KeyedStateHead, SnapshotWriter, TableSource};
 use crate::table::TableSnapshot;
 
 /// The keyed states of one operator at one moment, to be written while the task goes on.
@@ -49,7 +52,8 @@ impl<K: Key, S: Shape> AnySnapshot for ShapedSnapshot<K, S> {
         writer: &mut SnapshotWriter,
     ) -> Result<()> {
         let age = if writer.keeps_expired() { age.never() } else { age };
-        writer.write_keyed(operator, head, &self.table, |cell, out| S::encode(cell, age, out))
+        let mut source = TableSource::new(&self.table, |cell, out| S::encode(cell, age, out));
+        writer.write_keyed(operator, head, &mut source)
     }
 
     fn memory(&self) -> StateMemory {
@@ -57,22 +61,53 @@ impl<K: Key, S: Shape> AnySnapshot for ShapedSnapshot<K, S> {
     }
 }
 
+/// A state that is in a store.
+pub(super) struct StoredSnapshot<S: Shape> {
+    pub(super) memory: DiskMemory,
+    pub(super) shape: PhantomData<fn() -> S>,
+}
+
+impl<S: Shape> AnySnapshot for StoredSnapshot<S> {
+    fn write(
+        &self,
+        operator: OperatorId,
+        head: KeyedStateHead,
+        age: Age,
+        writer: &mut SnapshotWriter,
+    ) -> Result<()> {
+        let takes_all = !age.has_ttl() || writer.keeps_expired();
+        let layout = Layout::own(Stamps::of(head.kind, head.ttl));
+        let mut source = StoreSource::new(&self.memory, |value, mut out| {
+            if takes_all {
+                out.extend_from_slice(value);
+                return Ok((out, true));
+            }
+            let mut cell = S::decode(value, &layout, age)?;
+            if S::purge(&mut cell, age) { Ok((out, false)) } else { S::encode(&cell, age, out) }
+        });
+        writer.write_keyed(operator, head, &mut source)
+    }
+
+    fn memory(&self) -> StateMemory {
+        StateMemory::of_disk(self.memory.clone())
+    }
+}
+
 impl KeyedSnapshot {
-    pub(super) fn of<K: Key>(backend: &mut KeyedBackend<K>) -> Self {
+    pub(super) fn of<K: Key>(backend: &mut KeyedBackend<K>) -> Result<Self> {
         let now = backend.now;
-        let states = backend.states.iter_mut().map(|state| StateSnapshot {
-            head: KeyedStateHead {
+        let states = backend.states.iter_mut().map(|state| {
+            let head = KeyedStateHead {
                 name: state.name.clone(),
                 kind: state.kind,
                 ttl: state.ttl.is_some(),
                 key_schema: backend.key_schema.clone(),
                 value_schema: state.value_schema.clone(),
-            },
-            age: Age::new(state.ttl, now),
-            table: state.table.snapshot(),
+            };
+            let age = Age::new(state.ttl, now);
+            Ok(StateSnapshot { head, age, table: state.table.snapshot(age)? })
         });
-        let states = states.collect();
-        Self { states }
+        Ok(Self { states: states.collect::<Result<_>>()? })
     }
 
     /// The states' names and tables, to begin from again without what is written.

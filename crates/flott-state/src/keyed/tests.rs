@@ -1,5 +1,6 @@
 //! Keyed state through its handles.
 
+mod disk;
 mod increments;
 mod rescale;
 mod restore;

@@ -1,6 +1,6 @@
 //! How the values of one stored state are read.
 
-use flott_checkpoint::snapshot::{KeyedStateHandle, SchemaText, StateKind};
+use flott_checkpoint::snapshot::{SchemaText, StateKind};
 use flott_core::Result;
 use flott_core::codec::decode;
 use serde::de::DeserializeOwned;
@@ -24,10 +24,10 @@ pub(crate) enum Stamps {
 }
 
 impl Stamps {
-    /// Where a stored state has them.
-    pub(crate) fn of(stored: &KeyedStateHandle) -> Self {
-        match stored.kind {
-            _ if !stored.ttl => Self::None,
+    /// Where a state has them.
+    pub(crate) fn of(kind: StateKind, ttl: bool) -> Self {
+        match kind {
+            _ if !ttl => Self::None,
             StateKind::Value | StateKind::Reducing | StateKind::Aggregating => Self::Value,
             StateKind::List => Self::Elements,
             StateKind::Map => Self::Entries,
@@ -55,7 +55,7 @@ impl Layout {
         stamps: Stamps,
     ) -> Result<Self, String> {
         let Some(difference) = difference(stored, own) else {
-            return Ok(Self { stamps, stored: None });
+            return Ok(Self::own(stamps));
         };
         let (Some(schema), Some(own)) = (parse(&stored.0), parse(&own.0)) else {
             return Err(difference);
@@ -63,6 +63,16 @@ impl Layout {
         can_become(&schema, &own)?;
         let with_time = |value| Schema::Tuple(None, vec![TIME, value]);
         Ok(Self { stamps, stored: Some(stamped(schema, stamps, with_time)) })
+    }
+
+    /// That of what the program writes itself.
+    pub(crate) fn own(stamps: Stamps) -> Self {
+        Self { stamps, stored: None }
+    }
+
+    /// Whether values are of another shape than the program's.
+    pub(crate) fn is_evolved(&self) -> bool {
+        self.stored.is_some()
     }
 
     /// Whether values come with times of last use.

@@ -9,16 +9,15 @@
 //! groups are written whole again: each in its turn, once in [`PERIOD`] checkpoints, so that no checkpoint
 //! pays for all of them. In between a group is written whole if its changes are many.
 
-use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 
 use flott_checkpoint::snapshot::{DataRef, GroupRange, KeyedStateHandle};
-use flott_core::codec::{Key, append_sized, checksum, encode_into};
+use flott_core::codec::checksum;
 use flott_core::hash::hash64;
-use flott_core::{OperatorId, Result};
+use flott_core::{KeyGroup, OperatorId, Result};
 
+use super::files::StateFiles;
 use crate::restore::StateMemory;
-use crate::table::{GroupSnapshot, TableSnapshot};
 
 /// In so many checkpoints each group that changes is written whole once: 3 % of the state each time.
 const PERIOD: u64 = 32;
@@ -29,11 +28,8 @@ const RANGES_MAX: usize = 2 * PERIOD as usize;
 /// A piece of which less than one part in so many is needed is let go of, also by groups that do not change.
 const SPARSE: u64 = 4;
 
-/// The piece that is being written, until its number is known.
-const NEW_PIECE: u32 = u32::MAX;
-
-/// A guess at the bytes of an entry: a buffer that is reserved once is not moved as it grows.
-const ENTRY_BYTES: usize = 16;
+/// The first piece that is written now, until its number is known; the others follow.
+const NEW_PIECE: u32 = 1 << 31;
 
 /// What a completed checkpoint has of a keyed state of a task, and the state as it was then.
 #[derive(Clone, Debug)]
@@ -46,25 +42,72 @@ pub struct BaseState {
     pub memory: StateMemory,
 }
 
-/// Where a state is, as far as it is known before its file is written.
+/// A keyed state at one moment, as it is written: entries are bytes, the length of the key, the key, the length of
+/// the value, the value.
+pub(crate) trait KeyedSource {
+    /// From now on this is the state that [`KeyedSource::since`] and [`KeyedSource::append_changes`] speak of. False,
+    /// and nothing is, if it is not of the same key groups, or what has changed since is not known.
+    fn build_upon(&mut self, base: &StateMemory) -> bool;
+
+    /// The key groups that may have entries, in order.
+    fn groups(&self) -> Vec<KeyGroup>;
+
+    /// What has become of a key group since the base.
+    fn since(&self, group: KeyGroup) -> Since;
+
+    /// Appends the entries of a key group that are alive, and shows each.
+    ///
+    /// # Errors
+    /// If one cannot be read or encoded.
+    fn append_all(
+        &self,
+        group: KeyGroup,
+        out: Vec<u8>,
+        show: &mut dyn FnMut(&[u8]),
+    ) -> Result<Vec<u8>>;
+
+    /// Appends the entries of a key group that are new or have changed since the base, of which `newest` is the
+    /// newest range, then the keys, each after its length, that are gone. `seed` is that of the entries' hashes.
+    ///
+    /// # Errors
+    /// If one cannot be read or encoded.
+    fn append_changes(
+        &self,
+        group: KeyGroup,
+        newest: &GroupRange,
+        seed: u64,
+        out: Vec<u8>,
+    ) -> Result<(Vec<u8>, Changes)>;
+}
+
+/// What has become of a key group since the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// The base had no entries of it.
+    New,
+    /// Nothing was written.
+    Same,
+    /// Something may have changed.
+    Changed,
+}
+
+/// What was appended of a key group that has changed, and what the group is with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Changes {
+    pub(crate) entries: u64,
+    pub(crate) removed: u64,
+    pub(crate) live: u64,
+    pub(crate) digest: u64,
+}
+
+/// Where a state is.
 #[derive(Debug)]
 pub(super) struct Written {
-    /// Pieces of earlier checkpoints.
     pub(super) pieces: Vec<DataRef>,
-    /// The ranges. The new bytes are the piece after the others, once there is one.
     pub(super) groups: Vec<GroupRange>,
 }
 
 impl Written {
-    /// The new bytes are there.
-    pub(super) fn add_piece(&mut self, data: DataRef) {
-        let number = self.pieces.len() as u32;
-        self.pieces.push(data);
-        for range in self.groups.iter_mut().filter(|range| range.piece == NEW_PIECE) {
-            range.piece = number;
-        }
-    }
-
     /// The sum of the hashes of all entries.
     pub(super) fn digest(&self) -> u64 {
         let layers = self.groups.chunk_by(|a, b| a.group == b.group);
@@ -73,222 +116,153 @@ impl Written {
     }
 }
 
-/// Encodes the groups of one state.
-pub(super) struct GroupWriter<F> {
+/// Writes the groups of one state.
+pub(super) struct GroupWriter<'a> {
     /// The hash of the state's name: the seed of its entries' hashes.
     seed: u64,
-    out: Vec<u8>,
-    /// Where the state begins in `out`.
+    files: &'a mut StateFiles,
+    /// Where the state begins in the file at hand.
     start: usize,
-    /// Appends a value, or says that nothing of it is alive.
-    encode: F,
+    /// What is written of it in files before that.
+    new_pieces: Vec<DataRef>,
     groups: Vec<GroupRange>,
-    /// An entry as it was.
-    old: Vec<u8>,
 }
 
-impl<F> GroupWriter<F> {
-    pub(super) fn new(name: &str, out: Vec<u8>, encode: F) -> Self {
-        let (seed, start) = (hash64(0, name.as_bytes()), out.len());
-        Self { seed, out, start, encode, groups: Vec::new(), old: Vec::new() }
+impl<'a> GroupWriter<'a> {
+    pub(super) fn new(name: &str, files: &'a mut StateFiles) -> Self {
+        let (seed, start) = (hash64(0, name.as_bytes()), files.end());
+        Self { seed, files, start, new_pieces: Vec::new(), groups: Vec::new() }
     }
 
     /// Writes all of a state.
-    pub(super) fn write_all<K: Key, V: Clone + 'static>(
-        mut self,
-        table: &TableSnapshot<K, V>,
-    ) -> Result<(Vec<u8>, Written)>
-    where
-        F: Fn(&V, Vec<u8>) -> Result<(Vec<u8>, bool)>,
-    {
-        self.out.reserve(table.len() * ENTRY_BYTES);
-        for group in table.groups() {
-            self.write_whole(&group)?;
+    pub(super) fn write_all(mut self, source: &dyn KeyedSource) -> Result<Written> {
+        for group in source.groups() {
+            self.write_whole(source, group)?;
         }
-        Ok((self.out, Written { pieces: Vec::new(), groups: self.groups }))
+        Ok(self.finish(&[]))
     }
 
-    /// Writes what has changed since `base`, whose table was `before`. `turn` says whose turn it is to be
-    /// written whole: the number of the checkpoint.
-    pub(super) fn write_changes<K: Key, V: Clone + 'static>(
+    /// Writes what has changed since `base`. `turn` says whose turn it is to be written whole: the number of the
+    /// checkpoint.
+    pub(super) fn write_changes(
         mut self,
-        table: &TableSnapshot<K, V>,
+        source: &dyn KeyedSource,
         base: &KeyedStateHandle,
-        before: &TableSnapshot<K, V>,
         turn: u64,
-    ) -> Result<(Vec<u8>, Written)>
-    where
-        F: Fn(&V, Vec<u8>) -> Result<(Vec<u8>, bool)>,
-    {
+    ) -> Result<Written> {
         let sparse = sparse_pieces(base);
         let mut layers = base.layers().peekable();
-        for group in table.groups() {
-            while layers.next_if(|layers| layers[0].group < group.group()).is_some() {}
-            let layers = layers.next_if(|layers| layers[0].group == group.group());
-            let (Some(layers), Some(before)) = (layers, before.group(group.group())) else {
-                self.write_whole(&group)?;
+        for group in source.groups() {
+            while layers.next_if(|layers| layers[0].group < group).is_some() {}
+            let layers = layers.next_if(|layers| layers[0].group == group);
+            let since = source.since(group);
+            let (Some(layers), Since::Same | Since::Changed) = (layers, since) else {
+                self.write_whole(source, group)?;
                 continue;
             };
-            let is_due = (turn + u64::from(group.group().0)).is_multiple_of(PERIOD);
+            let is_due = (turn + u64::from(group.0)).is_multiple_of(PERIOD);
             let is_sparse = || layers.iter().any(|range| sparse.contains(&range.piece));
-            if group.is_same(&before) && !(is_due && is_sparse()) {
+            if since == Since::Same && !(is_due && is_sparse()) {
                 self.groups.extend(layers);
             } else if is_due
                 || layers.len() >= RANGES_MAX
-                || !self.write_group_changes(&group, &before, layers)?
+                || !self.write_group_changes(source, group, layers)?
             {
-                self.write_whole(&group)?;
+                self.write_whole(source, group)?;
             }
         }
-        Ok((self.out, keep_needed(&base.pieces, self.groups)))
+        Ok(self.finish(&base.pieces))
     }
 
-    fn write_whole<K: Key, V: Clone + 'static>(
-        &mut self,
-        group: &GroupSnapshot<'_, K, V>,
-    ) -> Result<()>
-    where
-        F: Fn(&V, Vec<u8>) -> Result<(Vec<u8>, bool)>,
-    {
-        let (start, mut entries, mut digest) = (self.out.len(), 0, 0u64);
-        for (key, value) in group.iter() {
-            let entry = self.out.len();
-            if self.append(key, value)? {
-                digest = digest.wrapping_add(hash64(self.seed, &self.out[entry..]));
+    fn write_whole(&mut self, source: &dyn KeyedSource, group: KeyGroup) -> Result<()> {
+        let (start, seed) = (self.files.end(), self.seed);
+        let (mut entries, mut digest) = (0, 0u64);
+        self.files.append(|out| {
+            let out = source.append_all(group, out, &mut |entry| {
+                digest = digest.wrapping_add(hash64(seed, entry));
                 entries += 1;
-            }
-        }
+            })?;
+            Ok((out, ()))
+        })?;
         if entries > 0 {
-            let range = GroupRange {
-                group: group.group(),
-                piece: NEW_PIECE,
-                offset: (start - self.start) as u64,
-                length: (self.out.len() - start) as u64,
-                entries,
-                removed: 0,
-                live: entries,
-                digest,
-                checksum: checksum(&self.out[start..]),
-            };
+            let range =
+                self.range(group, start, Changes { entries, removed: 0, live: entries, digest });
             self.groups.push(range);
+            self.cut()?;
         }
         Ok(())
     }
 
     /// Writes what has changed of a group; false, and nothing is written, if it had better be written whole.
-    fn write_group_changes<K: Key, V: Clone + 'static>(
+    fn write_group_changes(
         &mut self,
-        group: &GroupSnapshot<'_, K, V>,
-        before: &GroupSnapshot<'_, K, V>,
+        source: &dyn KeyedSource,
+        group: KeyGroup,
         layers: &[GroupRange],
-    ) -> Result<bool>
-    where
-        F: Fn(&V, Vec<u8>) -> Result<(Vec<u8>, bool)>,
-    {
+    ) -> Result<bool> {
         let (Some(first), Some(newest)) = (layers.first(), layers.last()) else { return Ok(false) };
         let changes_before: u64 = layers[1..].iter().map(|range| range.length).sum();
-        let start = self.out.len();
-        let mut range = GroupRange {
-            group: group.group(),
-            piece: NEW_PIECE,
-            offset: (start - self.start) as u64,
-            length: 0,
-            entries: 0,
-            removed: 0,
-            live: newest.live,
-            digest: newest.digest,
-            checksum: 0,
-        };
-        let mut gone = Vec::new();
-        group.changes_since(before, is_surely_same, |key, value, old| {
-            let start = self.out.len();
-            let is_alive = value.map_or(Ok(false), |value| self.append(key, value))?;
-            let was_alive = old.map_or(Ok(false), |old| self.encode_old(key, old))?;
-            if is_alive && was_alive && self.out[start..] == self.old[..] {
-                self.out.truncate(start);
-                return Ok(());
-            }
-            if was_alive {
-                range.live = range.live.saturating_sub(1);
-                range.digest = range.digest.wrapping_sub(hash64(self.seed, &self.old));
-            }
-            if is_alive {
-                range.entries += 1;
-                range.live += 1;
-                range.digest = range.digest.wrapping_add(hash64(self.seed, &self.out[start..]));
-            } else if was_alive {
-                range.removed += 1;
-                let keys = std::mem::take(&mut gone);
-                (gone, _) = append_sized(keys, |out| Ok((encode_into(key, out)?, true)))?;
-            }
-            Ok(())
-        })?;
-        self.out.append(&mut gone);
-        range.length = (self.out.len() - start) as u64;
-        if changes_before + range.length > first.length / 2 || range.live == 0 {
-            self.out.truncate(start);
+        let (start, seed) = (self.files.end(), self.seed);
+        let changes = self.files.append(|out| source.append_changes(group, newest, seed, out))?;
+        let length = (self.files.end() - start) as u64;
+        if changes_before + length > first.length / 2 || changes.live == 0 {
+            self.files.truncate(start);
             return Ok(false);
         }
         self.groups.extend(layers);
-        if range.entries + range.removed > 0 {
-            range.checksum = checksum(&self.out[start..]);
+        if changes.entries + changes.removed > 0 {
+            let range = self.range(group, start, changes);
             self.groups.push(range);
+            self.cut()?;
         }
         Ok(true)
     }
 
-    /// Appends an entry; false, and nothing is appended, if nothing of it is alive.
-    fn append<K: Key, V>(&mut self, key: &K, value: &V) -> Result<bool>
-    where
-        F: Fn(&V, Vec<u8>) -> Result<(Vec<u8>, bool)>,
-    {
-        let start = self.out.len();
-        let (out, alive) = entry(key, value, &self.encode, std::mem::take(&mut self.out))?;
-        self.out = out;
-        if !alive {
-            self.out.truncate(start);
-        }
-        Ok(alive)
-    }
-
-    /// Encodes an entry as it was, aside; false if nothing of it was alive.
-    fn encode_old<K: Key, V>(&mut self, key: &K, value: &V) -> Result<bool>
-    where
-        F: Fn(&V, Vec<u8>) -> Result<(Vec<u8>, bool)>,
-    {
-        let mut old = std::mem::take(&mut self.old);
-        old.clear();
-        let alive;
-        (self.old, alive) = entry(key, value, &self.encode, old)?;
-        Ok(alive)
-    }
-}
-
-/// Whether two values are the same, if that can be told without encoding them: for what many states are made
-/// of. Of ten values in a page that was written, nine have not changed.
-fn is_surely_same<V: 'static>(a: &V, b: &V) -> bool {
-    fn are<T: PartialEq + 'static>(a: &dyn Any, b: &dyn Any) -> bool {
-        match (a.downcast_ref::<T>(), b.downcast_ref::<T>()) {
-            (Some(a), Some(b)) => a == b,
-            _ => false,
+    /// A range that reaches from `start` in the file at hand to its end.
+    fn range(&self, group: KeyGroup, start: usize, changes: Changes) -> GroupRange {
+        let Changes { entries, removed, live, digest } = changes;
+        let bytes = self.files.bytes_from(start);
+        GroupRange {
+            group,
+            piece: NEW_PIECE + self.new_pieces.len() as u32,
+            offset: (start - self.start) as u64,
+            length: bytes.len() as u64,
+            entries,
+            removed,
+            live,
+            digest,
+            checksum: checksum(bytes),
         }
     }
-    are::<i64>(a, b)
-        || are::<u64>(a, b)
-        || are::<i32>(a, b)
-        || are::<u32>(a, b)
-        || are::<String>(a, b)
-}
 
-/// The length of the key, the key, the length of the value, the value; and whether anything is alive.
-fn entry<K: Key, V>(
-    key: &K,
-    value: &V,
-    encode: impl Fn(&V, Vec<u8>) -> Result<(Vec<u8>, bool)>,
-    out: Vec<u8>,
-) -> Result<(Vec<u8>, bool)> {
-    let (out, _) = append_sized(out, |out| Ok((encode_into(key, out)?, true)))?;
-    append_sized(out, |out| encode(value, out))
+    /// Goes on in another file if this one is full.
+    fn cut(&mut self) -> Result<()> {
+        let piece = self.files.promise(self.start);
+        if self.files.cut_if_full()? {
+            self.new_pieces.push(piece);
+            self.start = self.files.end();
+        }
+        Ok(())
+    }
+
+    /// Leaves out pieces of the base that no range is in, and numbers all pieces.
+    fn finish(self, base: &[DataRef]) -> Written {
+        let Self { files, start, mut new_pieces, mut groups, .. } = self;
+        if files.end() > start {
+            new_pieces.push(files.promise(start));
+        }
+        let needed: BTreeSet<u32> =
+            groups.iter().map(|range| range.piece).filter(|piece| *piece < NEW_PIECE).collect();
+        let numbers: BTreeMap<u32, u32> = needed.iter().copied().zip(0..).collect();
+        for range in &mut groups {
+            range.piece = match numbers.get(&range.piece) {
+                Some(number) => *number,
+                None => needed.len() as u32 + (range.piece - NEW_PIECE),
+            };
+        }
+        let kept = needed.iter().filter_map(|piece| base.get(*piece as usize).cloned());
+        Written { pieces: kept.chain(new_pieces).collect(), groups }
+    }
 }
 
 /// The pieces of which little is needed any more.
@@ -302,18 +276,4 @@ fn sparse_pieces(base: &KeyedStateHandle) -> BTreeSet<u32> {
     let pieces = (0..).zip(base.pieces.iter().zip(needed));
     let sparse = pieces.filter(|(_, (piece, needed))| needed.saturating_mul(SPARSE) < piece.len());
     sparse.map(|(index, _)| index).collect()
-}
-
-/// Leaves out pieces that no range is in, and numbers the others anew.
-fn keep_needed(pieces: &[DataRef], mut groups: Vec<GroupRange>) -> Written {
-    let needed: BTreeSet<u32> =
-        groups.iter().map(|range| range.piece).filter(|piece| *piece != NEW_PIECE).collect();
-    let numbers: BTreeMap<u32, u32> = needed.iter().copied().zip(0..).collect();
-    for range in &mut groups {
-        if let Some(number) = numbers.get(&range.piece) {
-            range.piece = *number;
-        }
-    }
-    let kept = needed.iter().filter_map(|piece| pieces.get(*piece as usize).cloned());
-    Written { pieces: kept.collect(), groups }
 }

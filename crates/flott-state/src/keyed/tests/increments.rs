@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::restore::{KeyedData, PieceBytes, StateMemory};
 use crate::testing::{MemoryStorage, OPERATOR, finish, inline_writer};
-use crate::{BaseState, SnapshotWriter};
+use crate::{BaseState, SnapshotWriter, StateBackend};
 
 type Backend = KeyedBackend<u32>;
 type Entries = BTreeMap<u32, String>;
@@ -20,8 +20,14 @@ fn empty() -> Backend {
     KeyedBackend::new("totals", max(8).range_of(0, 1), max(8))
 }
 
+/// On the heap, and in a store with a table of few entries before it.
+fn places() -> [StateBackend; 2] {
+    [StateBackend::Heap, super::disk::on_disk()]
+}
+
 /// A backend whose checkpoints go to files.
 struct History {
+    place: StateBackend,
     backend: Backend,
     state: ValueState<String>,
     model: Entries,
@@ -29,19 +35,23 @@ struct History {
     /// What each checkpoint has, what it was written from, and how many bytes it took.
     checkpoints: BTreeMap<u64, (OperatorSnapshot, Option<StateMemory>, usize)>,
     number: u64,
+    /// How large files become.
+    file_bytes: usize,
 }
 
 impl History {
-    fn new() -> Self {
-        let mut backend = empty();
+    fn new(place: StateBackend) -> Self {
+        let mut backend = empty().on(place.clone());
         let state = backend.value_state(ValueStateDescriptor::new("v")).unwrap();
         Self {
+            place,
             backend,
             state,
             model: Entries::new(),
             storage: Arc::default(),
             checkpoints: BTreeMap::new(),
             number: 0,
+            file_bytes: usize::MAX,
         }
     }
 
@@ -61,7 +71,7 @@ impl History {
     fn checkpoint(&mut self, base: Option<u64>) -> u64 {
         self.number += 1;
         let number = self.number;
-        let snapshot = self.backend.snapshot();
+        let snapshot = self.backend.snapshot().unwrap();
         let memory = snapshot.memories().next().map(|(_, memory)| memory);
         let base = base.and_then(|base| self.checkpoints.get(&base));
         let bases = base.and_then(|(written, memory, _)| {
@@ -70,7 +80,8 @@ impl History {
         });
         let path = format!("chk-{number}/a.state");
         let mut writer = SnapshotWriter::new(self.storage.clone(), path, 0)
-            .based_on(number, bases.into_iter().collect());
+            .based_on(number, bases.into_iter().collect())
+            .files_of(self.file_bytes);
         snapshot.write(OPERATOR, &mut writer).unwrap();
         let bytes = writer.bytes();
         self.checkpoints.insert(number, (finish(writer), memory, bytes));
@@ -83,7 +94,7 @@ impl History {
 
     /// What a checkpoint has, as a reader of its files sees it.
     fn read(&self, checkpoint: u64) -> Backend {
-        let mut backend = empty();
+        let mut backend = empty().on(self.place.clone());
         let restored = self.handle(checkpoint).map(|handle| {
             let pieces = handle.pieces.iter().zip(handle.spans());
             let pieces = pieces.map(|(piece, span)| {
@@ -111,7 +122,7 @@ impl History {
         }
         assert_eq!(found, *expected);
         let mut whole = inline_writer();
-        backend.snapshot().write(OPERATOR, &mut whole).unwrap();
+        backend.snapshot().unwrap().write(OPERATOR, &mut whole).unwrap();
         let whole = finish(whole);
         assert_eq!(whole.digest, self.checkpoints[&checkpoint].0.digest);
         let entries = |written: Option<&KeyedStateHandle>| written.map_or(0, |own| own.entries());
@@ -146,8 +157,11 @@ proptest! {
     #[test]
     fn every_checkpoint_has_what_was_there_whatever_it_builds_upon(
         steps in prop::collection::vec(step(), 1..150),
+        place in 0..2usize,
+        file_bytes in prop::option::of(24..3_000usize),
     ) {
-        let mut history = History::new();
+        let mut history = History::new(places()[place].clone());
+        history.file_bytes = file_bytes.unwrap_or(usize::MAX);
         let mut expected = BTreeMap::new();
         for step in steps {
             match step {
@@ -175,65 +189,89 @@ proptest! {
 
 #[test]
 fn what_has_not_changed_is_not_written_again() {
-    let mut history = History::new();
-    (0..20_000).for_each(|key| history.put(key, format!("value {key}")));
-    let first = history.checkpoint(None);
-    let second = history.checkpoint(Some(first));
-    assert_eq!(history.checkpoints[&second].2, 0);
-    assert_eq!(history.handle(second).unwrap().pieces, history.handle(first).unwrap().pieces);
-    history.put(7, "other".into());
-    history.remove(9);
-    let third = history.checkpoint(Some(second));
-    assert!(history.checkpoints[&third].2 < 50, "one value and one key");
-    history.check(third, &history.model);
-    history.check(first, &(0..20_000).map(|key| (key, format!("value {key}"))).collect());
+    for place in places() {
+        let mut history = History::new(place);
+        (0..20_000).for_each(|key| history.put(key, format!("value {key}")));
+        let first = history.checkpoint(None);
+        let second = history.checkpoint(Some(first));
+        assert_eq!(history.checkpoints[&second].2, 0);
+        assert_eq!(history.handle(second).unwrap().pieces, history.handle(first).unwrap().pieces);
+        history.put(7, "other".into());
+        history.remove(9);
+        let third = history.checkpoint(Some(second));
+        assert!(history.checkpoints[&third].2 < 50, "one value and one key");
+        history.check(third, &history.model);
+        history.check(first, &(0..20_000).map(|key| (key, format!("value {key}"))).collect());
+    }
+}
+
+#[test]
+fn large_state_goes_to_several_files() {
+    for place in places() {
+        let mut history = History::new(place);
+        history.file_bytes = 10_000;
+        (0..10_000).for_each(|key| history.put(key, format!("value {key}")));
+        let first = history.checkpoint(None);
+        assert_eq!(history.handle(first).unwrap().pieces.len(), 8, "a group each");
+        assert_eq!(history.storage.files.lock().unwrap().len(), 8);
+        history.check(first, &history.model);
+        history.put(1, "other".into());
+        let second = history.checkpoint(Some(first));
+        assert_eq!(history.handle(second).unwrap().pieces.len(), 9);
+        history.check(second, &history.model);
+    }
 }
 
 #[test]
 fn a_value_that_is_written_as_it_was_has_not_changed() {
-    let mut history = History::new();
-    (0..1_000).for_each(|key| history.put(key, "the same".into()));
-    let first = history.checkpoint(None);
-    (0..1_000).for_each(|key| history.put(key, "the same".into()));
-    let second = history.checkpoint(Some(first));
-    assert_eq!(history.checkpoints[&second].2, 0);
+    for place in places() {
+        let mut history = History::new(place);
+        (0..1_000).for_each(|key| history.put(key, "the same".into()));
+        let first = history.checkpoint(None);
+        (0..1_000).for_each(|key| history.put(key, "the same".into()));
+        let second = history.checkpoint(Some(first));
+        assert_eq!(history.checkpoints[&second].2, 0);
+    }
 }
 
 #[test]
 fn old_files_are_let_go_of_little_by_little() {
-    let mut history = History::new();
-    // Half of the keys never change.
-    (0..40_000).for_each(|key| history.put(key, format!("value {key}")));
-    let mut newest = history.checkpoint(None);
-    let whole = history.checkpoints[&newest].2;
-    let mut most = 0;
-    for round in 0..120 {
-        (0..400).for_each(|at| history.put((round * 400 + at) % 20_000, format!("round {round}")));
-        newest = history.checkpoint(Some(newest));
-        let (_, memory, bytes) = &mut history.checkpoints.get_mut(&newest).unwrap();
-        // Eight groups in 32 turns: one at a time.
-        assert!(*bytes < whole / 8 + whole / 20, "{bytes} of {whole}");
-        assert!(memory.is_some());
-        most = most.max(history.handle(newest).unwrap().pieces.len());
+    for place in places() {
+        let mut history = History::new(place);
+        // Half of the keys never change.
+        (0..40_000).for_each(|key| history.put(key, format!("value {key}")));
+        let mut newest = history.checkpoint(None);
+        let whole = history.checkpoints[&newest].2;
+        let mut most = 0;
+        for round in 0..120 {
+            (0..400)
+                .for_each(|at| history.put((round * 400 + at) % 20_000, format!("round {round}")));
+            newest = history.checkpoint(Some(newest));
+            let (_, memory, bytes) = &mut history.checkpoints.get_mut(&newest).unwrap();
+            // Eight groups in 32 turns: one at a time.
+            assert!(*bytes < whole / 8 + whole / 20, "{bytes} of {whole}");
+            assert!(memory.is_some());
+            most = most.max(history.handle(newest).unwrap().pieces.len());
+        }
+        history.check(newest, &history.model);
+        assert!(most < 64, "{most} files");
+        let handle = history.handle(newest).unwrap();
+        let files: BTreeSet<&str> = handle
+            .pieces
+            .iter()
+            .map(|piece| match piece {
+                DataRef::File { path, .. } => path.as_str(),
+                DataRef::Inline(_) => panic!("not in a file"),
+            })
+            .collect();
+        assert!(!files.contains("chk-1/a.state"), "{files:?}");
+        assert!(handle.bytes() < 3 * whole as u64, "{} of {whole}", handle.bytes());
     }
-    history.check(newest, &history.model);
-    assert!(most < 64, "{most} files");
-    let handle = history.handle(newest).unwrap();
-    let files: BTreeSet<&str> = handle
-        .pieces
-        .iter()
-        .map(|piece| match piece {
-            DataRef::File { path, .. } => path.as_str(),
-            DataRef::Inline(_) => panic!("not in a file"),
-        })
-        .collect();
-    assert!(!files.contains("chk-1/a.state"), "{files:?}");
-    assert!(handle.bytes() < 3 * whole as u64, "{} of {whole}", handle.bytes());
 }
 
 #[test]
 fn a_change_for_a_key_that_is_not_there_is_damage() {
-    let mut history = History::new();
+    let mut history = History::new(StateBackend::Heap);
     (0..1_000).for_each(|key| history.put(key, "value".into()));
     let first = history.checkpoint(None);
     history.remove(1);
@@ -270,7 +308,7 @@ fn what_expires_between_two_checkpoints_is_still_told_apart() {
     let write = |backend: &mut Backend, turn: u64, bases| {
         let path = format!("chk-{turn}/a.state");
         let mut writer = SnapshotWriter::new(storage.clone(), path, 0).based_on(turn, bases);
-        let snapshot = backend.snapshot();
+        let snapshot = backend.snapshot().unwrap();
         let memory = snapshot.memories().next().map(|(_, memory)| memory).unwrap();
         snapshot.write(OPERATOR, &mut writer).unwrap();
         (finish(writer), memory)
@@ -285,6 +323,6 @@ fn what_expires_between_two_checkpoints_is_still_told_apart() {
     assert_eq!(second.digest, whole.digest);
     assert_eq!(second.keyed[0].entries(), whole.keyed[0].entries());
     let mut savepoint = inline_writer();
-    backend.snapshot().write(OPERATOR, &mut savepoint).unwrap();
+    backend.snapshot().unwrap().write(OPERATOR, &mut savepoint).unwrap();
     assert_eq!(finish(savepoint).keyed[0].entries(), 40, "a savepoint has what is alive");
 }

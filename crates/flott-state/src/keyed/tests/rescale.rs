@@ -87,7 +87,7 @@ impl Subtask {
 
     fn snapshot(&mut self, first: bool) -> OperatorSnapshot {
         let mut writer = inline_writer().counts_broadcast(first);
-        self.keyed.snapshot().write(OPERATOR, &mut writer).unwrap();
+        self.keyed.snapshot().unwrap().write(OPERATOR, &mut writer).unwrap();
         self.timers.snapshot().write(OPERATOR, &mut writer).unwrap();
         self.other.snapshot().write(OPERATOR, &mut writer).unwrap();
         crate::testing::finish(writer)
@@ -170,7 +170,7 @@ fn any_difference_changes_the_digest() {
         let state = b.value_state(ValueStateDescriptor::<u8>::new(one)).unwrap();
         state.update(&mut b, 1).unwrap();
         let mut writer = inline_writer();
-        b.snapshot().write(OPERATOR, &mut writer).unwrap();
+        b.snapshot().unwrap().write(OPERATOR, &mut writer).unwrap();
         crate::testing::finish(writer).digest
     };
     assert_ne!(moved("x", "y"), moved("y", "x"), "the name of the state counts");

@@ -12,7 +12,7 @@ use crate::testing::{MemoryStorage, OPERATOR, finish, inline_writer, keyed};
 
 fn snapshot(b: &mut KeyedBackend<String>) -> OperatorSnapshot {
     let mut writer = inline_writer();
-    b.snapshot().write(OPERATOR, &mut writer).unwrap();
+    b.snapshot().unwrap().write(OPERATOR, &mut writer).unwrap();
     finish(writer)
 }
 
@@ -31,7 +31,7 @@ fn a_snapshot_is_not_changed_by_later_writes() {
     let mut b = backend();
     let count = b.value_state(ValueStateDescriptor::<i64>::new("count")).unwrap();
     count.update(&mut b, 1).unwrap();
-    let before = b.snapshot();
+    let before = b.snapshot().unwrap();
     count.update(&mut b, 2).unwrap();
     let mut writer = inline_writer();
     std::thread::scope(|scope| {
@@ -223,7 +223,7 @@ fn large_state_becomes_one_checked_file_and_small_state_stays_in_the_handle() {
     }
     let write = |b: &mut KeyedBackend<String>, storage: &Arc<MemoryStorage>, threshold| {
         let mut writer = crate::SnapshotWriter::new(storage.clone(), "chk-1/x.state", threshold);
-        b.snapshot().write(OPERATOR, &mut writer).unwrap();
+        b.snapshot().unwrap().write(OPERATOR, &mut writer).unwrap();
         writer.finish()
     };
     let storage = Arc::new(MemoryStorage::default());
@@ -255,7 +255,7 @@ fn large_state_becomes_one_checked_file_and_small_state_stays_in_the_handle() {
 /// What a process that has kept its tables restores instead of what it has written.
 fn from_memory(b: &mut KeyedBackend<String>) -> Vec<RestoredKeyedState> {
     let range = b.range();
-    let kept = b.snapshot();
+    let kept = b.snapshot().unwrap();
     let mut states = keyed(&[snapshot(b)], range);
     for state in &mut states {
         let mut memories = kept.memories();

@@ -1,0 +1,161 @@
+//! From what a checkpoint has of a state to a store that has it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use flott_checkpoint::snapshot::{GroupRange, KeyedStateHandle};
+use flott_core::codec::{Key, decode};
+use flott_core::hash::stable_hash;
+use flott_core::{Error, KeyGroup, KeyGroupRange, Result};
+
+use super::{Beginning, Disk, Totals, entry_hash, group_of, store_key};
+use crate::inspect::entries;
+use crate::keyed::shape::{Age, Shape};
+use crate::restore::{KeyedData, PieceBytes, RestoredKeyedState, corrupt, unreadable};
+use crate::schema::Layout;
+use crate::store::{DiskBackend, Store};
+use crate::table::PagedTable;
+
+/// A store that has what was written of a state, as it was written.
+#[derive(Clone)]
+pub struct Loaded {
+    store: Arc<dyn Store>,
+    totals: Arc<BTreeMap<KeyGroup, Totals>>,
+}
+
+impl Loaded {
+    /// To be used for these key groups, of which others have no entries.
+    pub(in crate::keyed) fn begin(&self, range: KeyGroupRange) -> Beginning {
+        let totals = range.iter().map(|group| self.totals.get(&group).copied().unwrap_or_default());
+        Beginning { store: self.store.clone(), totals: totals.collect(), log: Arc::default() }
+    }
+}
+
+/// What a state begins with that is restored in these parts, if there are any.
+pub(in crate::keyed) fn begin(
+    what: &str,
+    backend: &DiskBackend,
+    parts: &[RestoredKeyedState],
+    owned: KeyGroupRange,
+) -> Result<Option<Beginning>> {
+    let Some(first) = parts.first() else { return Ok(None) };
+    let loaded = match &first.data {
+        KeyedData::Memory(memory) => {
+            let kept = memory.disk().filter(|kept| kept.range() == owned);
+            let kept = kept.ok_or_else(|| Error::internal("a store that was kept does not fit"))?;
+            return kept.begin_again().map(Some);
+        }
+        KeyedData::Store(loaded) => loaded.clone(),
+        KeyedData::Bytes(_) => {
+            let handles: Vec<_> = parts.iter().map(|part| (&part.handle, part.range)).collect();
+            load(backend.create(what)?, &handles, |part, piece, span| {
+                parts[part].bytes(piece, span).map(<[u8]>::to_vec)
+            })?
+        }
+    };
+    Ok(Some(loaded.begin(owned)))
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded").field("groups", &self.totals.len()).finish_non_exhaustive()
+    }
+}
+
+/// Loads key groups of a state, each of one part, into an empty store. `read` reads from a piece of a part: one
+/// key group at a time is in memory.
+///
+/// # Errors
+/// [`flott_core::ErrorKind::Corrupt`] if a group is not what the record says, and those of `read` and the store.
+pub fn load(
+    store: Arc<dyn Store>,
+    parts: &[(&KeyedStateHandle, KeyGroupRange)],
+    mut read: impl FnMut(usize, usize, Range<u64>) -> Result<Vec<u8>>,
+) -> Result<Loaded> {
+    let mut groups: Vec<(KeyGroup, usize, &[GroupRange])> = Vec::new();
+    for (part, (handle, range)) in parts.iter().enumerate() {
+        let layers = handle.layers().map(|layers| (layers[0].group, part, layers));
+        groups.extend(layers.filter(|(group, ..)| range.contains(*group)));
+    }
+    groups.sort_by_key(|(group, ..)| *group);
+    let mut totals = BTreeMap::new();
+    store.fill(&mut |put| {
+        for (group, part, layers) in &groups {
+            let (handle, _) = parts[*part];
+            let mut load = || {
+                let pieces = read_layers(handle, layers, |piece, span| read(*part, piece, span))?;
+                let (entries, digest) = entries(handle, &pieces, layers)?;
+                totals.insert(*group, Totals { live: entries.len() as u64, digest });
+                let mut at = store_key(*group);
+                for (key, value) in entries {
+                    at.truncate(2);
+                    at.extend_from_slice(key);
+                    put(&at, value)?;
+                }
+                Ok(())
+            };
+            load().map_err(|error: Error| {
+                let name = &handle.name;
+                error.context(format!("state \"{name}\", key group {}", group.0))
+            })?;
+        }
+        Ok(())
+    })?;
+    Ok(Loaded { store, totals: Arc::new(totals) })
+}
+
+/// What the ranges of one key group need of each piece.
+fn read_layers(
+    handle: &KeyedStateHandle,
+    layers: &[GroupRange],
+    mut read: impl FnMut(usize, Range<u64>) -> Result<Vec<u8>>,
+) -> Result<Vec<Option<PieceBytes>>> {
+    let mut spans: BTreeMap<usize, Range<u64>> = BTreeMap::new();
+    for range in layers {
+        let (start, end) = (range.offset, range.offset.saturating_add(range.length));
+        let span = spans.entry(range.piece as usize).or_insert(start..end);
+        *span = span.start.min(start)..span.end.max(end);
+    }
+    let pieces = (0..handle.pieces.len()).map(|piece| {
+        let Some(span) = spans.remove(&piece) else { return Ok(None) };
+        let start = span.start;
+        Ok(Some(PieceBytes { start, bytes: read(piece, span)? }))
+    });
+    pieces.collect()
+}
+
+impl<K: Key> Disk<K> {
+    /// Reads what the store was loaded with in other layouts than the program's, and writes it anew.
+    pub(in crate::keyed) fn rewrite<S: Shape>(
+        &mut self,
+        table: &mut PagedTable<K, S::Cell>,
+        layouts: Vec<(KeyGroupRange, Layout)>,
+        age: Age,
+    ) -> Result<()> {
+        let own = self.layout.has_stamps();
+        let differs = |layout: &Layout| layout.is_evolved() || layout.has_stamps() != own;
+        if !layouts.iter().any(|(_, layout)| differs(layout)) {
+            return Ok(());
+        }
+        self.is_rewriting = true;
+        self.store.snapshot().scan(&[], &mut |at, value| {
+            let group = group_of(at).ok_or_else(|| corrupt("a key is too short"))?;
+            let layout = layouts.iter().find(|(range, _)| range.contains(group));
+            let Some((_, layout)) = layout.filter(|(_, layout)| differs(layout)) else {
+                return Ok(true);
+            };
+            let key: K = decode(&at[2..])?;
+            let hash = stable_hash(&key)?;
+            let cell = S::decode(value, layout, age).map_err(unreadable)?;
+            self.prepare::<S>(table, age, 1)?;
+            table.upsert(hash, key.clone(), || cell);
+            self.admit(hash, &key, Some(entry_hash(self.seed, &at[2..], value)?), true);
+            Ok(true)
+        })?;
+        self.flush::<S>(table, age)?;
+        self.is_rewriting = false;
+        Ok(())
+    }
+}

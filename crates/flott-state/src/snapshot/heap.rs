@@ -1,0 +1,157 @@
+//! What is written of a table in memory.
+
+use std::any::Any;
+
+use flott_checkpoint::snapshot::GroupRange;
+use flott_core::codec::{Key, append_sized, encode_into};
+use flott_core::hash::hash64;
+use flott_core::{KeyGroup, Result};
+
+use super::groups::{Changes, KeyedSource, Since};
+use crate::restore::StateMemory;
+use crate::table::{GroupSnapshot, TableSnapshot};
+
+/// A guess at the bytes of an entry: a buffer that is reserved once is not moved as it grows.
+const ENTRY_BYTES: usize = 16;
+
+/// A table, and how its values are encoded.
+pub(crate) struct TableSource<'a, K, V, F> {
+    table: &'a TableSnapshot<K, V>,
+    before: Option<TableSnapshot<K, V>>,
+    /// Appends a value, or says that nothing of it is alive.
+    encode: F,
+}
+
+impl<'a, K: Key, V: Clone + Send + Sync + 'static, F> TableSource<'a, K, V, F>
+where
+    F: Fn(&V, Vec<u8>) -> Result<(Vec<u8>, bool)>,
+{
+    pub(crate) fn new(table: &'a TableSnapshot<K, V>, encode: F) -> Self {
+        Self { table, before: None, encode }
+    }
+
+    fn before(&self, group: KeyGroup) -> Option<GroupSnapshot<'_, K, V>> {
+        self.before.as_ref()?.group(group)
+    }
+}
+
+impl<K: Key, V: Clone + Send + Sync + 'static, F> KeyedSource for TableSource<'_, K, V, F>
+where
+    F: Fn(&V, Vec<u8>) -> Result<(Vec<u8>, bool)>,
+{
+    fn build_upon(&mut self, base: &StateMemory) -> bool {
+        let before = base.table::<K, V>().ok();
+        self.before = before.filter(|before| before.range() == self.table.range()).cloned();
+        self.before.is_some()
+    }
+
+    fn groups(&self) -> Vec<KeyGroup> {
+        self.table.groups().map(|group| group.group()).collect()
+    }
+
+    fn since(&self, group: KeyGroup) -> Since {
+        match (self.table.group(group), self.before(group)) {
+            (Some(group), Some(before)) if group.is_same(&before) => Since::Same,
+            (Some(_), Some(_)) => Since::Changed,
+            (None, _) | (_, None) => Since::New,
+        }
+    }
+
+    fn append_all(
+        &self,
+        group: KeyGroup,
+        mut out: Vec<u8>,
+        show: &mut dyn FnMut(&[u8]),
+    ) -> Result<Vec<u8>> {
+        let Some(group) = self.table.group(group) else { return Ok(out) };
+        out.reserve(group.len() * ENTRY_BYTES);
+        for (key, value) in group.iter() {
+            let start = out.len();
+            if append_entry(&mut out, key, value, &self.encode)? {
+                show(&out[start..]);
+            }
+        }
+        Ok(out)
+    }
+
+    fn append_changes(
+        &self,
+        group: KeyGroup,
+        newest: &GroupRange,
+        seed: u64,
+        mut out: Vec<u8>,
+    ) -> Result<(Vec<u8>, Changes)> {
+        let (live, digest) = (newest.live, newest.digest);
+        let mut changes = Changes { entries: 0, removed: 0, live, digest };
+        let (Some(new), Some(before)) = (self.table.group(group), self.before(group)) else {
+            return Ok((out, changes));
+        };
+        let (mut gone, mut as_it_was) = (Vec::new(), Vec::new());
+        new.changes_since(&before, is_surely_same, |key, value, old| {
+            let start = out.len();
+            let is_alive = match value {
+                Some(value) => append_entry(&mut out, key, value, &self.encode)?,
+                None => false,
+            };
+            as_it_was.clear();
+            let was_alive = match old {
+                Some(old) => append_entry(&mut as_it_was, key, old, &self.encode)?,
+                None => false,
+            };
+            if is_alive && was_alive && out[start..] == as_it_was[..] {
+                out.truncate(start);
+                return Ok(());
+            }
+            if was_alive {
+                changes.live = changes.live.saturating_sub(1);
+                changes.digest = changes.digest.wrapping_sub(hash64(seed, &as_it_was));
+            }
+            if is_alive {
+                changes.entries += 1;
+                changes.live += 1;
+                changes.digest = changes.digest.wrapping_add(hash64(seed, &out[start..]));
+            } else if was_alive {
+                changes.removed += 1;
+                let keys = std::mem::take(&mut gone);
+                (gone, _) = append_sized(keys, |out| Ok((encode_into(key, out)?, true)))?;
+            }
+            Ok(())
+        })?;
+        out.append(&mut gone);
+        Ok((out, changes))
+    }
+}
+
+/// Whether two values are the same, if that can be told without encoding them: for what many states are made
+/// of. Of ten values in a page that was written, nine have not changed.
+fn is_surely_same<V: 'static>(a: &V, b: &V) -> bool {
+    fn are<T: PartialEq + 'static>(a: &dyn Any, b: &dyn Any) -> bool {
+        match (a.downcast_ref::<T>(), b.downcast_ref::<T>()) {
+            (Some(a), Some(b)) => a == b,
+            _ => false,
+        }
+    }
+    are::<i64>(a, b)
+        || are::<u64>(a, b)
+        || are::<i32>(a, b)
+        || are::<u32>(a, b)
+        || are::<String>(a, b)
+}
+
+/// Appends an entry; false, and nothing is appended, if nothing of it is alive.
+pub(crate) fn append_entry<K: Key, V>(
+    out: &mut Vec<u8>,
+    key: &K,
+    value: &V,
+    encode: impl FnOnce(&V, Vec<u8>) -> Result<(Vec<u8>, bool)>,
+) -> Result<bool> {
+    let start = out.len();
+    let (with_key, _) =
+        append_sized(std::mem::take(out), |out| Ok((encode_into(key, out)?, true)))?;
+    let is_alive;
+    (*out, is_alive) = append_sized(with_key, |out| encode(value, out))?;
+    if !is_alive {
+        out.truncate(start);
+    }
+    Ok(is_alive)
+}
