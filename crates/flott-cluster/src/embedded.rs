@@ -14,6 +14,7 @@ use flott_datastream::{Executor, JobExecutionResult};
 use flott_runtime::{Command, Program};
 
 use crate::clock::SystemClock;
+use crate::disk_state::state_backend;
 use crate::driver::{DriverPool, driver_threads};
 use crate::io::IoPool;
 use crate::job::{IO_THREADS, Input, Inputs, JobRunner, Surroundings, Workplace};
@@ -95,7 +96,8 @@ impl Executor for EmbeddedCluster {
         let clock = Arc::new(SystemClock::new());
         let stores = Stores::new(config);
         self.jobs.reach(&stores);
-        let planned = prepare::prepare(&stores, new_job_id(&*clock), &program.graph, config)?;
+        let mut planned = prepare::prepare(&stores, new_job_id(&*clock), &program.graph, config)?;
+        Arc::make_mut(&mut planned.plan).settings.state_backend = state_backend(config, config)?;
         let job = planned.spec.job;
         let inputs = Inputs::new();
         let sender = inputs.sender.clone();

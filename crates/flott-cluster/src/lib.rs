@@ -10,6 +10,7 @@
 
 mod address;
 mod clock;
+pub mod disk_state;
 mod driver;
 pub mod embedded;
 mod exchange;

@@ -14,6 +14,7 @@ use flott_plan::{JobGraph, JobType, JobVertex, StreamGraph, execution_graph};
 use flott_runtime::TaskSettings;
 use flott_runtime::batch::BATCH_RECORDS;
 use flott_runtime::restore::program_operators;
+use flott_state::StateBackend;
 
 /// A job, ready to start.
 pub struct PlannedJob {
@@ -111,6 +112,7 @@ impl TaskPlan {
             mode: checkpointing.mode,
             await_final_checkpoint: periodic && checkpointing.after_tasks_finish,
             allow_non_restored_state: config.get(&options::IGNORE_UNCLAIMED_STATE)?,
+            state_backend: StateBackend::Heap,
             channel_bytes: size(config.get(&options::CHANNEL_BYTES)?),
             batch_records: BATCH_RECORDS,
             buffer_timeout: config.get(&options::BUFFER_TIMEOUT)?,

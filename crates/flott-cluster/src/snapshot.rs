@@ -30,7 +30,8 @@ pub fn read_states(
     kept.restarted_from(restore);
     let Some(record) = restore else { return Ok(BTreeMap::new()) };
     let assignment = assign_record(record, &plan.graph, plan.settings.allow_non_restored_state)?;
-    load_tasks(&plan.graph, &assignment, &*plan.storage, &kept, wanted)
+    let backend = &plan.settings.state_backend;
+    load_tasks(&plan.graph, &assignment, &*plan.storage, &kept, backend, wanted)
 }
 
 /// Whether a failure to start tasks may pass by itself.

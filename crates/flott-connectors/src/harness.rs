@@ -23,7 +23,9 @@ use flott_plan::JobGraph;
 use flott_runtime::KeptStates;
 use flott_runtime::build::{Deployment, build_tasks};
 use flott_runtime::restore::{load_tasks, program_operators};
-use flott_runtime::{Clock, Command, Program, Progress, Task, TaskEvent, TaskSettings, Wake};
+use flott_runtime::{
+    Clock, Command, Program, Progress, StateBackend, Task, TaskEvent, TaskSettings, Wake,
+};
 
 /// How long a test waits for another thread before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -96,8 +98,8 @@ impl<T: Data + Ord> Harness<T> {
         let graph = JobGraph::build(&program.graph, &config).unwrap();
         let restored = checkpoint.map_or_else(BTreeMap::new, |checkpoint| {
             let assigned = assign(checkpoint, &program_operators(&graph), false).unwrap();
-            load_tasks(&graph, &assigned, &MemoryStorage::new(), &KeptStates::default(), |_| true)
-                .unwrap()
+            let (storage, kept) = (MemoryStorage::new(), KeptStates::default());
+            load_tasks(&graph, &assigned, &storage, &kept, &StateBackend::Heap, |_| true).unwrap()
         });
         let clock = Arc::new(TestClock(Mutex::new(at(0))));
         let bell = Arc::new(Bell::default());
@@ -107,6 +109,7 @@ impl<T: Data + Ord> Harness<T> {
             mode: CheckpointingMode::ExactlyOnce,
             await_final_checkpoint: false,
             allow_non_restored_state: false,
+            state_backend: StateBackend::Heap,
             channel_bytes: 1 << 20,
             batch_records: BATCH,
             buffer_timeout: Duration::ZERO,

@@ -387,7 +387,7 @@ where
         }
         self.call(NO_TIMESTAMP, self.now, |function, context| function.snapshot_state(context))?;
         if let Some((own, _)) = &mut self.opened {
-            parts.add_keyed(own.keyed.snapshot());
+            parts.add_keyed(own.keyed.snapshot()?);
             parts.add_timers(own.timers.snapshot());
             parts.add_operator_state(own.operator_state.snapshot());
         }

@@ -41,6 +41,7 @@ impl<K: Key, V: StateData> KeyedValues<K, V> {
         mut f: impl FnMut(&mut PagedTable<K, V>, Keyed<K, T>, Timestamp) -> Result<()>,
     ) -> Result<()> {
         let Self { backend, state, hashes, .. } = self;
+        state.load(backend, batch.records().iter().map(|record| (record.hash, &record.key)))?;
         let table = state.table_mut(backend)?;
         hashes.clear();
         hashes.extend(batch.records().iter().map(|record| record.hash));
@@ -63,8 +64,7 @@ impl<K: Key, V: StateData> KeyedValues<K, V> {
     /// changed.
     fn at_the_end(&mut self, watermark: Timestamp, f: impl FnMut(&V) -> Result<()>) -> Result<()> {
         if self.final_only && watermark == Timestamp::MAX {
-            let table = self.state.table_mut(&mut self.backend)?;
-            return table.iter().map(|(_, value)| value).try_for_each(f);
+            return self.state.for_each(&mut self.backend, f);
         }
         Ok(())
     }
@@ -74,7 +74,8 @@ impl<K: Key, V: StateData> KeyedValues<K, V> {
 pub(crate) fn open_backend<K: Key>(context: &mut OpenContext<'_>) -> Result<KeyedBackend<K>> {
     let instance = context.instance;
     let range = instance.max_parallelism.range_of(instance.subtask, instance.parallelism);
-    let mut backend = KeyedBackend::new(instance.name.clone(), range, instance.max_parallelism);
+    let mut backend = KeyedBackend::new(instance.name.clone(), range, instance.max_parallelism)
+        .on(context.state_backend.clone());
     backend.set_now(context.now.wall);
     backend.restore(std::mem::take(&mut context.restored.keyed));
     Ok(backend)
@@ -137,7 +138,7 @@ where
     }
 
     fn snapshot(&mut self, _: Barrier, parts: &mut OperatorParts) -> Result<()> {
-        parts.add_keyed(self.values.as_mut().ok_or_else(not_open)?.backend.snapshot());
+        parts.add_keyed(self.values.as_mut().ok_or_else(not_open)?.backend.snapshot()?);
         Ok(())
     }
 }
@@ -201,7 +202,7 @@ impl<K: Key, T: Data, A: StateData, U: Data> Operator<Keyed<K, T>, U>
     }
 
     fn snapshot(&mut self, _: Barrier, parts: &mut OperatorParts) -> Result<()> {
-        parts.add_keyed(self.values.as_mut().ok_or_else(not_open)?.backend.snapshot());
+        parts.add_keyed(self.values.as_mut().ok_or_else(not_open)?.backend.snapshot()?);
         Ok(())
     }
 }

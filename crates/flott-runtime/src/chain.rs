@@ -185,7 +185,7 @@ impl<Out: Clone> Link<Out> {
         let waker = context.waker.clone();
         let StepContext { now, batch, checkpointing, .. } = *context;
         self.run(|instance, _| {
-            let unclaimed = &mut restored.unclaimed;
+            let (unclaimed, state_backend) = (&mut restored.unclaimed, &restored.state_backend);
             let restored = state;
             open(&mut OpenContext {
                 instance,
@@ -193,6 +193,7 @@ impl<Out: Clone> Link<Out> {
                 waker,
                 batch,
                 checkpointing,
+                state_backend,
                 restored,
                 unclaimed,
             })

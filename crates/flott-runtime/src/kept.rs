@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flott_checkpoint::CompletedCheckpoint;
 use flott_checkpoint::snapshot::{KeyedStateHandle, TaskSnapshot};
-use flott_core::{CheckpointId, OperatorId};
+use flott_core::{CheckpointId, KeyGroupRange, OperatorId};
 use flott_state::{BaseState, StateMemory};
 
 use crate::snapshot::PendingSnapshot;
@@ -112,14 +112,16 @@ impl KeptStates {
         self.states.values_mut().for_each(|kept| kept.retain(is_named));
     }
 
-    /// The table of an operator from which this was written.
+    /// The table of an operator from which this was written, if the subtask that owns these key groups can begin
+    /// from it.
     pub(crate) fn find(
         &self,
         operator: OperatorId,
         handle: &KeyedStateHandle,
+        owned: KeyGroupRange,
     ) -> Option<&StateMemory> {
         let mut all = self.states.values().flatten();
         let found = all.find(|kept| kept.operator == operator && kept.handle == *handle);
-        found.map(|kept| &kept.memory)
+        found.map(|kept| &kept.memory).filter(|memory| memory.fits(owned))
     }
 }

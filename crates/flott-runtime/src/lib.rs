@@ -37,6 +37,7 @@ pub mod watermark;
 pub use batch::{Batch, NO_TIMESTAMP};
 pub use chain::panic_message;
 pub use collector::{Collector, OutputTag};
+pub use flott_state::StateBackend;
 pub use kept::{KeptStates, TaskMemory};
 pub use operator::{
     OpenContext, Operator, OperatorInstance, RestoredOperator, Source, SourceStatus, Wake,

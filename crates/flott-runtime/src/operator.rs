@@ -17,7 +17,7 @@ use flott_core::{
     AttemptNumber, CheckpointId, JobId, MaxParallelism, Now, OperatorId, Result, Timestamp,
     WallTime,
 };
-use flott_state::{RestoredKeyedState, RestoredOperatorState};
+use flott_state::{RestoredKeyedState, RestoredOperatorState, StateBackend};
 
 use crate::batch::Batch;
 use crate::collector::Collector;
@@ -64,6 +64,8 @@ pub struct OpenContext<'a> {
     pub batch: bool,
     /// Whether checkpoints are taken: without them, nothing will ever be notified of one.
     pub checkpointing: bool,
+    /// Where it keeps keyed state.
+    pub state_backend: &'a StateBackend,
     /// The state that it had in the checkpoint that the job starts from.
     pub restored: RestoredOperator,
     /// Names of restored states that nobody asked for; reported when all operators are open.

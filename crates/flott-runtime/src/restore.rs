@@ -7,28 +7,33 @@ use std::ops::Range;
 use flott_checkpoint::assign::{
     Assignment, KeyedRestore, OperatorRestore, OperatorStateRestore, ProgramOperator,
 };
-use flott_checkpoint::snapshot::{DataRef, KeyedStateHandle};
+use flott_checkpoint::snapshot::{DataRef, KeyedStateHandle, StateKind};
 use flott_checkpoint::storage::CheckpointStorage;
-use flott_core::{OperatorId, Result, TaskId};
+use flott_core::{Error, ErrorKind, KeyGroupRange, OperatorId, Result, TaskId};
 use flott_plan::JobGraph;
 use flott_state::{
-    KeyedData, PieceBytes, RestoredChunk, RestoredKeyedState, RestoredOperatorState,
+    DiskBackend, KeyedData, Loaded, PieceBytes, RestoredChunk, RestoredKeyedState,
+    RestoredOperatorState, StateBackend,
 };
 
 use crate::build::RestoredTask;
 use crate::kept::KeptStates;
 use crate::operator::RestoredOperator;
 
-/// Reads what every task of the graph needs that is `wanted`, except for tables that are `kept`. Blocks on
-/// storage.
+/// How many bytes are read of a file at once: few enough for a state with many pieces.
+const READ_AHEAD: u64 = 1 << 20;
+
+/// Reads what every task of the graph needs that is `wanted`, except for tables that are `kept`. Keyed state is put
+/// where `backend` keeps it. Blocks on storage.
 ///
 /// # Errors
-/// If a file is missing or shorter than the record says; the error names it and the operator.
+/// If a file is missing, damaged, or shorter than the record says; the error names it and the operator.
 pub fn load_tasks(
     graph: &JobGraph,
     assignment: &Assignment,
     storage: &dyn CheckpointStorage,
     kept: &KeptStates,
+    backend: &StateBackend,
     wanted: impl Fn(TaskId) -> bool,
 ) -> Result<BTreeMap<TaskId, RestoredTask>> {
     let mut tasks = BTreeMap::new();
@@ -43,14 +48,13 @@ pub fn load_tasks(
             let mut task = RestoredTask { end_of_data, ..RestoredTask::default() };
             for operator in &vertex.operators {
                 let restore = assignment.restores.get(&(operator.id, subtask));
-                let restored =
-                    load_operator(operator.id, restore, storage, kept).map_err(|error| {
-                        let name = &operator.name;
-                        error.context(format!(
-                            "cannot restore operator \"{name}\" ({})",
-                            operator.id
-                        ))
-                    })?;
+                let owned = vertex.max_parallelism.range_of(subtask, vertex.parallelism);
+                let own = Own { operator: operator.id, name: &operator.name, owned };
+                let restored = load_operator(&own, restore, storage, kept, backend);
+                let restored = restored.map_err(|error| {
+                    let name = &operator.name;
+                    error.context(format!("cannot restore operator \"{name}\" ({})", operator.id))
+                })?;
                 task.operators.insert(operator.id, restored);
             }
             tasks.insert(id, task);
@@ -70,19 +74,38 @@ fn end_of_data(
     ended.peek().is_some() && ended.all(|ended| ended)
 }
 
-fn load_operator(
+/// An operator in a subtask.
+struct Own<'a> {
     operator: OperatorId,
+    name: &'a str,
+    /// The key groups of the subtask.
+    owned: KeyGroupRange,
+}
+
+fn load_operator(
+    own: &Own<'_>,
     restore: Option<&OperatorRestore>,
     storage: &dyn CheckpointStorage,
     kept: &KeptStates,
+    backend: &StateBackend,
 ) -> Result<RestoredOperator> {
     let mut restored = RestoredOperator { is_restored: true, ..RestoredOperator::default() };
     let Some(restore) = restore else { return Ok(restored) };
     restored.end_of_data = restore.end_of_data;
+    let mut loaded: BTreeMap<&str, Loaded> = BTreeMap::new();
     for KeyedRestore { handle, range } in &restore.keyed {
-        let data = match kept.find(operator, handle) {
-            Some(memory) => KeyedData::Memory(memory.clone()),
-            None => KeyedData::Bytes(read_pieces(handle, storage)?),
+        let data = match (kept.find(own.operator, handle, own.owned), backend) {
+            (Some(memory), _) => KeyedData::Memory(memory.clone()),
+            (None, StateBackend::Disk(disk)) if handle.kind != StateKind::Timers => {
+                let name = handle.name.as_str();
+                if !loaded.contains_key(name) {
+                    let parts = restore.keyed.iter().filter(|part| part.handle.name == name);
+                    let what = format!("{}, {name}", own.name);
+                    loaded.insert(name, load_into(disk, &what, parts, storage)?);
+                }
+                KeyedData::Store(loaded[name].clone())
+            }
+            (None, _) => KeyedData::Bytes(read_pieces(handle, storage)?),
         };
         restored.keyed.push(RestoredKeyedState { handle: handle.clone(), range: *range, data });
     }
@@ -100,6 +123,41 @@ fn load_operator(
         });
     }
     Ok(restored)
+}
+
+/// Loads all parts of a state into a store. Of each piece some of what follows is read, too: the next key group
+/// needs that.
+fn load_into<'a>(
+    disk: &DiskBackend,
+    what: &str,
+    parts: impl Iterator<Item = &'a KeyedRestore>,
+    storage: &dyn CheckpointStorage,
+) -> Result<Loaded> {
+    let parts: Vec<_> = parts.map(|part| (&part.handle, part.range)).collect();
+    let mut read: BTreeMap<(usize, usize), PieceBytes> = BTreeMap::new();
+    disk.load(what, &parts, |part, piece, span| {
+        if let Some(bytes) = read.get(&(part, piece)).and_then(|read| read.get(&span)) {
+            return Ok(bytes.to_vec());
+        }
+        let Some(data) = parts[part].0.pieces.get(piece) else {
+            return Err(Error::new(ErrorKind::Corrupt, format!("there is no piece {piece}")));
+        };
+        let left = data.len().saturating_sub(span.start);
+        let bytes = match data {
+            DataRef::Inline(bytes) => {
+                let start = usize::try_from(span.start).unwrap_or(usize::MAX);
+                bytes.get(start..).unwrap_or_default().to_vec()
+            }
+            DataRef::File { path, offset, .. } => {
+                let length = (span.end - span.start).max(READ_AHEAD).min(left);
+                read_file(path, offset.saturating_add(span.start), length, storage)?
+            }
+        };
+        let ahead = PieceBytes { start: span.start, bytes };
+        let found = ahead.get(&span).map(<[u8]>::to_vec);
+        read.insert((part, piece), ahead);
+        found.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the bytes end too early"))
+    })
 }
 
 /// Reads what the handle's ranges need of each piece. Blocks on storage.
@@ -198,7 +256,7 @@ mod tests {
         backend.set_current_key(stable_hash(&1u8).unwrap(), 1);
         count.update(&mut backend, 5).unwrap();
         let mut parts = OperatorParts::new(operator);
-        parts.add_keyed(backend.snapshot());
+        parts.add_keyed(backend.snapshot().unwrap());
         let task = TaskId { vertex: VertexId::from_u128(1), subtask: 0 };
         let pending = PendingSnapshot {
             checkpoint: CheckpointId(3),
@@ -242,14 +300,18 @@ mod tests {
             }],
         };
         let mut kept = KeptStates::default();
-        let load = |kept: &KeptStates| load_operator(operator, Some(&restore), &*storage, kept);
+        let load_as = |operator, kept: &KeptStates| {
+            let own = Own { operator, name: "count", owned: range };
+            load_operator(&own, Some(&restore), &*storage, kept, &StateBackend::Heap)
+        };
+        let load = |kept: &KeptStates| load_as(operator, kept);
         let keep = |kept: &mut KeptStates, memory: &TaskMemory| {
             kept.keep(CheckpointId(3), memory.clone(), &written);
         };
         keep(&mut kept, &memory);
         assert!(matches!(load(&kept).unwrap().keyed[0].data, KeyedData::Memory(_)));
         let other = OperatorId::from_name("other");
-        assert!(load_operator(other, Some(&restore), &*storage, &kept).is_err(), "not its table");
+        assert!(load_as(other, &kept).is_err(), "not its table");
         // A later checkpoint under way changes nothing, until it is complete.
         kept.told(Command::NotifyAborted(CheckpointId(4)));
         kept.restarted_from(Some(&record));

@@ -215,6 +215,7 @@ impl Task {
 
     fn open(&mut self, context: &mut StepContext<'_>) -> Result<Progress> {
         let mut restored = std::mem::take(&mut self.restored);
+        restored.state_backend = self.settings.state_backend.clone();
         self.signal(&mut Signal::Open(&mut restored), context)?;
         if !restored.unclaimed.is_empty() && !self.settings.allow_non_restored_state {
             return Err(Error::invalid(format!(

@@ -43,7 +43,7 @@ pub use self::snapshot::KeyedSnapshot;
 pub use self::ttl::{StateTtlConfig, StateVisibility, UpdateType};
 pub use self::value::ValueState;
 
-pub use self::disk::{Loaded, load};
+pub use self::disk::Loaded;
 
 use self::disk::Disk;
 pub(crate) use self::disk::DiskMemory;
@@ -122,7 +122,10 @@ impl<K: Key, S: Shape> AnyTable<K> for ShapedTable<K, S> {
 
     fn snapshot(&mut self, age: Age) -> Result<Box<dyn snapshot::AnySnapshot>> {
         Ok(match self.disk_memory(age)? {
-            Some(memory) => Box::new(snapshot::StoredSnapshot::<S> { memory, shape: PhantomData }),
+            Some(memory) => {
+                let (snapshot, shape) = (memory.snapshot()?, PhantomData);
+                Box::new(snapshot::StoredSnapshot::<S> { memory, snapshot, shape })
+            }
             None => Box::new(snapshot::ShapedSnapshot::<K, S> { table: self.table.snapshot() }),
         })
     }

@@ -48,6 +48,15 @@ pub struct PieceBytes {
     pub bytes: Vec<u8>,
 }
 
+impl PieceBytes {
+    /// A part of it, by the offsets in the piece.
+    pub fn get(&self, span: &Range<u64>) -> Option<&[u8]> {
+        let start = usize::try_from(span.start.checked_sub(self.start)?).ok()?;
+        let end = usize::try_from(span.end.checked_sub(self.start)?).ok()?;
+        self.bytes.get(start..end)
+    }
+}
+
 /// A table of keyed state, as it was at a snapshot. It shares its pages with whatever was begun from it.
 #[derive(Clone)]
 pub struct StateMemory(Arc<dyn Any + Send + Sync>);
@@ -68,9 +77,9 @@ impl StateMemory {
         self.0.downcast_ref()
     }
 
-    /// Whether it can be begun from by the subtask that owns these key groups. A table in memory always can.
+    /// Whether the subtask that owns these key groups can begin from it. From a table in memory any can.
     pub fn fits(&self, range: KeyGroupRange) -> bool {
-        self.disk().is_none_or(|disk| disk.range() == range)
+        self.disk().is_none_or(|disk| disk.fits(range))
     }
 
     /// The table, if keys and values are of these types.
@@ -211,9 +220,8 @@ impl RestoredKeyedState {
     /// Some bytes of a piece.
     pub(crate) fn bytes(&self, piece: usize, span: Range<u64>) -> Result<&[u8]> {
         let KeyedData::Bytes(pieces) = &self.data else { return Err(short()) };
-        let piece = pieces.get(piece).and_then(Option::as_ref).ok_or_else(short)?;
-        let start = span.start.checked_sub(piece.start).ok_or_else(short)?;
-        slice(&piece.bytes, start..start.saturating_add(span.end - span.start))
+        let piece = pieces.get(piece).and_then(Option::as_ref);
+        piece.and_then(|piece| piece.get(&span)).ok_or_else(short)
     }
 
     /// Decodes the entries of the key groups that are asked for and owned.
@@ -313,9 +321,9 @@ pub(crate) struct RangeBytes<'a>(&'a [u8]);
 impl<'a> RangeBytes<'a> {
     /// Those of a range, checked.
     pub(crate) fn new(pieces: &'a [Option<PieceBytes>], range: &GroupRange) -> Result<Self> {
-        let piece = pieces.get(range.piece as usize).and_then(Option::as_ref).ok_or_else(short)?;
-        let start = range.offset.checked_sub(piece.start).ok_or_else(short)?;
-        let bytes = slice(&piece.bytes, start..start.saturating_add(range.length))?;
+        let piece = pieces.get(range.piece as usize).and_then(Option::as_ref);
+        let span = range.offset..range.offset.saturating_add(range.length);
+        let bytes = piece.and_then(|piece| piece.get(&span)).ok_or_else(short)?;
         check(bytes, range.checksum)?;
         Ok(Self(bytes))
     }

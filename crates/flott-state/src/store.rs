@@ -46,6 +46,9 @@ pub trait Store: Send + Sync {
     /// If it cannot be read.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
+    /// Whether old snapshots make it take more memory than it should.
+    fn is_strained(&self) -> bool;
+
     /// What the store holds now, whatever is written to it later. It must cost little.
     fn snapshot(&self) -> Arc<dyn StoreSnapshot>;
 }

@@ -16,6 +16,7 @@ use super::call::Call;
 use super::voice::Voice;
 use super::{COUNT_INTERVAL, WorkerSpec};
 use crate::clock::SystemClock;
+use crate::disk_state::state_backend;
 use crate::driver::{DriverPool, driver_threads};
 use crate::exchange::DataPlane;
 use crate::io::IoPool;
@@ -148,7 +149,8 @@ impl Work {
         let config = configuration(settings)?;
         let checkpointing = CheckpointConfig::from_configuration(&config)?;
         // What reaches stores is this machine's business, not the job's.
-        let stores = Stores::new(&configuration(&self.spec.settings)?);
+        let machine = configuration(&self.spec.settings)?;
+        let stores = Stores::new(&machine);
         let mut storage = storage::for_job(&stores, &checkpointing.storage, self.spec.job)?;
         let has_copies = config.get(&options::LOCAL_BACKUP)?;
         let copies = has_copies.then(|| {
@@ -158,7 +160,8 @@ impl Work {
         if let Some(copies) = &copies {
             storage = copies.clone();
         }
-        let plan = TaskPlan::new(self.spec.job, graph.clone(), &config, storage)?;
+        let mut plan = TaskPlan::new(self.spec.job, graph.clone(), &config, storage)?;
+        plan.settings.state_backend = state_backend(&config, &machine)?;
         let (reporting, counting) = (voice.clone(), voice.clone());
         let clock = Arc::new(SystemClock::new());
         let site = Site {

@@ -98,8 +98,10 @@ choice!(FailoverStrategy {
 pub enum StateBackendKind {
     /// On the heap of the process.
     HashMap,
+    /// On local disk, in log-structured merge trees; what is in use is in memory, too.
+    Lsm,
 }
-choice!(StateBackendKind { HashMap = "hashmap" });
+choice!(StateBackendKind { HashMap = "hashmap", Lsm = "lsm" });
 
 /// How the slots of a job are spread over TaskManagers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -284,6 +286,8 @@ options! {
     BUFFER_TIMEOUT: Duration = "execution.buffer-timeout.interval", "100 ms", old "execution.buffer-timeout";
     /// Which backend keeps keyed state.
     STATE_BACKEND: StateBackendKind = "state.backend.type", "hashmap", old "state.backend";
+    /// How much memory the state on disk of a process takes, all of its tasks together, for what is in use.
+    MANAGED_MEMORY: MemorySize = "taskmanager.memory.managed.size", "256 mb";
     /// How many bytes of records may wait in one channel between two tasks.
     CHANNEL_BYTES: MemorySize = "taskmanager.network.memory.max-bytes-per-channel", "256 kb";
     /// How many threads step tasks; nothing means one per core.

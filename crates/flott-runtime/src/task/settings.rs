@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flott_core::Now;
 use flott_core::config::options::CheckpointingMode;
+use flott_state::StateBackend;
 
 /// Tells the time. Tasks measure their own pauses with it.
 pub trait Clock: Send + Sync {
@@ -24,6 +25,8 @@ pub struct TaskSettings {
     pub await_final_checkpoint: bool,
     /// Whether restored state that no operator asks for is left out instead of refused.
     pub allow_non_restored_state: bool,
+    /// Where keyed state is kept.
+    pub state_backend: StateBackend,
     /// How many bytes a channel holds.
     pub channel_bytes: usize,
     /// How many records a batch has at most.

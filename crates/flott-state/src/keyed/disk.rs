@@ -29,7 +29,7 @@ use crate::table::PagedTable;
 
 use changes::ChangeLog;
 
-pub use load::{Loaded, load};
+pub use load::Loaded;
 
 pub(super) use load::begin;
 pub(crate) use memory::DiskMemory;
@@ -231,6 +231,7 @@ impl<K: Key> Disk<K> {
         self.batch.clear();
         let mut entry = Vec::new();
         let mut encoded = 0;
+        let mut were_there = Vec::new();
         for (hash, key) in self.dirty.drain(..) {
             let Some(resident) = self.residents.get_mut(hash, &key) else { continue };
             resident.is_dirty = false;
@@ -256,16 +257,24 @@ impl<K: Key> Disk<K> {
                 at = encode_into(&key, at)?;
                 self.batch.remove(&at);
             }
+            were_there.push(resident.stored.is_some());
             let index = (u32::from(group.0) - self.range.start) as usize;
             self.totals[index].replace(resident.stored, new);
             resident.stored = new;
         }
         let written = self.batch.len();
         if written > 0 {
+            let keys = self.batch.iter().map(|(key, _)| key).zip(were_there);
+            self.log.note(keys, self.share.bytes() / 8);
             self.batch.sort();
-            self.log.note(self.batch.iter().map(|(key, _)| key), self.share.bytes() / 8);
             self.store.write(&self.batch).map_err(|error| self.explained(error))?;
-            self.entry_bytes = self.entry_bytes.max(encoded / written);
+            if self.store.is_strained() {
+                self.log.forget_snapshots();
+            }
+        }
+        if let Some(average) = encoded.checked_div(written) {
+            // Slowly, so that a few large ones do not drive out all others.
+            self.entry_bytes = (7 * self.entry_bytes + average).div_ceil(8);
         }
         Ok(written)
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use flott_core::codec::Key;
 use flott_core::{OperatorId, Result};
@@ -12,6 +13,7 @@ use super::shape::{Age, Shape};
 use crate::restore::StateMemory;
 use crate::schema::{Layout, Stamps};
 use crate::snapshot::{KeyedStateHead, SnapshotWriter, TableSource};
+use crate::store::StoreSnapshot;
 use crate::table::TableSnapshot;
 
 /// The keyed states of one operator at one moment, to be written while the task goes on.
@@ -64,6 +66,8 @@ impl<K: Key, S: Shape> AnySnapshot for ShapedSnapshot<K, S> {
 /// A state that is in a store.
 pub(super) struct StoredSnapshot<S: Shape> {
     pub(super) memory: DiskMemory,
+    /// What the store held: it stays until it is written, even if it is let go of otherwise.
+    pub(super) snapshot: Arc<dyn StoreSnapshot>,
     pub(super) shape: PhantomData<fn() -> S>,
 }
 
@@ -77,7 +81,7 @@ impl<S: Shape> AnySnapshot for StoredSnapshot<S> {
     ) -> Result<()> {
         let takes_all = !age.has_ttl() || writer.keeps_expired();
         let layout = Layout::own(Stamps::of(head.kind, head.ttl));
-        let mut source = StoreSource::new(&self.memory, |value, mut out| {
+        let mut source = StoreSource::new(&self.memory, self.snapshot.clone(), |value, mut out| {
             if takes_all {
                 out.extend_from_slice(value);
                 return Ok((out, true));

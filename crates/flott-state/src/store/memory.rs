@@ -57,6 +57,10 @@ impl Store for MemoryStore {
         Ok(self.entries().get(key).cloned())
     }
 
+    fn is_strained(&self) -> bool {
+        false
+    }
+
     fn snapshot(&self) -> Arc<dyn StoreSnapshot> {
         Arc::new(MemorySnapshot(self.entries().clone()))
     }

@@ -75,6 +75,7 @@ impl Deployment {
                     &assignment,
                     &*planned.plan.storage,
                     &KeptStates::default(),
+                    &planned.plan.settings.state_backend,
                     |_| true,
                 )?
             }

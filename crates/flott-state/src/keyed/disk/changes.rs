@@ -1,12 +1,20 @@
 //! Which keys of a store were written between one snapshot and the next.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::mem::size_of;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// Keys as a store has them.
-pub(super) type Keys = BTreeSet<Box<[u8]>>;
+use crate::store::StoreSnapshot;
+
+/// Keys as a store has them, each with whether it had an entry before.
+pub(super) type Keys = BTreeMap<Box<[u8]>, bool>;
+
+/// However little memory there is, so many bytes of keys are kept.
+const BYTES_MIN: usize = 1 << 20;
+
+/// What a key takes beside its bytes.
+const KEY_OVERHEAD: usize = 3 * size_of::<Box<[u8]>>();
 
 /// The keys that were written since each snapshot of a store that may still be of use.
 #[derive(Default)]
@@ -19,7 +27,7 @@ struct Log {
     /// The newest snapshot; before the first one it is 0.
     newest: u64,
     /// Snapshots that somebody may ask about.
-    wanted: Vec<Weak<SnapshotId>>,
+    wanted: Vec<Weak<Kept>>,
     /// Snapshots of what was undone: nothing is known of those.
     undone: Vec<RangeInclusive<u64>>,
 }
@@ -31,65 +39,88 @@ enum Written {
     Anything,
 }
 
-/// A snapshot of a store. As long as it is there, it is known what was written since.
-#[derive(Debug)]
-pub(super) struct SnapshotId(u64);
+/// A snapshot that may be gone back to, or be built upon. As long as it is there, it is known what was written
+/// since.
+pub(super) struct Kept {
+    number: u64,
+    snapshot: Mutex<Option<Arc<dyn StoreSnapshot>>>,
+}
+
+impl Kept {
+    /// What the store held, if that is still there.
+    pub(super) fn snapshot(&self) -> Option<Arc<dyn StoreSnapshot>> {
+        self.locked().clone()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Option<Arc<dyn StoreSnapshot>>> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl ChangeLog {
     fn log(&self) -> MutexGuard<'_, Log> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// These keys are written. About so many `bytes` of them are kept.
-    pub(super) fn note<'a>(&self, keys: impl Iterator<Item = &'a [u8]>, bytes: usize) {
+    /// These keys are written, of which some had an entry before. About so many `bytes` of them are kept.
+    pub(super) fn note<'a>(&self, keys: impl Iterator<Item = (&'a [u8], bool)>, bytes: usize) {
         let mut log = self.log();
         let newest = log.newest;
         let written = log.written.entry(newest).or_insert_with(|| Written::Keys(Keys::new()));
         let Written::Keys(known) = written else { return };
-        known.extend(keys.map(Box::from));
-        let key = known.first().map_or(0, |key| key.len() + 2 * size_of::<Box<[u8]>>());
-        if known.len() * key > bytes.max(1 << 20) {
+        for (key, was_there) in keys {
+            known.entry(key.into()).or_insert(was_there);
+        }
+        let key = known.first_key_value().map_or(0, |(key, _)| key.len() + KEY_OVERHEAD);
+        if known.len() * key > bytes.max(BYTES_MIN) {
             *written = Written::Anything;
         }
     }
 
     /// A snapshot is taken.
-    pub(super) fn begin(&self) -> Arc<SnapshotId> {
+    pub(super) fn begin(&self, snapshot: Arc<dyn StoreSnapshot>) -> Arc<Kept> {
         let mut log = self.log();
         log.newest += 1;
-        let id = Arc::new(SnapshotId(log.newest));
+        let number = log.newest;
         log.wanted.retain(|wanted| wanted.strong_count() > 0);
-        let oldest = log.wanted.iter().filter_map(Weak::upgrade).map(|id| id.0).min();
-        let oldest = oldest.unwrap_or(log.newest);
-        log.written = log.written.split_off(&oldest);
-        log.wanted.push(Arc::downgrade(&id));
-        id
+        let oldest = log.wanted.iter().filter_map(Weak::upgrade).map(|kept| kept.number).min();
+        log.written = log.written.split_off(&oldest.unwrap_or(number));
+        let kept = Arc::new(Kept { number, snapshot: Mutex::new(Some(snapshot)) });
+        log.wanted.push(Arc::downgrade(&kept));
+        kept
     }
 
     /// What was written between two snapshots, or since one; nothing if that is not known.
-    pub(super) fn between(&self, from: &SnapshotId, to: Option<&SnapshotId>) -> Option<Keys> {
+    pub(super) fn between(&self, from: &Kept, to: Option<&Kept>) -> Option<Keys> {
         let log = self.log();
-        let end = to.map_or(u64::MAX, |to| to.0);
-        if from.0 > end || log.undone.iter().any(|undone| undone.contains(&from.0)) {
+        let end = to.map_or(u64::MAX, |to| to.number);
+        if from.number > end || log.undone.iter().any(|undone| undone.contains(&from.number)) {
             return None;
         }
         let mut keys = Keys::new();
-        for written in log.written.range(from.0..end).map(|(_, written)| written) {
-            match written {
-                Written::Keys(some) => keys.extend(some.iter().cloned()),
-                Written::Anything => return None,
+        for written in log.written.range(from.number..end).map(|(_, written)| written) {
+            let Written::Keys(some) = written else { return None };
+            for (key, was_there) in some {
+                keys.entry(key.clone()).or_insert(*was_there);
             }
         }
         Some(keys)
     }
 
     /// The store is again what it was at a snapshot: what was written since is undone.
-    pub(super) fn return_to(&self, id: &SnapshotId) {
+    pub(super) fn return_to(&self, kept: &Kept) {
         let mut log = self.log();
-        log.written.split_off(&id.0);
-        let undone = id.0 + 1..=log.newest;
+        log.written.split_off(&kept.number);
+        let undone = kept.number + 1..=log.newest;
         log.undone.push(undone);
         // Numbers are not used again.
         log.newest += 1;
+    }
+
+    /// Lets go of what is only there to be gone back to: the store has not the memory for it.
+    pub(super) fn forget_snapshots(&self) {
+        for kept in self.log().wanted.iter().filter_map(Weak::upgrade) {
+            *kept.locked() = None;
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use flott_checkpoint::snapshot::{GroupRange, KeyedStateHandle};
 use flott_core::codec::{Key, decode};
 use flott_core::hash::stable_hash;
-use flott_core::{Error, KeyGroup, KeyGroupRange, Result};
+use flott_core::{Error, ErrorKind, KeyGroup, KeyGroupRange, Result};
 
 use super::{Beginning, Disk, Totals, entry_hash, group_of, store_key};
 use crate::inspect::entries;
@@ -43,14 +43,18 @@ pub(in crate::keyed) fn begin(
     let Some(first) = parts.first() else { return Ok(None) };
     let loaded = match &first.data {
         KeyedData::Memory(memory) => {
-            let kept = memory.disk().filter(|kept| kept.range() == owned);
-            let kept = kept.ok_or_else(|| Error::internal("a store that was kept does not fit"))?;
+            let kept = memory.disk().filter(|kept| kept.fits(owned)).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Io,
+                    "what was kept of the state on disk does not fit any more",
+                )
+            })?;
             return kept.begin_again().map(Some);
         }
         KeyedData::Store(loaded) => loaded.clone(),
         KeyedData::Bytes(_) => {
             let handles: Vec<_> = parts.iter().map(|part| (&part.handle, part.range)).collect();
-            load(backend.create(what)?, &handles, |part, piece, span| {
+            backend.load(what, &handles, |part, piece, span| {
                 parts[part].bytes(piece, span).map(<[u8]>::to_vec)
             })?
         }
@@ -64,12 +68,24 @@ impl fmt::Debug for Loaded {
     }
 }
 
-/// Loads key groups of a state, each of one part, into an empty store. `read` reads from a piece of a part: one
-/// key group at a time is in memory.
-///
-/// # Errors
-/// [`flott_core::ErrorKind::Corrupt`] if a group is not what the record says, and those of `read` and the store.
-pub fn load(
+impl DiskBackend {
+    /// Loads key groups of a state, each of one part, into a store; `what` describes the state. `read` reads from a
+    /// piece of a part: one key group at a time is in memory.
+    ///
+    /// # Errors
+    /// [`flott_core::ErrorKind::Corrupt`] if a group is not what the record says, and those of `read` and of the
+    /// store.
+    pub fn load(
+        &self,
+        what: &str,
+        parts: &[(&KeyedStateHandle, KeyGroupRange)],
+        read: impl FnMut(usize, usize, Range<u64>) -> Result<Vec<u8>>,
+    ) -> Result<Loaded> {
+        load(self.create(what)?, parts, read)
+    }
+}
+
+fn load(
     store: Arc<dyn Store>,
     parts: &[(&KeyedStateHandle, KeyGroupRange)],
     mut read: impl FnMut(usize, usize, Range<u64>) -> Result<Vec<u8>>,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use flott_checkpoint::snapshot::GroupRange;
 use flott_core::codec::{append_sized, encode_into};
-use flott_core::{KeyGroup, KeyGroupRange, Result};
+use flott_core::{Error, ErrorKind, KeyGroup, KeyGroupRange, Result};
 
-use super::changes::{ChangeLog, Keys, SnapshotId};
+use super::changes::{ChangeLog, Kept, Keys};
 use super::{Beginning, Totals, append_encoded, store_key};
 use crate::restore::StateMemory;
 use crate::snapshot::{Changes, KeyedSource, Since};
@@ -20,11 +20,10 @@ const BATCH: usize = 16 << 10;
 #[derive(Clone)]
 pub(crate) struct DiskMemory {
     store: Arc<dyn Store>,
-    snapshot: Arc<dyn StoreSnapshot>,
     range: KeyGroupRange,
     totals: Arc<[Totals]>,
     log: Arc<ChangeLog>,
-    id: Arc<SnapshotId>,
+    kept: Arc<Kept>,
 }
 
 impl DiskMemory {
@@ -37,17 +36,23 @@ impl DiskMemory {
     ) -> Self {
         Self {
             store: store.clone(),
-            snapshot: store.snapshot(),
             range,
             totals: totals.into(),
             log: log.clone(),
-            id: log.begin(),
+            kept: log.begin(store.snapshot()),
         }
     }
 
-    /// The key groups that it has.
-    pub(crate) fn range(&self) -> KeyGroupRange {
-        self.range
+    /// What the store held, to be read whatever is let go of.
+    pub(in crate::keyed) fn snapshot(&self) -> Result<Arc<dyn StoreSnapshot>> {
+        self.kept.snapshot().ok_or_else(|| {
+            Error::new(ErrorKind::Io, "what the state on disk was is not there any more")
+        })
+    }
+
+    /// Whether it can be gone back to, by the subtask that owns these key groups.
+    pub(crate) fn fits(&self, range: KeyGroupRange) -> bool {
+        self.range == range && self.kept.snapshot().is_some()
     }
 
     fn totals(&self, group: KeyGroup) -> Totals {
@@ -57,13 +62,14 @@ impl DiskMemory {
 
     /// Makes the store what it was. Nobody else uses it any more.
     pub(in crate::keyed) fn begin_again(&self) -> Result<Beginning> {
-        let written = match self.log.between(&self.id, None) {
+        let before = self.snapshot()?;
+        let written = match self.log.between(&self.kept, None) {
             Some(written) => written,
-            None => self.all_keys()?,
+            None => all_keys([&before, &self.store.snapshot()])?,
         };
         let mut batch = Batch::default();
-        for key in written {
-            match self.snapshot.get(&key)? {
+        for (key, _) in written {
+            match before.get(&key)? {
                 Some(value) => batch.put(&key, &value),
                 None => batch.remove(&key),
             }
@@ -73,43 +79,44 @@ impl DiskMemory {
             }
         }
         self.store.write(&batch)?;
-        self.log.return_to(&self.id);
+        self.log.return_to(&self.kept);
         let (store, totals, log) = (self.store.clone(), self.totals.to_vec(), self.log.clone());
         Ok(Beginning { store, totals, log })
     }
+}
 
-    /// Those that the store has now, and those that it had.
-    fn all_keys(&self) -> Result<Keys> {
-        let mut keys = Keys::new();
-        for snapshot in [&self.store.snapshot(), &self.snapshot] {
-            snapshot.scan(&[], &mut |key, _| {
-                keys.insert(key.into());
-                Ok(true)
-            })?;
-        }
-        Ok(keys)
+fn all_keys(snapshots: [&Arc<dyn StoreSnapshot>; 2]) -> Result<Keys> {
+    let mut keys = Keys::new();
+    for snapshot in snapshots {
+        snapshot.scan(&[], &mut |key, _| {
+            keys.insert(key.into(), true);
+            Ok(true)
+        })?;
     }
+    Ok(keys)
 }
 
 /// What is written of a store.
 pub(crate) struct StoreSource<'a, F> {
     now: &'a DiskMemory,
+    snapshot: Arc<dyn StoreSnapshot>,
     base: Option<(DiskMemory, Keys)>,
     /// Appends what is alive of an encoded value, or says that nothing is.
     alive: F,
 }
 
 impl<'a, F: Fn(&[u8], Vec<u8>) -> Result<(Vec<u8>, bool)>> StoreSource<'a, F> {
-    pub(crate) fn new(now: &'a DiskMemory, alive: F) -> Self {
-        Self { now, base: None, alive }
+    pub(crate) fn new(now: &'a DiskMemory, snapshot: Arc<dyn StoreSnapshot>, alive: F) -> Self {
+        Self { now, snapshot, base: None, alive }
     }
 
-    fn written(&self, group: KeyGroup) -> impl Iterator<Item = &[u8]> {
+    /// What was written of a key group since the base.
+    fn written(&self, group: KeyGroup) -> impl Iterator<Item = (&[u8], bool)> {
         let prefix = store_key(group);
         let from = (Bound::Included(&prefix[..]), Bound::Unbounded);
         let keys = self.base.as_ref().map(|(_, keys)| keys.range::<[u8], _>(from));
-        let keys = keys.into_iter().flatten().map(|key| &**key);
-        keys.take_while(move |key| key.starts_with(&prefix))
+        let keys = keys.into_iter().flatten().map(|(key, was_there)| (&**key, *was_there));
+        keys.take_while(move |(key, _)| key.starts_with(&prefix))
     }
 }
 
@@ -117,7 +124,7 @@ impl<F: Fn(&[u8], Vec<u8>) -> Result<(Vec<u8>, bool)>> KeyedSource for StoreSour
     fn build_upon(&mut self, base: &StateMemory) -> bool {
         let own = base.disk().filter(|base| Arc::ptr_eq(&base.log, &self.now.log));
         self.base = own.and_then(|base| {
-            let written = base.log.between(&base.id, Some(&self.now.id))?;
+            let written = base.log.between(&base.kept, Some(&self.now.kept))?;
             Some((base.clone(), written))
         });
         self.base.is_some()
@@ -143,7 +150,7 @@ impl<F: Fn(&[u8], Vec<u8>) -> Result<(Vec<u8>, bool)>> KeyedSource for StoreSour
         show: &mut dyn FnMut(&[u8]),
     ) -> Result<Vec<u8>> {
         let prefix = store_key(group);
-        self.now.snapshot.scan(&prefix, &mut |at, value| {
+        self.snapshot.scan(&prefix, &mut |at, value| {
             let Some(key) = at.strip_prefix(&prefix[..]) else { return Ok(false) };
             let start = out.len();
             let mut entry = encode_into(&(key.len() as u64), std::mem::take(&mut out))?;
@@ -169,14 +176,13 @@ impl<F: Fn(&[u8], Vec<u8>) -> Result<(Vec<u8>, bool)>> KeyedSource for StoreSour
     ) -> Result<(Vec<u8>, Changes)> {
         let Totals { live, digest } = self.now.totals(group);
         let mut changes = Changes { entries: 0, removed: 0, live, digest };
-        let Some((base, _)) = &self.base else { return Ok((out, changes)) };
         let mut gone = Vec::new();
-        for at in self.written(group) {
+        for (at, was_there) in self.written(group) {
             let key = &at[2..];
-            if let Some(value) = self.now.snapshot.get(at)? {
+            if let Some(value) = self.snapshot.get(at)? {
                 out = append_encoded(out, key, &value)?;
                 changes.entries += 1;
-            } else if base.snapshot.get(at)?.is_some() {
+            } else if was_there {
                 gone = encode_into(&(key.len() as u64), gone)?;
                 gone.extend_from_slice(key);
                 changes.removed += 1;
