@@ -59,6 +59,10 @@ pub enum Mutant {
     StopSparesRegions,
     /// Files are deleted that a checkpoint under way builds upon (FLINK-25426).
     ForgetBase,
+    /// What was written and is not in the state's store yet is left out of a snapshot.
+    SnapshotBeforeWriteBack,
+    /// What was written to a store since the checkpoint survives the failure (KAFKA-20685).
+    KeepUncommittedWrites,
     /// Only the failed task begins again, not its region.
     RestartTaskAlone,
     /// A job that is over loses its checkpoints before whoever would run it again knows (FLINK-11813).
@@ -67,7 +71,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::ReadPastBarrier,
         Self::EmitBetweenSnapshotAndBarrier,
         Self::RestoreWrongSubtask,
@@ -93,6 +97,8 @@ impl Mutant {
         Self::TrustOtherAttempts,
         Self::StopSparesRegions,
         Self::ForgetBase,
+        Self::SnapshotBeforeWriteBack,
+        Self::KeepUncommittedWrites,
         Self::RestartTaskAlone,
         Self::ForgetJobLast,
     ];

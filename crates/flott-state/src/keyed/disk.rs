@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use flott_core::codec::{Key, decode, encode_into};
 use flott_core::hash::{hash64, stable_hash};
+use flott_core::mutant::Mutant;
 use flott_core::{Error, KeyGroup, KeyGroupRange, MaxParallelism, Result};
 
 use super::ShapedTable;
@@ -40,7 +41,7 @@ pub(super) use memory::StoreSource;
 const DIRTY_MAX: usize = 16 << 10;
 
 /// However little memory there is, a table may have so many entries.
-const ENTRIES_MIN: usize = 64;
+const ENTRIES_MIN: usize = 4;
 
 /// What one resident entry takes beside key and value, in both tables: tags, slots that are free, allocations.
 const ENTRY_OVERHEAD: usize = 64;
@@ -368,7 +369,9 @@ impl<K: Key, S: Shape> ShapedTable<K, S> {
     /// What is there now, if it is in a store.
     pub(super) fn disk_memory(&mut self, age: Age) -> Result<Option<DiskMemory>> {
         let Some(disk) = &mut self.disk else { return Ok(None) };
-        disk.flush::<S>(&mut self.table, age)?;
+        if !Mutant::SnapshotBeforeWriteBack.is_on() {
+            disk.flush::<S>(&mut self.table, age)?;
+        }
         Ok(Some(DiskMemory::new(&disk.store, disk.range, &disk.totals, &disk.log)))
     }
 

@@ -55,7 +55,9 @@ impl Process {
         let folder = Arc::new(JobFolder::new(world.disk.clone(), format!("/{job}")));
         let graph = &world.program.graph;
         let mut planned = PlannedJob::new(job, graph, &world.config, restored, folder.clone())?;
-        Arc::make_mut(&mut planned.plan).settings.batch_records = world.scenario.batch_records;
+        let settings = &mut Arc::make_mut(&mut planned.plan).settings;
+        settings.batch_records = world.scenario.batch_records;
+        settings.state_backend = world.scenario.state_backend();
         let mut leader = Leader::new(world, &planned);
         if let Some(record) = &world.record {
             planned.spec.first_attempt = record.attempt;

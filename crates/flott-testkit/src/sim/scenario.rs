@@ -1,10 +1,13 @@
 //! What a seed stands for: a job, its configuration, and how much goes wrong.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flott_core::Result;
 use flott_core::config::options::{self, CheckpointingMode, ClaimMode, Interval, Positive};
 use flott_core::config::{Configuration, MemorySize};
+use flott_state::store::MemoryStores;
+use flott_state::{DiskBackend, StateBackend};
 
 use super::matrix::{Fault, Plot};
 use crate::rng::Rng;
@@ -58,6 +61,8 @@ pub(crate) struct Scenario {
     pub(crate) read_failed: u64,
     /// Whether workers keep the tables of their tasks' newest checkpoint.
     pub(crate) keeps_states: bool,
+    /// Whether keyed state is in stores, with tables of few entries before them.
+    pub(crate) on_disk: bool,
     /// Whether a job claims the checkpoint of another that it is started from.
     pub(crate) claims: bool,
     /// Whether another job that is started from this one's state has another parallelism.
@@ -112,6 +117,7 @@ impl Scenario {
             claims: rng.permille(500),
             rescales: rng.permille(500),
             latency_micros,
+            on_disk: rng.permille(400),
         };
         drawn.with_fair_storage()
     }
@@ -162,6 +168,14 @@ impl Scenario {
         let drawn = [1 + rng.below(3) as u32, 1 + rng.below(3) as u32, 1 + rng.below(2) as u32];
         let most = if side_by_side { [2, 2, 1] } else { [3, 3, 2] };
         std::array::from_fn(|at| drawn[at].min(most[at]))
+    }
+
+    /// Where keyed state is kept.
+    pub(crate) fn state_backend(&self) -> StateBackend {
+        if !self.on_disk {
+            return StateBackend::Heap;
+        }
+        StateBackend::Disk(DiskBackend::new(Arc::new(MemoryStores), 0))
     }
 
     /// The job's configuration.

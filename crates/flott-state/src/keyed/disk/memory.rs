@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flott_checkpoint::snapshot::GroupRange;
 use flott_core::codec::{append_sized, encode_into};
+use flott_core::mutant::Mutant;
 use flott_core::{Error, ErrorKind, KeyGroup, KeyGroupRange, Result};
 
 use super::changes::{ChangeLog, Kept, Keys};
@@ -64,6 +65,7 @@ impl DiskMemory {
     pub(in crate::keyed) fn begin_again(&self) -> Result<Beginning> {
         let before = self.snapshot()?;
         let written = match self.log.between(&self.kept, None) {
+            Some(_) if Mutant::KeepUncommittedWrites.is_on() => Keys::new(),
             Some(written) => written,
             None => all_keys([&before, &self.store.snapshot()])?,
         };
