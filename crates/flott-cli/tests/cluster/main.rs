@@ -1,6 +1,7 @@
 //! A cluster of the built binaries: one JobManager, TaskManagers, workers, and the command line.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a failed test")]
 
+mod backends;
 mod failures;
 mod hosts;
 mod increments;

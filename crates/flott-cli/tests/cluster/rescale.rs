@@ -1,5 +1,5 @@
-//! A job with state of every kind whose parallelism changes, again and again: it knows what it would
-//! know had it run with one from the beginning.
+//! A job with state of every kind whose parallelism changes, again and again, and the backend that keeps the
+//! state: it knows what it would know had it run with one from the beginning.
 
 use std::fs;
 
@@ -14,9 +14,10 @@ struct Remember {
 }
 
 impl Remember {
-    fn run(&self, parallelism: &str, savepoint: Option<&str>) -> String {
+    fn run(&self, (parallelism, backend): (&str, &str), savepoint: Option<&str>) -> String {
         let (jobs, numbers, asks) = (jobs(), self.cluster.path("feed"), self.cluster.path("asks"));
-        let mut arguments = vec!["-c", "remember", "-p", parallelism];
+        let backend = format!("state.backend.type={backend}");
+        let mut arguments = vec!["-c", "remember", "-p", parallelism, "-D", &backend];
         arguments.extend(["-D", "pipeline.max-parallelism=16"]);
         arguments.extend(savepoint.iter().flat_map(|savepoint| ["-s", savepoint]));
         arguments.extend([jobs.to_str().unwrap(), "--numbers", numbers.to_str().unwrap()]);
@@ -58,9 +59,11 @@ fn state_of_every_kind_survives_every_parallelism() {
     let savepoints = savepoints.to_str().unwrap();
     let mut remember = Remember { cluster, fed: 0 };
     let mut savepoint: Option<String> = None;
-    let steps = ["1", "2", "3", "5", "3", "2", "1", "5"];
-    for (index, parallelism) in steps.into_iter().enumerate() {
-        let job = remember.run(parallelism, savepoint.as_deref());
+    let parallelisms = ["1", "2", "3", "5", "3", "2", "1", "5"];
+    let backends = ["hashmap", "lsm", "lsm", "hashmap"];
+    let steps: Vec<_> = parallelisms.into_iter().zip(backends.into_iter().cycle()).collect();
+    for (index, step) in steps.iter().enumerate() {
+        let job = remember.run(*step, savepoint.as_deref());
         remember.feed();
         remember.cluster.wait_for_tasks(&job);
         if index + 1 < steps.len() {

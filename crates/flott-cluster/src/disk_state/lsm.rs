@@ -173,7 +173,7 @@ impl Tree {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What has a smaller number and was written over is of no use.
+    /// What has a smaller number and was written over is of no use. No snapshot is ever taken with a smaller one.
     fn watermark(&self) -> SeqNo {
         let open = self.open();
         open.first_key_value().map_or_else(|| self.visible.get(), |(oldest, _)| *oldest)
@@ -272,7 +272,8 @@ impl Store for Handle {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.tree.get(key, self.tree.visible.get())
+        // A number could be too old before it is used: nobody would know of it.
+        self.tree.get(key, SeqNo::MAX)
     }
 
     fn is_strained(&self) -> bool {
