@@ -1,7 +1,7 @@
-//! Checkpoints of keyed state on the heap: all of it, and what has changed. Prints a table of bytes and
-//! times, and says where a target is missed.
+//! Checkpoints of keyed state, on the heap and on disk: all of it, and what has changed. Prints a table of bytes
+//! and times, and says where a target is missed.
 //!
-//! `cargo bench -p flott-benches --bench increments [-- --quick]`
+//! `cargo bench -p flott-benches --bench increments [-- --quick] [--lsm]`
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
@@ -14,24 +14,40 @@ use std::time::{Duration, Instant};
 
 use flott::Result;
 use flott_checkpoint::storage::{CheckpointStorage, StoreError};
+use flott_cluster::disk_state::LsmStores;
 use flott_core::hash::{mix, stable_hash};
 use flott_core::{CheckpointId, Error, ErrorKind, MaxParallelism, OperatorId};
-use flott_state::{BaseState, KeyedBackend, RawValue, SnapshotWriter};
+use flott_state::{BaseState, DiskBackend, KeyedBackend, RawValue, SnapshotWriter, StateBackend};
 
 flott::use_allocator!();
 
 const ROUNDS: u64 = 40;
+/// As the option's default.
+const MEMORY: usize = 256 << 20;
+const BATCH: usize = 1024;
 const OPERATOR: OperatorId = OperatorId::from_u128(1);
 
 fn main() -> Result<()> {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let keys = if quick { 1_000_000 } else { 10_000_000 };
+    let place = if std::env::args().any(|argument| argument == "--lsm") {
+        println!("State on disk, {} MiB of memory.", MEMORY >> 20);
+        StateBackend::Disk(DiskBackend::new(Arc::new(LsmStores::new(None, MEMORY / 2)?), MEMORY))
+    } else {
+        println!("State on the heap.");
+        StateBackend::Heap
+    };
     println!("{keys} keys, u64 to i64, to files; medians of {ROUNDS} checkpoints");
     println!("{:<24} {:>10} {:>10} {:>10}", "changed", "bytes", "time ms", "pause ms");
     let max = MaxParallelism::default_for(1);
-    let mut backend = KeyedBackend::<u64>::new("sum", max.range_of(0, 1), max);
+    let mut backend = KeyedBackend::<u64>::new("sum", max.range_of(0, 1), max).on(place);
     let state = backend.register_raw_value::<i64>("sum")?;
-    add(&mut backend, state, 0..keys)?;
+    for what in ["new", "known"] {
+        let began = Instant::now();
+        add(&mut backend, state, (0..keys).map(|index| mix(index) % keys))?;
+        let rate = keys as f64 / began.elapsed().as_secs_f64() / 1e6;
+        println!("  {rate:.2} million updates/s of {what} keys, {} MiB resident", resident()?);
+    }
     let folder = tempfile::tempdir()
         .map_err(|e| Error::with_source(ErrorKind::Io, "there is no folder", e))?;
     let storage = Arc::new(Folder(folder.path().to_owned()));
@@ -46,7 +62,7 @@ fn main() -> Result<()> {
     for share in [1000, 100, 10] {
         let mut costs = Vec::new();
         for round in 0..ROUNDS {
-            let changed = (0..keys / share).map(|index| mix(round << 32 | index) % keys);
+            let changed = (0..keys / share).map(|index| mix((round << 32) | index) % keys);
             add(&mut backend, state, changed)?;
             let checkpoint = write(&mut backend, &storage, round, base.take())?;
             costs.push(checkpoint.cost);
@@ -110,11 +126,28 @@ fn add(
     state: RawValue<i64>,
     keys: impl Iterator<Item = u64>,
 ) -> Result<()> {
-    let table = state.table_mut(backend)?;
-    for key in keys {
-        *table.upsert(stable_hash(&key)?, key, || 0) += 1;
+    let mut keys = keys.peekable();
+    let mut batch = Vec::with_capacity(BATCH);
+    while keys.peek().is_some() {
+        batch.clear();
+        for key in keys.by_ref().take(BATCH) {
+            batch.push((stable_hash(&key)?, key));
+        }
+        state.load(backend, batch.iter().map(|(hash, key)| (*hash, key)))?;
+        let table = state.table_mut(backend)?;
+        for (hash, key) in &batch {
+            *table.upsert(*hash, *key, || 0) += 1;
+        }
     }
     Ok(())
+}
+
+/// The memory of this process, in MiB.
+fn resident() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/statm")
+        .map_err(|e| Error::with_source(ErrorKind::Io, "this system does not tell", e))?;
+    let pages = status.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    Ok(pages.unwrap_or_default() * 4096 >> 20)
 }
 
 struct Checkpoint {
@@ -136,7 +169,7 @@ fn write(
     base: Option<BaseState>,
 ) -> Result<Checkpoint> {
     let began = Instant::now();
-    let snapshot = backend.snapshot();
+    let snapshot = backend.snapshot()?;
     let pause = began.elapsed();
     let memory = snapshot.memories().next().map(|(_, memory)| memory);
     let mut writer = SnapshotWriter::new(storage.clone(), format!("chk-{turn}"), 0)

@@ -40,6 +40,9 @@ pub(super) use memory::StoreSource;
 /// task waits.
 const DIRTY_MAX: usize = 16 << 10;
 
+/// How many entries ahead the memory of one is asked for.
+const AHEAD: usize = 16;
+
 /// However little memory there is, a table may have so many entries.
 const ENTRIES_MIN: usize = 4;
 
@@ -233,13 +236,19 @@ impl<K: Key> Disk<K> {
         let mut entry = Vec::new();
         let mut encoded = 0;
         let mut were_there = Vec::new();
-        for (hash, key) in self.dirty.drain(..) {
-            let Some(resident) = self.residents.get_mut(hash, &key) else { continue };
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for (index, (hash, key)) in dirty.iter().enumerate() {
+            if let Some((ahead, _)) = dirty.get(index + AHEAD) {
+                self.residents.prefetch(*ahead);
+                table.prefetch(*ahead);
+            }
+            let hash = *hash;
+            let Some(resident) = self.residents.get_mut(hash, key) else { continue };
             resident.is_dirty = false;
             entry.clear();
-            let is_alive = match table.get(hash, &key) {
+            let is_alive = match table.get(hash, key) {
                 Some(cell) => {
-                    append_entry(&mut entry, &key, cell, |cell, out| S::encode(cell, age, out))?
+                    append_entry(&mut entry, key, cell, |cell, out| S::encode(cell, age, out))?
                 }
                 None => false,
             };
@@ -255,7 +264,7 @@ impl<K: Key> Disk<K> {
                 self.batch.put(&at, value);
                 encoded += entry.len();
             } else {
-                at = encode_into(&key, at)?;
+                at = encode_into(key, at)?;
                 self.batch.remove(&at);
             }
             were_there.push(resident.stored.is_some());
@@ -263,6 +272,8 @@ impl<K: Key> Disk<K> {
             self.totals[index].replace(resident.stored, new);
             resident.stored = new;
         }
+        dirty.clear();
+        self.dirty = dirty;
         let written = self.batch.len();
         if written > 0 {
             let keys = self.batch.iter().map(|(key, _)| key).zip(were_there);

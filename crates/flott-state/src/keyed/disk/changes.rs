@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::store::StoreSnapshot;
 
-/// Keys as a store has them, each with whether it had an entry before.
-pub(super) type Keys = BTreeMap<Box<[u8]>, bool>;
+/// Keys as a store has them, in order, each with whether it had an entry before.
+pub(super) type Keys = Vec<(Box<[u8]>, bool)>;
 
 /// However little memory there is, so many bytes of keys are kept.
 const BYTES_MIN: usize = 1 << 20;
 
 /// What a key takes beside its bytes.
-const KEY_OVERHEAD: usize = 3 * size_of::<Box<[u8]>>();
+const KEY_OVERHEAD: usize = 2 * size_of::<(Box<[u8]>, bool)>();
 
 /// The keys that were written since each snapshot of a store that may still be of use.
 #[derive(Default)]
@@ -32,8 +32,8 @@ struct Log {
     undone: Vec<RangeInclusive<u64>>,
 }
 
-#[derive(Clone)]
 enum Written {
+    /// As they were written, some of them again and again.
     Keys(Keys),
     /// Too many to be kept.
     Anything,
@@ -68,12 +68,15 @@ impl ChangeLog {
         let newest = log.newest;
         let written = log.written.entry(newest).or_insert_with(|| Written::Keys(Keys::new()));
         let Written::Keys(known) = written else { return };
-        for (key, was_there) in keys {
-            known.entry(key.into()).or_insert(was_there);
-        }
-        let key = known.first_key_value().map_or(0, |(key, _)| key.len() + KEY_OVERHEAD);
-        if known.len() * key > bytes.max(BYTES_MIN) {
-            *written = Written::Anything;
+        known.extend(keys.map(|(key, was_there)| (key.into(), was_there)));
+        let key = known.first().map_or(0, |(key, _)| key.len() + KEY_OVERHEAD);
+        let most = bytes.max(BYTES_MIN) / key.max(1);
+        if known.len() > most {
+            put_in_order(known);
+            // Or else the same would soon be tried again.
+            if known.len() > most / 2 {
+                *written = Written::Anything;
+            }
         }
     }
 
@@ -100,10 +103,10 @@ impl ChangeLog {
         let mut keys = Keys::new();
         for written in log.written.range(from.number..end).map(|(_, written)| written) {
             let Written::Keys(some) = written else { return None };
-            for (key, was_there) in some {
-                keys.entry(key.clone()).or_insert(*was_there);
-            }
+            keys.extend_from_slice(some);
         }
+        drop(log);
+        put_in_order(&mut keys);
         Some(keys)
     }
 
@@ -123,4 +126,10 @@ impl ChangeLog {
             *kept.locked() = None;
         }
     }
+}
+
+/// Sorts keys of which the same comes several times: the first one says what there was before.
+pub(super) fn put_in_order(keys: &mut Keys) {
+    keys.sort_by(|(a, _), (b, _)| a.cmp(b));
+    keys.dedup_by(|(later, _), (first, _)| later == first);
 }

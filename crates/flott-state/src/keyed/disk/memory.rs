@@ -1,6 +1,5 @@
 //! A state that is in a store at one moment: what a checkpoint writes of it, and the way back to it.
 
-use std::ops::Bound;
 use std::sync::Arc;
 
 use flott_checkpoint::snapshot::GroupRange;
@@ -8,7 +7,7 @@ use flott_core::codec::{append_sized, encode_into};
 use flott_core::mutant::Mutant;
 use flott_core::{Error, ErrorKind, KeyGroup, KeyGroupRange, Result};
 
-use super::changes::{ChangeLog, Kept, Keys};
+use super::changes::{ChangeLog, Kept, Keys, put_in_order};
 use super::{Beginning, Totals, append_encoded, store_key};
 use crate::restore::StateMemory;
 use crate::snapshot::{Changes, KeyedSource, Since};
@@ -91,10 +90,11 @@ fn all_keys(snapshots: [&Arc<dyn StoreSnapshot>; 2]) -> Result<Keys> {
     let mut keys = Keys::new();
     for snapshot in snapshots {
         snapshot.scan(&[], &mut |key, _| {
-            keys.insert(key.into(), true);
+            keys.push((key.into(), true));
             Ok(true)
         })?;
     }
+    put_in_order(&mut keys);
     Ok(keys)
 }
 
@@ -115,9 +115,9 @@ impl<'a, F: Fn(&[u8], Vec<u8>) -> Result<(Vec<u8>, bool)>> StoreSource<'a, F> {
     /// What was written of a key group since the base.
     fn written(&self, group: KeyGroup) -> impl Iterator<Item = (&[u8], bool)> {
         let prefix = store_key(group);
-        let from = (Bound::Included(&prefix[..]), Bound::Unbounded);
-        let keys = self.base.as_ref().map(|(_, keys)| keys.range::<[u8], _>(from));
-        let keys = keys.into_iter().flatten().map(|(key, was_there)| (&**key, *was_there));
+        let keys = self.base.as_ref().map_or(&[][..], |(_, keys)| keys);
+        let from = keys.partition_point(|(key, _)| **key < prefix[..]);
+        let keys = keys[from..].iter().map(|(key, was_there)| (&**key, *was_there));
         keys.take_while(move |(key, _)| key.starts_with(&prefix))
     }
 }

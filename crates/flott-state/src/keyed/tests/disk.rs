@@ -135,7 +135,7 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         4 => Just(Act::Read),
         2 => any::<u8>().prop_map(Act::Value),
-        2 => (b'a'..b'z').prop_map(Act::Append),
+        2 => (b'a'..=b'z').prop_map(Act::Append),
         2 => any::<u8>().prop_map(Act::Add),
         2 => (0..4u8, any::<u8>()).prop_map(|(at, new)| Act::Put(at, new)),
         1 => (0..4u8).prop_map(Act::Remove),
