@@ -1,7 +1,7 @@
 //! The targets of the engine, measured beside hand-written loops in the same run: A B A B, medians,
 //! wall and CPU time. Prints a table; says where a target is missed, and fails if results differ.
 //!
-//! `cargo bench -p flott-benches --bench targets [-- [--quick] [w1] [w2]]`
+//! `cargo bench -p flott-benches --bench targets [-- [--quick] [w1] [w2] [w5]]`
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -42,6 +42,9 @@ fn run(divisor: u64, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
     }
     if wanted("w2") {
         keyed(100_000_000 / divisor, 1_000_000)?;
+    }
+    if wanted("w5") {
+        keyed_on_disk(10_000_000 / divisor, 1_000_000)?;
     }
     if wanted("pause") {
         pause(divisor)?;
@@ -138,6 +141,29 @@ fn keyed(events: u64, keys: u64) -> Result<()> {
         Some((ratio, 0.9, ">= 0.9 of without")),
     );
     row("W2 keyed sum: the same, no tables kept", without, events, None);
+    Ok(())
+}
+
+/// The keyed sum with its state on disk, and as much memory for that as options give by default.
+fn keyed_on_disk(events: u64, keys: u64) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let plain = Run::on_one_core().with("state.backend.type", "lsm");
+    let checkpointed = plain
+        .clone()
+        .with("execution.checkpointing.interval", "1 s")
+        .with("execution.checkpointing.dir", folder.path().display().to_string());
+    let on_heap = Run::on_one_core();
+    let costs = contest(&[
+        ("on the heap", &|| workloads::keyed_sum(events, keys, &on_heap)),
+        ("on disk", &|| workloads::keyed_sum(events, keys, &plain)),
+        ("with checkpoints", &|| workloads::keyed_sum(events, keys, &checkpointed)),
+    ])?;
+    let [_, without, with] = costs.as_slice() else { return Ok(()) };
+    row("W5 keyed sum on disk, 1 M keys", without, events, None);
+    row("W5 the same, 1 s checkpoints", with, events, None);
+    let costs = contest(&[("10 M", &|| workloads::keyed_sum(events, 10 * keys, &plain))])?;
+    let [more] = costs.as_slice() else { return Ok(()) };
+    row("W5 keyed sum on disk, 10 M keys", more, events, None);
     Ok(())
 }
 

@@ -26,8 +26,12 @@ pub fn read_states(
     kept: &Mutex<KeptStates>,
     wanted: impl Fn(TaskId) -> bool,
 ) -> Result<BTreeMap<TaskId, RestoredTask>> {
-    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    kept.restarted_from(restore);
+    let kept = {
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.restarted_from(restore);
+        // Those that write snapshots of other tasks do not wait for what is read here.
+        kept.clone()
+    };
     let Some(record) = restore else { return Ok(BTreeMap::new()) };
     let assignment = assign_record(record, &plan.graph, plan.settings.allow_non_restored_state)?;
     let backend = &plan.settings.state_backend;

@@ -25,7 +25,7 @@ impl TaskMemory {
 }
 
 /// What a process has kept, by checkpoint. Pages are shared with the tasks until these write to them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct KeptStates {
     states: BTreeMap<CheckpointId, Vec<Kept>>,
     /// The newest checkpoint that is complete.
@@ -34,7 +34,7 @@ pub struct KeptStates {
     aborted: BTreeSet<CheckpointId>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Kept {
     operator: OperatorId,
     handle: KeyedStateHandle,

@@ -8,6 +8,7 @@ use flott_core::{Error, KeyGroup, Result};
 
 use crate::restore::{PieceBytes, RangeBytes, check, corrupt, slice};
 use crate::schema::{Schema, Shown, Stamps, TIME, show, stamped};
+use crate::snapshot::entry_seed;
 
 /// The entries of one key group, as they are after all of its ranges: the encoded values by encoded keys.
 pub type GroupEntries<'a> = BTreeMap<&'a [u8], &'a [u8]>;
@@ -58,7 +59,7 @@ pub(crate) fn entries<'a>(
         }
         bytes.end()?;
     }
-    let seed = hash64(0, handle.name.as_bytes());
+    let seed = entry_seed(&handle.name);
     let digests = found.values().map(|(entry, _)| hash64(seed, entry));
     let digest = digests.fold(0, u64::wrapping_add);
     // The first format has no digest of a group.

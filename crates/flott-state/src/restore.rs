@@ -57,7 +57,8 @@ impl PieceBytes {
     }
 }
 
-/// A table of keyed state, as it was at a snapshot. It shares its pages with whatever was begun from it.
+/// A keyed state as it was at a snapshot: a table, which shares its pages with whatever was begun from it, or a store
+/// that can be put back to it.
 #[derive(Clone)]
 pub struct StateMemory(Arc<dyn Any + Send + Sync>);
 

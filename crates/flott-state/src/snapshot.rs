@@ -12,6 +12,7 @@
 //! The digest of an operator is the sum, modulo 2^64, of one hash per entry, seeded by the hash of
 //! the state's name. A sum does not depend on the order, nor on which subtask holds what.
 
+mod entry;
 mod files;
 mod groups;
 mod heap;
@@ -30,8 +31,9 @@ use flott_core::{OperatorId, Result};
 
 pub use groups::BaseState;
 
+pub(crate) use entry::{append_bytes, append_entry, append_key, entry_seed};
 pub(crate) use groups::{Changes, KeyedSource, Since};
-pub(crate) use heap::{TableSource, append_entry};
+pub(crate) use heap::TableSource;
 
 use files::StateFiles;
 use groups::{GroupWriter, Written};
@@ -270,7 +272,7 @@ struct EntryDigest {
 
 impl EntryDigest {
     fn new(name: &str) -> Self {
-        Self { name: hash64(0, name.as_bytes()), sum: 0 }
+        Self { name: entry_seed(name), sum: 0 }
     }
 
     #[inline]

@@ -18,6 +18,7 @@ use flott_core::{Error, ErrorKind, Result};
 use flott_runtime::panic_message;
 use flott_state::store::{Batch, Put, Store, StoreSnapshot, Stores, Visit};
 use lsm_tree::compaction::Leveled;
+use lsm_tree::config::PartitioningPolicy;
 use lsm_tree::{
     AbstractTree, AnyTree, Cache, Config, DescriptorTable, Guard, SeqNo, SequenceNumberCounter,
 };
@@ -104,6 +105,11 @@ impl Stores for LsmStores {
         let (next, visible) = (SequenceNumberCounter::default(), SequenceNumberCounter::default());
         let config = Config::new(&path, next.clone(), visible.clone())
             .use_cache(self.cache.clone())
+            // As one block each, indexes and filters of large tables would be larger than what the cache takes.
+            .index_block_partitioning_policy(PartitioningPolicy::all(true))
+            .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+            // Keys that are asked for are nearly always there, at the last level: no filter is kept for that.
+            .expect_point_read_hits(true)
             .use_descriptor_table(Some(self.files.clone()));
         let tree = config.open().map_err(|e| failed(&format!("cannot begin ({label})"), e))?;
         self.memory.trees.fetch_add(1, Ordering::Relaxed);
@@ -173,7 +179,9 @@ impl Tree {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What has a smaller number and was written over is of no use. No snapshot is ever taken with a smaller one.
+    /// What has a smaller number and was written over is of no use, and no snapshot is ever taken with a smaller one.
+    /// (A tree merges such entries away even if what they were written over with is newer than this: whoever reads by
+    /// an older number reads the files and memory of then, which stay for it.)
     fn watermark(&self) -> SeqNo {
         let open = self.open();
         open.first_key_value().map_or_else(|| self.visible.get(), |(oldest, _)| *oldest)
@@ -204,6 +212,17 @@ impl Drop for Tree {
         // What is left goes with the folder around it.
         let _ = fs::remove_dir_all(&self.path);
     }
+}
+
+fn check_length(key: &[u8]) -> Result<()> {
+    if key.len() <= KEY_MAX {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "a key of {} bytes is too long for state on disk, where it has at most {KEY_MAX}: use state.backend.type: \
+         hashmap, or a hash of the key",
+        key.len()
+    )))
 }
 
 fn failed(what: &str, error: lsm_tree::Error) -> Error {
@@ -248,13 +267,7 @@ impl Store for Handle {
         let Tree { tree, next, visible, .. } = &*self.tree;
         let number = next.next();
         for (key, value) in batch.iter() {
-            if key.len() > KEY_MAX {
-                return Err(Error::invalid(format!(
-                    "a key of {} bytes is too long for state on disk, where it has at most {KEY_MAX}: use \
-                     state.backend.type: hashmap, or a hash of the key",
-                    key.len()
-                )));
-            }
+            check_length(key)?;
             match value {
                 Some(value) => drop(tree.insert(key, value, number)),
                 None => drop(tree.remove(key, number)),
@@ -267,11 +280,15 @@ impl Store for Handle {
     fn fill(&self, entries: &mut dyn FnMut(&mut Put<'_>) -> Result<()>) -> Result<()> {
         let unwritable = |e| failed("cannot be loaded", e);
         let mut ingestion = self.tree.tree.ingestion().map_err(unwritable)?;
-        entries(&mut |key, value| ingestion.write(key, value).map_err(unwritable))?;
+        entries(&mut |key, value| {
+            check_length(key)?;
+            ingestion.write(key, value).map_err(unwritable)
+        })?;
         ingestion.finish().map_err(unwritable)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        check_length(key)?;
         // A number could be too old before it is used: nobody would know of it.
         self.tree.get(key, SeqNo::MAX)
     }

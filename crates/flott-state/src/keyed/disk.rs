@@ -18,13 +18,13 @@ use std::sync::Arc;
 use flott_core::codec::{Key, decode, encode_into};
 use flott_core::hash::{hash64, stable_hash};
 use flott_core::mutant::Mutant;
-use flott_core::{Error, KeyGroup, KeyGroupRange, MaxParallelism, Result};
+use flott_core::{Error, ErrorKind, KeyGroup, KeyGroupRange, MaxParallelism, Result};
 
 use super::ShapedTable;
 use super::shape::{Age, Shape};
 use crate::restore::RangeBytes;
 use crate::schema::Layout;
-use crate::snapshot::append_entry;
+use crate::snapshot::{append_bytes, append_entry, entry_seed};
 use crate::store::{Batch, DiskBackend, Share, Store};
 use crate::table::PagedTable;
 
@@ -49,7 +49,10 @@ const ENTRIES_MIN: usize = 4;
 /// What one resident entry takes beside key and value, in both tables: tags, slots that are free, allocations.
 const ENTRY_OVERHEAD: usize = 64;
 
-/// After so many entries written to the store, as many of it are looked at for what has expired, and again as many.
+/// What an entry takes is an average over about so many.
+const WEIGHED_MAX: usize = 10_000;
+
+/// For each entry that is written to the store so many of it are looked at, for what has expired.
 const SWEEP_PER_WRITE: usize = 2;
 
 /// The store of a state, and what is known of it.
@@ -73,13 +76,15 @@ pub(super) struct Disk<K> {
     generation: u32,
     totals: Vec<Totals>,
     log: Arc<ChangeLog>,
-    /// What an entry takes encoded, about.
-    entry_bytes: usize,
+    /// Of how many entries it is known how many bytes they take, encoded.
+    weighed: (usize, usize),
     batch: Batch,
     /// Where the search for expired entries goes on.
     swept: Vec<u8>,
     /// Whether the store has entries in other layouts.
     is_rewriting: bool,
+    /// Whether something that was written has not reached the store, and never will.
+    is_broken: bool,
 }
 
 /// A key that the table may have an entry of.
@@ -138,17 +143,18 @@ impl<K: Key> Disk<K> {
             layout,
             range,
             max,
-            seed: hash64(0, name.as_bytes()),
+            seed: entry_seed(name),
             residents: PagedTable::new(range, max),
             count: 0,
             dirty: Vec::new(),
             generation: 0,
             totals: begin.totals,
             log: begin.log,
-            entry_bytes: 0,
+            weighed: (0, 0),
             batch: Batch::default(),
             swept: Vec::new(),
             is_rewriting: false,
+            is_broken: false,
         })
     }
 
@@ -177,6 +183,7 @@ impl<K: Key> Disk<K> {
             Some(value) => {
                 let cell = S::decode(&value, &self.layout, age)?;
                 table.upsert(hash, key.clone(), || cell);
+                self.weigh(1, at.len() + value.len());
                 Some(entry_hash(self.seed, &at[2..], &value)?)
             }
             None => None,
@@ -205,8 +212,10 @@ impl<K: Key> Disk<K> {
         if self.dirty.len() + coming > DIRTY_MAX && !self.dirty.is_empty() {
             self.flush::<S>(table, age)?;
         }
+        self.check()?;
+        let encoded = self.weighed.1.checked_div(self.weighed.0).unwrap_or(0);
         let entry = 2 * size_of::<K>() + size_of::<S::Cell>() + size_of::<Resident>();
-        let entry = entry + ENTRY_OVERHEAD + 2 * self.entry_bytes;
+        let entry = entry + ENTRY_OVERHEAD + 2 * encoded;
         // The other half is for the store's own memory.
         let room = (self.share.bytes() / 2 / entry).max(ENTRIES_MIN);
         if self.count > 0 && self.count + coming > room {
@@ -232,6 +241,8 @@ impl<K: Key> Disk<K> {
         table: &mut PagedTable<K, S::Cell>,
         age: Age,
     ) -> Result<usize> {
+        // Until the store has it all: a function may go on after an error that it was told of.
+        self.is_broken = true;
         self.batch.clear();
         let mut entry = Vec::new();
         let mut encoded = 0;
@@ -248,7 +259,8 @@ impl<K: Key> Disk<K> {
             entry.clear();
             let is_alive = match table.get(hash, key) {
                 Some(cell) => {
-                    append_entry(&mut entry, key, cell, |cell, out| S::encode(cell, age, out))?
+                    let encoded = |out| encode_into(key, out);
+                    append_entry(&mut entry, encoded, |out| S::encode(cell, age, out))?
                 }
                 None => false,
             };
@@ -284,34 +296,29 @@ impl<K: Key> Disk<K> {
                 self.log.forget_snapshots();
             }
         }
-        if let Some(average) = encoded.checked_div(written) {
-            // Slowly, so that a few large ones do not drive out all others.
-            self.entry_bytes = (7 * self.entry_bytes + average).div_ceil(8);
-        }
+        self.weigh(written, encoded);
+        self.is_broken = false;
         Ok(written)
     }
 
-    /// Lets go of what has not been used for longest, until at most about so many entries are left. All are in the
-    /// store.
+    /// Lets go of entries until so many are left: first of those that were not used since the last time, then of
+    /// others. All are in the store.
     #[cold]
     fn evict<S: Shape>(&mut self, table: &mut PagedTable<K, S::Cell>, keep: usize) -> Result<()> {
-        let is_old = |resident: &Resident| resident.used != self.generation;
-        let old = self.residents.iter().filter(|(_, resident)| is_old(resident)).count();
-        if self.count - old > keep {
-            // Nearly everything was used.
-            *table = PagedTable::new(self.range, self.max);
-            self.residents = PagedTable::new(self.range, self.max);
-            self.count = 0;
-            return Ok(());
+        let (mut old, mut used) = (Vec::new(), Vec::new());
+        for (key, resident) in self.residents.iter() {
+            let is_old = resident.used != self.generation;
+            if is_old { old.push(key.clone()) } else { used.push(key.clone()) }
         }
-        let leaving = self.residents.iter().filter(|(_, resident)| is_old(resident));
-        let leaving: Vec<K> = leaving.map(|(key, _)| key.clone()).collect();
-        for key in &leaving {
-            let hash = stable_hash(key)?;
-            self.residents.remove(hash, key);
-            table.remove(hash, key);
+        let more = used.len().saturating_sub(keep);
+        // From all key groups alike.
+        let every = used.len().checked_div(more).unwrap_or(1).max(1);
+        for key in old.into_iter().chain(used.into_iter().step_by(every).take(more)) {
+            let hash = stable_hash(&key)?;
+            self.residents.remove(hash, &key);
+            table.remove(hash, &key);
+            self.count -= 1;
         }
-        self.count -= leaving.len();
         self.generation = self.generation.wrapping_add(1);
         Ok(())
     }
@@ -347,7 +354,26 @@ impl<K: Key> Disk<K> {
         Ok(())
     }
 
+    /// So many entries have so many bytes. What was long ago counts less.
+    fn weigh(&mut self, entries: usize, bytes: usize) {
+        let (known, total) = &mut self.weighed;
+        (*known, *total) = (*known + entries, *total + bytes);
+        if *known > WEIGHED_MAX {
+            (*known, *total) = (*known / 2, *total / 2);
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.is_broken {
+            let problem = Error::new(ErrorKind::Io, "what was written to it earlier is lost");
+            return Err(self.explained(problem));
+        }
+        Ok(())
+    }
+
+    /// An error of the store, which nobody goes back to now.
     fn explained(&self, error: Error) -> Error {
+        self.log.forget_snapshots();
         error.context(format!("the state on disk cannot be used ({})", self.what))
     }
 }
@@ -357,31 +383,21 @@ pub(crate) fn store_key(group: KeyGroup) -> Vec<u8> {
     group.0.to_be_bytes().to_vec()
 }
 
-/// The key group that a key in a store belongs to.
-fn group_of(at: &[u8]) -> Option<KeyGroup> {
-    at.first_chunk().map(|group| KeyGroup(u16::from_be_bytes(*group)))
-}
-
-/// Appends an entry whose parts are encoded.
-fn append_encoded(out: Vec<u8>, key: &[u8], value: &[u8]) -> Result<Vec<u8>> {
-    let mut out = encode_into(&(key.len() as u64), out)?;
-    out.extend_from_slice(key);
-    let mut out = encode_into(&(value.len() as u64), out)?;
-    out.extend_from_slice(value);
-    Ok(out)
-}
-
+/// The hash of an entry whose parts are encoded.
 fn entry_hash(seed: u64, key: &[u8], value: &[u8]) -> Result<u64> {
-    let entry = Vec::with_capacity(key.len() + value.len() + 8);
-    Ok(hash64(seed, &append_encoded(entry, key, value)?))
+    let mut entry = Vec::with_capacity(key.len() + value.len() + 8);
+    let key = |out| Ok(append_bytes(out, key));
+    append_entry(&mut entry, key, |out| Ok((append_bytes(out, value), true)))?;
+    Ok(hash64(seed, &entry))
 }
 
 impl<K: Key, S: Shape> ShapedTable<K, S> {
     /// What is there now, if it is in a store.
     pub(super) fn disk_memory(&mut self, age: Age) -> Result<Option<DiskMemory>> {
         let Some(disk) = &mut self.disk else { return Ok(None) };
+        disk.check()?;
         if !Mutant::SnapshotBeforeWriteBack.is_on() {
-            disk.flush::<S>(&mut self.table, age)?;
+            disk.write_back::<S>(&mut self.table, age)?;
         }
         Ok(Some(DiskMemory::new(&disk.store, disk.range, &disk.totals, &disk.log)))
     }

@@ -16,6 +16,7 @@ use flott_core::codec::checksum;
 use flott_core::hash::hash64;
 use flott_core::{KeyGroup, OperatorId, Result};
 
+use super::entry::entry_seed;
 use super::files::StateFiles;
 use crate::restore::StateMemory;
 
@@ -130,7 +131,7 @@ pub(super) struct GroupWriter<'a> {
 
 impl<'a> GroupWriter<'a> {
     pub(super) fn new(name: &str, files: &'a mut StateFiles) -> Self {
-        let (seed, start) = (hash64(0, name.as_bytes()), files.end());
+        let (seed, start) = (entry_seed(name), files.end());
         Self { seed, files, start, new_pieces: Vec::new(), groups: Vec::new() }
     }
 

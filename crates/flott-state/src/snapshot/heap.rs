@@ -3,10 +3,11 @@
 use std::any::Any;
 
 use flott_checkpoint::snapshot::GroupRange;
-use flott_core::codec::{Key, append_sized, encode_into};
+use flott_core::codec::{Key, encode_into};
 use flott_core::hash::hash64;
 use flott_core::{KeyGroup, Result};
 
+use super::entry::{append_entry, append_key};
 use super::groups::{Changes, KeyedSource, Since};
 use crate::restore::StateMemory;
 use crate::table::{GroupSnapshot, TableSnapshot};
@@ -28,6 +29,10 @@ where
 {
     pub(crate) fn new(table: &'a TableSnapshot<K, V>, encode: F) -> Self {
         Self { table, before: None, encode }
+    }
+
+    fn append(&self, out: &mut Vec<u8>, key: &K, value: &V) -> Result<bool> {
+        append_entry(out, |out| encode_into(key, out), |out| (self.encode)(value, out))
     }
 
     fn before(&self, group: KeyGroup) -> Option<GroupSnapshot<'_, K, V>> {
@@ -67,7 +72,7 @@ where
         out.reserve(group.len() * ENTRY_BYTES);
         for (key, value) in group.iter() {
             let start = out.len();
-            if append_entry(&mut out, key, value, &self.encode)? {
+            if self.append(&mut out, key, value)? {
                 show(&out[start..]);
             }
         }
@@ -90,12 +95,12 @@ where
         new.changes_since(&before, is_surely_same, |key, value, old| {
             let start = out.len();
             let is_alive = match value {
-                Some(value) => append_entry(&mut out, key, value, &self.encode)?,
+                Some(value) => self.append(&mut out, key, value)?,
                 None => false,
             };
             as_it_was.clear();
             let was_alive = match old {
-                Some(old) => append_entry(&mut as_it_was, key, old, &self.encode)?,
+                Some(old) => self.append(&mut as_it_was, key, old)?,
                 None => false,
             };
             if is_alive && was_alive && out[start..] == as_it_was[..] {
@@ -112,8 +117,7 @@ where
                 changes.digest = changes.digest.wrapping_add(hash64(seed, &out[start..]));
             } else if was_alive {
                 changes.removed += 1;
-                let keys = std::mem::take(&mut gone);
-                (gone, _) = append_sized(keys, |out| Ok((encode_into(key, out)?, true)))?;
+                gone = append_key(std::mem::take(&mut gone), |out| encode_into(key, out))?;
             }
             Ok(())
         })?;
@@ -136,22 +140,4 @@ fn is_surely_same<V: 'static>(a: &V, b: &V) -> bool {
         || are::<i32>(a, b)
         || are::<u32>(a, b)
         || are::<String>(a, b)
-}
-
-/// Appends an entry; false, and nothing is appended, if nothing of it is alive.
-pub(crate) fn append_entry<K: Key, V>(
-    out: &mut Vec<u8>,
-    key: &K,
-    value: &V,
-    encode: impl FnOnce(&V, Vec<u8>) -> Result<(Vec<u8>, bool)>,
-) -> Result<bool> {
-    let start = out.len();
-    let (with_key, _) =
-        append_sized(std::mem::take(out), |out| Ok((encode_into(key, out)?, true)))?;
-    let is_alive;
-    (*out, is_alive) = append_sized(with_key, |out| encode(value, out))?;
-    if !is_alive {
-        out.truncate(start);
-    }
-    Ok(is_alive)
 }

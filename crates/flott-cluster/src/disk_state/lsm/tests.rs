@@ -106,9 +106,16 @@ fn what_does_not_fit_is_refused_and_folders_go() {
     let tree = stores.create("test").unwrap();
     let mut batch = Batch::default();
     batch.put(&vec![1; KEY_MAX + 1], &[]);
-    let error = tree.write(&batch).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert!(error.report().contains("state.backend.type"), "{}", error.report());
+    let long = vec![1; KEY_MAX + 1];
+    let errors = [
+        tree.write(&batch).unwrap_err(),
+        tree.get(&long).unwrap_err(),
+        tree.fill(&mut |put| put(&long, &[])).unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.report().contains("state.backend.type"), "{}", error.report());
+    }
     let snapshot = tree.snapshot();
     drop(stores);
     assert!(folder.exists(), "it is in use");

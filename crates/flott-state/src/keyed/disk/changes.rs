@@ -11,7 +11,7 @@ use crate::store::StoreSnapshot;
 pub(super) type Keys = Vec<(Box<[u8]>, bool)>;
 
 /// However little memory there is, so many bytes of keys are kept.
-const BYTES_MIN: usize = 1 << 20;
+const BYTES_MIN: usize = 64 << 10;
 
 /// What a key takes beside its bytes.
 const KEY_OVERHEAD: usize = 2 * size_of::<(Box<[u8]>, bool)>();
@@ -39,6 +39,15 @@ enum Written {
     Anything,
 }
 
+impl Written {
+    fn len(&self) -> usize {
+        match self {
+            Self::Keys(keys) => keys.len(),
+            Self::Anything => 0,
+        }
+    }
+}
+
 /// A snapshot that may be gone back to, or be built upon. As long as it is there, it is known what was written
 /// since.
 pub(super) struct Kept {
@@ -50,6 +59,11 @@ impl Kept {
     /// What the store held, if that is still there.
     pub(super) fn snapshot(&self) -> Option<Arc<dyn StoreSnapshot>> {
         self.locked().clone()
+    }
+
+    /// The same, and it is let go of.
+    pub(super) fn take_snapshot(&self) -> Option<Arc<dyn StoreSnapshot>> {
+        self.locked().take()
     }
 
     fn locked(&self) -> MutexGuard<'_, Option<Arc<dyn StoreSnapshot>>> {
@@ -65,16 +79,22 @@ impl ChangeLog {
     /// These keys are written, of which some had an entry before. About so many `bytes` of them are kept.
     pub(super) fn note<'a>(&self, keys: impl Iterator<Item = (&'a [u8], bool)>, bytes: usize) {
         let mut log = self.log();
+        if log.wanted.iter().all(|wanted| wanted.strong_count() == 0) {
+            // Nobody will ask.
+            log.written.clear();
+            return;
+        }
         let newest = log.newest;
+        let before = log.written.range(..newest).map(|(_, written)| written.len()).sum::<usize>();
         let written = log.written.entry(newest).or_insert_with(|| Written::Keys(Keys::new()));
         let Written::Keys(known) = written else { return };
         known.extend(keys.map(|(key, was_there)| (key.into(), was_there)));
         let key = known.first().map_or(0, |(key, _)| key.len() + KEY_OVERHEAD);
         let most = bytes.max(BYTES_MIN) / key.max(1);
-        if known.len() > most {
+        if before + known.len() > most {
             put_in_order(known);
             // Or else the same would soon be tried again.
-            if known.len() > most / 2 {
+            if before + known.len() > most / 2 {
                 *written = Written::Anything;
             }
         }
@@ -97,7 +117,8 @@ impl ChangeLog {
     pub(super) fn between(&self, from: &Kept, to: Option<&Kept>) -> Option<Keys> {
         let log = self.log();
         let end = to.map_or(u64::MAX, |to| to.number);
-        if from.number > end || log.undone.iter().any(|undone| undone.contains(&from.number)) {
+        let is_undone = |number| log.undone.iter().any(|undone| undone.contains(&number));
+        if from.number > end || is_undone(from.number) || is_undone(end) {
             return None;
         }
         let mut keys = Keys::new();
@@ -110,8 +131,18 @@ impl ChangeLog {
         Some(keys)
     }
 
-    /// The store is again what it was at a snapshot: what was written since is undone.
-    pub(super) fn return_to(&self, kept: &Kept) {
+    /// Whether it is known what was written since a snapshot.
+    pub(super) fn knows_since(&self, kept: &Kept) -> bool {
+        let log = self.log();
+        let mut since = log.written.range(kept.number..);
+        !log.undone.iter().any(|undone| undone.contains(&kept.number))
+            && since.all(|(_, written)| matches!(written, Written::Keys(_)))
+    }
+
+    /// The store is again what it was at a snapshot, which can be gone back to once more: what was written since is
+    /// undone.
+    pub(super) fn return_to(&self, kept: &Kept, snapshot: Arc<dyn StoreSnapshot>) {
+        *kept.locked() = Some(snapshot);
         let mut log = self.log();
         log.written.split_off(&kept.number);
         let undone = kept.number + 1..=log.newest;
@@ -129,7 +160,7 @@ impl ChangeLog {
 }
 
 /// Sorts keys of which the same comes several times: the first one says what there was before.
-pub(super) fn put_in_order(keys: &mut Keys) {
+fn put_in_order(keys: &mut Keys) {
     keys.sort_by(|(a, _), (b, _)| a.cmp(b));
     keys.dedup_by(|(later, _), (first, _)| later == first);
 }

@@ -10,7 +10,7 @@ use flott_core::codec::{Key, decode};
 use flott_core::hash::stable_hash;
 use flott_core::{Error, ErrorKind, KeyGroup, KeyGroupRange, Result};
 
-use super::{Beginning, Disk, Totals, entry_hash, group_of, store_key};
+use super::{Beginning, Disk, Totals, entry_hash, store_key};
 use crate::inspect::entries;
 use crate::keyed::shape::{Age, Shape};
 use crate::restore::{KeyedData, PieceBytes, RestoredKeyedState, corrupt, unreadable};
@@ -96,6 +96,9 @@ fn load(
         groups.extend(layers.filter(|(group, ..)| range.contains(*group)));
     }
     groups.sort_by_key(|(group, ..)| *group);
+    if let Some(twice) = groups.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(corrupt(format!("key group {} comes twice", twice[0].0.0)));
+    }
     let mut totals = BTreeMap::new();
     store.fill(&mut |put| {
         for (group, part, layers) in &groups {
@@ -156,12 +159,30 @@ impl<K: Key> Disk<K> {
             return Ok(());
         }
         self.is_rewriting = true;
-        self.store.snapshot().scan(&[], &mut |at, value| {
-            let group = group_of(at).ok_or_else(|| corrupt("a key is too short"))?;
+        for group in self.range.iter() {
             let layout = layouts.iter().find(|(range, _)| range.contains(group));
-            let Some((_, layout)) = layout.filter(|(_, layout)| differs(layout)) else {
-                return Ok(true);
-            };
+            if let Some((_, layout)) = layout.filter(|(_, layout)| differs(layout)) {
+                self.rewrite_group::<S>(table, group, layout, age)?;
+            }
+        }
+        self.write_back::<S>(table, age)?;
+        self.is_rewriting = false;
+        Ok(())
+    }
+
+    /// With a snapshot of its own: as long as there is one, the store has what was written since in memory.
+    fn rewrite_group<S: Shape>(
+        &mut self,
+        table: &mut PagedTable<K, S::Cell>,
+        group: KeyGroup,
+        layout: &Layout,
+        age: Age,
+    ) -> Result<()> {
+        let prefix = store_key(group);
+        self.store.snapshot().scan(&prefix, &mut |at, value| {
+            if !at.starts_with(&prefix) {
+                return Ok(false);
+            }
             let key: K = decode(&at[2..])?;
             let hash = stable_hash(&key)?;
             let cell = S::decode(value, layout, age).map_err(unreadable)?;
@@ -169,9 +190,6 @@ impl<K: Key> Disk<K> {
             table.upsert(hash, key.clone(), || cell);
             self.admit(hash, &key, Some(entry_hash(self.seed, &at[2..], value)?), true);
             Ok(true)
-        })?;
-        self.flush::<S>(table, age)?;
-        self.is_rewriting = false;
-        Ok(())
+        })
     }
 }

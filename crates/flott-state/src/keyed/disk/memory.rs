@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use flott_checkpoint::snapshot::GroupRange;
-use flott_core::codec::{append_sized, encode_into};
 use flott_core::mutant::Mutant;
 use flott_core::{Error, ErrorKind, KeyGroup, KeyGroupRange, Result};
 
-use super::changes::{ChangeLog, Kept, Keys, put_in_order};
-use super::{Beginning, Totals, append_encoded, store_key};
+use super::changes::{ChangeLog, Kept, Keys};
+use super::{Beginning, Totals, store_key};
 use crate::restore::StateMemory;
-use crate::snapshot::{Changes, KeyedSource, Since};
+use crate::snapshot::{Changes, KeyedSource, Since, append_bytes, append_entry, append_key};
 use crate::store::{Batch, Store, StoreSnapshot};
 
 /// When so much has to be put back, it is done bit by bit.
@@ -45,14 +44,12 @@ impl DiskMemory {
 
     /// What the store held, to be read whatever is let go of.
     pub(in crate::keyed) fn snapshot(&self) -> Result<Arc<dyn StoreSnapshot>> {
-        self.kept.snapshot().ok_or_else(|| {
-            Error::new(ErrorKind::Io, "what the state on disk was is not there any more")
-        })
+        self.kept.snapshot().ok_or_else(gone)
     }
 
     /// Whether it can be gone back to, by the subtask that owns these key groups.
     pub(crate) fn fits(&self, range: KeyGroupRange) -> bool {
-        self.range == range && self.kept.snapshot().is_some()
+        self.range == range && self.kept.snapshot().is_some() && self.log.knows_since(&self.kept)
     }
 
     fn totals(&self, group: KeyGroup) -> Totals {
@@ -62,12 +59,13 @@ impl DiskMemory {
 
     /// Makes the store what it was. Nobody else uses it any more.
     pub(in crate::keyed) fn begin_again(&self) -> Result<Beginning> {
-        let before = self.snapshot()?;
-        let written = match self.log.between(&self.kept, None) {
-            Some(_) if Mutant::KeepUncommittedWrites.is_on() => Keys::new(),
-            Some(written) => written,
-            None => all_keys([&before, &self.store.snapshot()])?,
-        };
+        // If it does not come to an end, the store is not tried again.
+        let before = self.kept.take_snapshot();
+        let written = self.log.between(&self.kept, None);
+        let (Some(before), Some(mut written)) = (before, written) else { return Err(gone()) };
+        if Mutant::KeepUncommittedWrites.is_on() {
+            written.clear();
+        }
         let mut batch = Batch::default();
         for (key, _) in written {
             match before.get(&key)? {
@@ -80,22 +78,14 @@ impl DiskMemory {
             }
         }
         self.store.write(&batch)?;
-        self.log.return_to(&self.kept);
+        self.log.return_to(&self.kept, before);
         let (store, totals, log) = (self.store.clone(), self.totals.to_vec(), self.log.clone());
         Ok(Beginning { store, totals, log })
     }
 }
 
-fn all_keys(snapshots: [&Arc<dyn StoreSnapshot>; 2]) -> Result<Keys> {
-    let mut keys = Keys::new();
-    for snapshot in snapshots {
-        snapshot.scan(&[], &mut |key, _| {
-            keys.push((key.into(), true));
-            Ok(true)
-        })?;
-    }
-    put_in_order(&mut keys);
-    Ok(keys)
+fn gone() -> Error {
+    Error::new(ErrorKind::Io, "what the state on disk was is not there any more")
 }
 
 /// What is written of a store.
@@ -155,14 +145,9 @@ impl<F: Fn(&[u8], Vec<u8>) -> Result<(Vec<u8>, bool)>> KeyedSource for StoreSour
         self.snapshot.scan(&prefix, &mut |at, value| {
             let Some(key) = at.strip_prefix(&prefix[..]) else { return Ok(false) };
             let start = out.len();
-            let mut entry = encode_into(&(key.len() as u64), std::mem::take(&mut out))?;
-            entry.extend_from_slice(key);
-            let is_alive;
-            (out, is_alive) = append_sized(entry, |out| (self.alive)(value, out))?;
-            if is_alive {
+            let key = |out| Ok(append_bytes(out, key));
+            if append_entry(&mut out, key, |out| (self.alive)(value, out))? {
                 show(&out[start..]);
-            } else {
-                out.truncate(start);
             }
             Ok(true)
         })?;
@@ -180,13 +165,12 @@ impl<F: Fn(&[u8], Vec<u8>) -> Result<(Vec<u8>, bool)>> KeyedSource for StoreSour
         let mut changes = Changes { entries: 0, removed: 0, live, digest };
         let mut gone = Vec::new();
         for (at, was_there) in self.written(group) {
-            let key = &at[2..];
+            let key = |out| Ok(append_bytes(out, &at[2..]));
             if let Some(value) = self.snapshot.get(at)? {
-                out = append_encoded(out, key, &value)?;
+                append_entry(&mut out, key, |out| Ok((append_bytes(out, &value), true)))?;
                 changes.entries += 1;
             } else if was_there {
-                gone = encode_into(&(key.len() as u64), gone)?;
-                gone.extend_from_slice(key);
+                gone = append_key(gone, key)?;
                 changes.removed += 1;
             }
         }

@@ -1,5 +1,6 @@
 //! State in a store is as state on the heap is.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flott_checkpoint::snapshot::OperatorSnapshot;
@@ -8,13 +9,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::restore::{KeyedData, StateMemory};
-use crate::store::MemoryStores;
+use crate::store::{Batch, MemoryStores, Put, Store, StoreSnapshot, Stores};
 use crate::testing::{OPERATOR, finish, inline_writer, keyed};
 use crate::{DiskBackend, StateBackend};
 
-/// A store with a table of few entries before it.
-pub(super) fn on_disk() -> StateBackend {
-    StateBackend::Disk(DiskBackend::new(Arc::new(MemoryStores), 0))
+/// A store with a table before it, which takes so many bytes, but has few entries at least.
+pub(super) fn on_disk(bytes: usize) -> StateBackend {
+    StateBackend::Disk(DiskBackend::new(Arc::new(MemoryStores), bytes))
 }
 
 /// All kinds of state, in one place.
@@ -161,10 +162,11 @@ proptest! {
     fn state_on_disk_is_as_on_the_heap(
         steps in prop::collection::vec(step(), 1..200),
         ttl in prop::option::of(50..150u64),
+        bytes in prop_oneof![Just(0), 1_000..200_000usize],
     ) {
         let ttl = ttl.map(|millis| StateTtlConfig::new(Duration::from_millis(millis)));
         let mut now = 0;
-        let places = [StateBackend::Heap, on_disk()];
+        let places = [StateBackend::Heap, on_disk(bytes)];
         let mut both = places.map(|place| States::new(place, ttl, now, Vec::new()));
         let mut kept: Option<[Kept; 2]> = None;
         for step in steps {
@@ -226,20 +228,29 @@ proptest! {
 #[test]
 fn what_is_not_in_use_is_not_in_memory() {
     let bytes = 4 << 20;
-    let place = StateBackend::Disk(DiskBackend::new(Arc::new(MemoryStores), bytes));
-    let mut backend = KeyedBackend::<u64>::new("all", max(8).range_of(0, 1), max(8)).on(place);
+    let backend = KeyedBackend::<u64>::new("all", max(8).range_of(0, 1), max(8));
+    let mut backend = backend.on(on_disk(bytes));
     let value = backend.value_state(ValueStateDescriptor::<u64>::new("value")).unwrap();
-    let mut most = 0;
-    for key in 0..200_000 {
-        backend.set_current_key(hash(&key), key);
-        value.update(&mut backend, key).unwrap();
+    let table = |backend: &KeyedBackend<u64>| {
         let table = backend.states[0].table.as_any();
         let shaped = table.downcast_ref::<ShapedTable<u64, shape::Plain<u64>>>().unwrap();
-        if key % 1_000 == 0 {
-            most = most.max(shaped.table.len());
+        shaped.table.iter().map(|(key, _)| *key).collect::<Vec<_>>()
+    };
+    let (mut most, mut least) = (0, usize::MAX);
+    for key in 0..200_000 {
+        // Some are used again and again.
+        for key in [key, key % 100] {
+            backend.set_current_key(hash(&key), key);
+            value.update(&mut backend, key).unwrap();
+        }
+        if key % 1_000 == 0 && key > 100_000 {
+            let in_memory = table(&backend);
+            let often = in_memory.iter().filter(|key| **key < 100).count();
+            (most, least) = (most.max(in_memory.len()), least.min(often));
         }
     }
     assert!(most * 64 < bytes, "{most} entries");
+    assert!(most > 5_000 && least > 50, "{most} entries, {least} of those that are used often");
     for key in [0, 77, 199_999] {
         backend.set_current_key(hash(&key), key);
         assert_eq!(value.get(&mut backend).unwrap(), Some(&key));
@@ -247,17 +258,59 @@ fn what_is_not_in_use_is_not_in_memory() {
 }
 
 #[test]
+fn an_error_that_a_function_ignores_is_not_forgotten() {
+    struct Broken(AtomicBool);
+    impl Stores for Arc<Broken> {
+        fn create(&self, _: &str) -> Result<Arc<dyn Store>> {
+            Ok(self.clone())
+        }
+    }
+    impl Store for Broken {
+        fn write(&self, _: &Batch) -> Result<()> {
+            let is_broken = self.0.load(Ordering::Relaxed);
+            if is_broken { Err(Error::new(ErrorKind::Io, "the disk is full")) } else { Ok(()) }
+        }
+        fn fill(&self, _: &mut dyn FnMut(&mut Put<'_>) -> Result<()>) -> Result<()> {
+            Ok(())
+        }
+        fn get(&self, _: &[u8]) -> Result<Option<Vec<u8>>> {
+            Ok(None)
+        }
+        fn is_strained(&self) -> bool {
+            false
+        }
+        fn snapshot(&self) -> Arc<dyn StoreSnapshot> {
+            MemoryStores.create("").unwrap().snapshot()
+        }
+    }
+    let stores = Arc::new(Broken(AtomicBool::new(true)));
+    let place = StateBackend::Disk(DiskBackend::new(Arc::new(stores.clone()), 0));
+    let mut states = States::new(place, None, 0, Vec::new());
+    let States { backend, value, .. } = &mut states;
+    let mut put = |key: u32| {
+        backend.set_current_key(hash(&key), key);
+        value.update(backend, String::new())
+    };
+    let error = (0..20).find_map(|key| put(key).err()).unwrap();
+    assert!(error.report().contains("the disk is full"), "{}", error.report());
+    stores.0.store(false, Ordering::Relaxed);
+    let error = put(21).unwrap_err();
+    assert!(error.report().contains("is lost"), "{}", error.report());
+    assert!(states.backend.snapshot().is_err());
+}
+
+#[test]
 fn times_of_last_use_come_and_go_with_ttl() {
     let ttl = Some(StateTtlConfig::new(Duration::from_millis(50)));
     for (before, after) in [(None, ttl), (ttl, None)] {
-        let mut states = States::new(on_disk(), before, 0, Vec::new());
+        let mut states = States::new(on_disk(0), before, 0, Vec::new());
         for key in 0..300 {
             states.apply(key, &Act::Value(7));
             states.apply(key, &Act::Add(1));
             states.apply(key, &Act::Put(1, 2));
         }
         let (snapshot, _) = states.snapshot();
-        let mut again = States::new(on_disk(), after, 40, states.restored(&snapshot));
+        let mut again = States::new(on_disk(0), after, 40, states.restored(&snapshot));
         let all = |states: &mut States| {
             (0..300).map(|key| states.apply(key, &Act::Read)).collect::<Vec<_>>()
         };
