@@ -119,12 +119,12 @@ impl Scenario {
             latency_micros,
             on_disk: rng.permille(400),
         };
-        drawn.with_fair_storage()
+        drawn.fair()
     }
 
-    /// Of many tasks one always fails or is late, where storage often does so: then no checkpoint would ever be
-    /// complete. So it does less often, the more tasks there are.
-    fn with_fair_storage(self) -> Self {
+    /// Of many tasks one always fails or is late, where storage often does so or time is short: then no checkpoint
+    /// would ever be complete. So storage does so less often, and there is more time, the more tasks there are.
+    fn fair(self) -> Self {
         let [sources, keyed, sinks] = self.parallelism.map(u64::from);
         let detour = if self.detour { keyed } else { 0 };
         let tasks = 2 * sources + detour + keyed + 2 * sinks;
@@ -134,6 +134,7 @@ impl Scenario {
             store_failed: fair(self.store_failed),
             store_unknown: fair(self.store_unknown),
             store_slow: fair(self.store_slow),
+            timeout: self.timeout.max(Duration::from_millis(2 * tasks)),
             ..self
         }
     }

@@ -1,3 +1,5 @@
+//! Trees beside a store in memory that is written the same way, and what they refuse.
+
 use std::collections::BTreeMap;
 
 use flott_core::hash::mix;
