@@ -44,7 +44,7 @@ fn run(divisor: u64, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
         keyed(100_000_000 / divisor, 1_000_000)?;
     }
     if wanted("w5") {
-        keyed_on_disk(10_000_000 / divisor, 1_000_000)?;
+        keyed_on_disk(3_000_000 / divisor, 1_000_000)?;
     }
     if wanted("pause") {
         pause(divisor)?;

@@ -76,7 +76,7 @@ impl Memory {
 
 impl LsmStores {
     /// Stores in a folder in `parent`, or else where the system has such folders. They use about so many bytes of
-    /// memory, all of them together.
+    /// memory, all of them together; more while snapshots are old, or there are very many trees.
     ///
     /// # Errors
     /// If the folder cannot be made.

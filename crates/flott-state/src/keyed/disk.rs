@@ -1,8 +1,8 @@
 //! A state that is in a store: its table holds what is in use, and is written back now and then.
 //!
 //! An entry that is asked for is decoded into the table and stays there, so that handles work in place as they do on
-//! the heap; what was written is noted, and goes to the store in batches. When the table has become too large, what has
-//! not been used for longest leaves it. The keys in a store are the key group, two bytes, the first one the
+//! the heap; what was written is noted, and goes to the store in batches. When the table has become too large, what was
+//! not used lately leaves it. The keys in a store are the key group, two bytes, the first one the
 //! higher, and the encoded key: each group is a range of its own.
 //!
 //! Of each key group it is known at any time how many entries the store has, and the sum of their hashes. So a

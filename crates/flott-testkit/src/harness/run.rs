@@ -255,6 +255,7 @@ fn deploy(
     settings.checkpointing = setup.checkpointing;
     settings.await_final_checkpoint = setup.checkpointing;
     settings.batch_records = variation.batch_records;
+    settings.state_backend = variation.backends.of(attempt);
     settings.channel_bytes = variation.channel_bytes.unwrap_or(settings.channel_bytes);
     let attempt = AttemptNumber(attempt);
     let job = (&*program, planned);

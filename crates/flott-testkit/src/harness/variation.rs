@@ -1,6 +1,10 @@
 //! The ways in which a test is run: every one must give the same output.
 
+use std::sync::Arc;
+
 use flott_runtime::batch::BATCH_RECORDS;
+use flott_state::store::MemoryStores;
+use flott_state::{DiskBackend, StateBackend};
 
 /// How much of the script is played before the tasks come to rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +27,36 @@ pub(super) enum Failures {
     BeforeSnapshot,
 }
 
+/// Where keyed state is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Backends {
+    /// On the heap.
+    Heap,
+    /// In stores, with tables of few entries before them.
+    Disk,
+    /// In every other deployment on the heap.
+    InTurn,
+}
+
+impl Backends {
+    /// That of a deployment.
+    pub(super) fn of(self, deployment: u32) -> StateBackend {
+        match self {
+            Self::Disk => {}
+            Self::InTurn if !deployment.is_multiple_of(2) => {}
+            Self::Heap | Self::InTurn => return StateBackend::Heap,
+        }
+        StateBackend::Disk(DiskBackend::new(Arc::new(MemoryStores), 0))
+    }
+}
+
 /// A way to run a test.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Variation {
     pub(super) name: &'static str,
     pub(super) feeding: Feeding,
     pub(super) failures: Failures,
+    pub(super) backends: Backends,
     pub(super) chaining: bool,
     pub(super) batch_records: usize,
     /// How many bytes a channel holds, if not as many as usual.
@@ -45,6 +73,7 @@ impl Variation {
         name: "plain",
         feeding: Feeding::Bulk,
         failures: Failures::None,
+        backends: Backends::Heap,
         chaining: true,
         batch_records: BATCH_RECORDS,
         channel_bytes: None,
@@ -53,9 +82,17 @@ impl Variation {
     };
 
     /// Every variation that keeps the parallelism.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::PLAIN,
         Self { name: "one record per batch", feeding: Feeding::Single, ..Self::PLAIN },
+        Self { name: "with state on disk", backends: Backends::Disk, ..Self::PLAIN },
+        Self {
+            name: "restored after every step, on the heap and on disk in turn",
+            feeding: Feeding::Single,
+            failures: Failures::AfterSnapshot,
+            backends: Backends::InTurn,
+            ..Self::PLAIN
+        },
         Self { name: "without chaining", chaining: false, ..Self::PLAIN },
         Self {
             name: "without chaining, downstream first, one record per batch",
@@ -101,6 +138,7 @@ impl Variation {
             name: "rescaled from 1 to 2 to 3 to 1 with every step",
             feeding: Feeding::Single,
             failures: Failures::AfterSnapshot,
+            backends: Backends::InTurn,
             parallelism: &[1, 2, 3],
             ..Self::PLAIN
         },
