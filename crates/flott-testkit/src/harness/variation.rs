@@ -85,14 +85,6 @@ impl Variation {
     pub(super) const ALL: [Self; 10] = [
         Self::PLAIN,
         Self { name: "one record per batch", feeding: Feeding::Single, ..Self::PLAIN },
-        Self { name: "with state on disk", backends: Backends::Disk, ..Self::PLAIN },
-        Self {
-            name: "restored after every step, on the heap and on disk in turn",
-            feeding: Feeding::Single,
-            failures: Failures::AfterSnapshot,
-            backends: Backends::InTurn,
-            ..Self::PLAIN
-        },
         Self { name: "without chaining", chaining: false, ..Self::PLAIN },
         Self {
             name: "without chaining, downstream first, one record per batch",
@@ -128,6 +120,14 @@ impl Variation {
             feeding: Feeding::Single,
             failures: Failures::BeforeSnapshot,
             chaining: false,
+            ..Self::PLAIN
+        },
+        Self { name: "with state on disk", backends: Backends::Disk, ..Self::PLAIN },
+        Self {
+            name: "restored after every step, on the heap and on disk in turn",
+            feeding: Feeding::Single,
+            failures: Failures::AfterSnapshot,
+            backends: Backends::InTurn,
             ..Self::PLAIN
         },
     ];
