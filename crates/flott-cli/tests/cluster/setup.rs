@@ -96,9 +96,9 @@ impl Cluster {
     pub(crate) fn wait_for_tasks(&self, job: &str) {
         self.wait("all tasks run", || {
             let details = self.get(&format!("/jobs/{job}"));
-            let counts = details["status-counts"].as_object().unwrap();
-            let others = counts.iter().filter(|(state, _)| *state != "RUNNING");
-            details["state"] == "RUNNING" && others.map(|(_, count)| count).all(|count| *count == 0)
+            let vertices = details["vertices"].as_array().unwrap();
+            let runs = |vertex: &Value| vertex["tasks"]["RUNNING"] == vertex["parallelism"];
+            details["state"] == "RUNNING" && !vertices.is_empty() && vertices.iter().all(runs)
         });
     }
 
