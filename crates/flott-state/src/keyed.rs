@@ -2,7 +2,7 @@
 //!
 //! An operator registers its states by descriptor when it opens and gets copyable handles. The
 //! engine sets the current key before each record; a handle's methods then read and write the
-//! entry of that key in place. On the heap a table has all entries, with state on [`disk`] those in use.
+//! entry of that key in place. On the heap a table has all entries, with state on disk those in use.
 
 mod aggregating;
 mod context;
