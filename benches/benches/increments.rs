@@ -134,7 +134,7 @@ fn add(
         for key in keys.by_ref().take(BATCH) {
             batch.push((stable_hash(&key)?, key));
         }
-        state.load(backend, batch.iter().map(|(hash, key)| (*hash, key)))?;
+        state.fetch(backend, batch.iter().map(|(hash, key)| (*hash, key)))?;
         let table = state.table_mut(backend)?;
         for (hash, key) in &batch {
             *table.upsert(*hash, *key, || 0) += 1;

@@ -41,7 +41,7 @@ impl<K: Key, V: StateData> KeyedValues<K, V> {
         mut f: impl FnMut(&mut PagedTable<K, V>, Keyed<K, T>, Timestamp) -> Result<()>,
     ) -> Result<()> {
         let Self { backend, state, hashes, .. } = self;
-        state.load(backend, batch.records().iter().map(|record| (record.hash, &record.key)))?;
+        state.fetch(backend, batch.records().iter().map(|record| (record.hash, &record.key)))?;
         let table = state.table_mut(backend)?;
         hashes.clear();
         hashes.extend(batch.records().iter().map(|record| record.hash));

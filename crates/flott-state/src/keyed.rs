@@ -255,7 +255,7 @@ impl<K: Key> KeyedBackend<K> {
         let shaped = state.table.as_any_mut().downcast_mut::<ShapedTable<K, S>>();
         let shaped = shaped.ok_or_else(foreign_handle)?;
         // With TTL, reading may remove or touch.
-        shaped.load(hash, key, age, writes || state.ttl.is_some())?;
+        shaped.fetch(hash, key, age, writes || state.ttl.is_some())?;
         if state.ttl.is_some() && shaped.disk.is_none() {
             shaped.accesses += 1;
             if shaped.accesses == SWEEP_EVERY {

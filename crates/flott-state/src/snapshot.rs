@@ -1,7 +1,7 @@
-//! The asynchronous part of a snapshot: bytes, checksums, digests, one file.
+//! The asynchronous part of a snapshot: bytes, checksums, digests, files.
 //!
-//! All state of a task goes into one buffer. If it is small it travels in the acknowledgement;
-//! otherwise it becomes a file, or several if it is large: [`MAGIC`], a version, the CRC-32C and the length of what
+//! All state of a task goes into a buffer. If it is small it travels in the acknowledgement;
+//! otherwise it becomes a file, or several, one buffer after the other, if it is large: [`MAGIC`], a version, the CRC-32C and the length of what
 //! follows (all little-endian), then the states one after the other.
 //!
 //! A keyed state is a run of key groups, each with its own checksum, so that a reader can take the

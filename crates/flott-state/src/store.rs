@@ -17,17 +17,17 @@ pub use batch::Batch;
 pub use memory::MemoryStores;
 
 /// Makes stores.
-pub trait Stores: Send + Sync {
+pub trait StateStores: Send + Sync {
     /// An empty store for a state, described by `label` for messages and the names of files. It goes away with the last
     /// reference to it.
     ///
     /// # Errors
     /// If there is no place for it.
-    fn create(&self, label: &str) -> Result<Arc<dyn Store>>;
+    fn create(&self, label: &str) -> Result<Arc<dyn StateStore>>;
 }
 
 /// An ordered map from bytes to bytes.
-pub trait Store: Send + Sync {
+pub trait StateStore: Send + Sync {
     /// Puts and removes what the batch says: all of it, or, after an error, an unknown part of it.
     ///
     /// # Errors
@@ -87,18 +87,18 @@ pub enum StateBackend {
 /// What the states of a process that are in stores share.
 #[derive(Clone)]
 pub struct DiskBackend {
-    stores: Arc<dyn Stores>,
+    stores: Arc<dyn StateStores>,
     budget: Arc<Budget>,
 }
 
 impl DiskBackend {
     /// States are in `stores`; what they have in memory takes about `bytes`, all of them together.
-    pub fn new(stores: Arc<dyn Stores>, bytes: usize) -> Self {
+    pub fn new(stores: Arc<dyn StateStores>, bytes: usize) -> Self {
         Self { stores, budget: Arc::new(Budget { bytes, states: AtomicUsize::new(0) }) }
     }
 
-    /// An empty store, as [`Stores::create`].
-    pub(crate) fn create(&self, label: &str) -> Result<Arc<dyn Store>> {
+    /// An empty store, as [`StateStores::create`].
+    pub(crate) fn create(&self, label: &str) -> Result<Arc<dyn StateStore>> {
         self.stores.create(label)
     }
 

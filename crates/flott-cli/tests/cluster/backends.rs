@@ -1,5 +1,8 @@
 //! State on disk and on the heap: a savepoint of one is a savepoint of the other.
 
+use std::fs;
+use std::path::Path;
+
 use crate::setup::{Cluster, kill};
 
 /// Words that make up so much state that one part in ten of it is all the memory that there is.
@@ -20,6 +23,14 @@ impl Cluster {
         stopped["location"].as_str().unwrap().to_owned()
     }
 
+    /// Whether a worker keeps state on disk: the folders of the trees in which it is.
+    fn has_trees(&self) -> bool {
+        let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+        let folders = entries(&self.path("work")).map(|entry| entry.path());
+        let mut own = folders.filter(|path| path.to_string_lossy().contains("flott-state-"));
+        own.any(|folder| entries(&folder).any(|tree| tree.path().join("tables").is_dir()))
+    }
+
     /// Two snapshots have the same in them, entry by entry.
     fn assert_same(&self, one: &str, other: &str) {
         let verified = self.done(&["state", "verify", other]);
@@ -31,7 +42,9 @@ impl Cluster {
 
 #[test]
 fn more_state_than_memory_outlives_its_processes_and_changes_its_backend() {
-    let cluster = Cluster::start(3, &[MEMORY]);
+    let cluster = Cluster::prepare(&[MEMORY, "io.tmp.dirs: {folder}/work"]);
+    fs::create_dir(cluster.path("work")).unwrap();
+    (*cluster).start(3);
     let words: String = (0..WORDS).map(|number| format!("{},1\n", word(number))).collect();
     assert!(2 * words.len() > 10 * (2 << 20), "it is state ten times: key and value");
     let last = word(WORDS - 1);
@@ -41,6 +54,7 @@ fn more_state_than_memory_outlives_its_processes_and_changes_its_backend() {
     cluster.feed("1", &words);
     cluster.wait_for_total(&last, 1);
     cluster.wait_for_checkpoint(&job);
+    assert!(cluster.has_trees(), "state is on disk");
     cluster.feed("2", &format!("{last},1\n{},1\n", word(0)));
     cluster.wait_for_total(&last, 2);
     cluster.wait_for_checkpoint(&job);
@@ -62,6 +76,7 @@ fn more_state_than_memory_outlives_its_processes_and_changes_its_backend() {
             printed.iter().filter(|line| line.ends_with(&total)).count() >= 2
         })
     });
+    assert!(!cluster.has_trees(), "what has ended has gone, and this state is not on disk");
     let on_heap = cluster.stop(&job);
     cluster.assert_same(&on_heap, &on_disk);
 

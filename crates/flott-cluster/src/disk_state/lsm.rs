@@ -1,4 +1,4 @@
-//! Stores that are log-structured merge trees: of the crate `lsm-tree`, which is the heart of fjall.
+//! StateStores that are log-structured merge trees: of the crate `lsm-tree`, which is the heart of fjall.
 //!
 //! What is written waits in memory until there is enough for a table, a sorted file that never changes; tables are
 //! merged by a thread of this process. A snapshot is a number: what was written later has greater ones. As long as
@@ -16,7 +16,7 @@ use std::thread;
 
 use flott_core::{Error, ErrorKind, Result};
 use flott_runtime::panic_message;
-use flott_state::store::{Batch, Put, Store, StoreSnapshot, Stores, Visit};
+use flott_state::store::{Batch, Put, StateStore, StateStores, StoreSnapshot, Visit};
 use lsm_tree::compaction::Leveled;
 use lsm_tree::config::PartitioningPolicy;
 use lsm_tree::{
@@ -75,7 +75,7 @@ impl Memory {
 }
 
 impl LsmStores {
-    /// Stores in a folder in `parent`, or else where the system has such folders. They use about so many bytes of
+    /// StateStores in a folder in `parent`, or else where the system has such folders. They use about so many bytes of
     /// memory, all of them together; more while snapshots are old, or there are very many trees.
     ///
     /// # Errors
@@ -98,8 +98,8 @@ impl LsmStores {
     }
 }
 
-impl Stores for LsmStores {
-    fn create(&self, label: &str) -> Result<Arc<dyn Store>> {
+impl StateStores for LsmStores {
+    fn create(&self, label: &str) -> Result<Arc<dyn StateStore>> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.folder.path().join(number.to_string());
         let (next, visible) = (SequenceNumberCounter::default(), SequenceNumberCounter::default());
@@ -262,7 +262,7 @@ impl Handle {
     }
 }
 
-impl Store for Handle {
+impl StateStore for Handle {
     fn write(&self, batch: &Batch) -> Result<()> {
         let Tree { tree, next, visible, .. } = &*self.tree;
         let number = next.next();

@@ -25,7 +25,7 @@ use super::shape::{Age, Shape};
 use crate::restore::RangeBytes;
 use crate::schema::Layout;
 use crate::snapshot::{append_bytes, append_entry, entry_seed};
-use crate::store::{Batch, DiskBackend, Share, Store};
+use crate::store::{Batch, DiskBackend, Share, StateStore};
 use crate::table::PagedTable;
 
 use changes::ChangeLog;
@@ -46,6 +46,9 @@ const AHEAD: usize = 16;
 /// However little memory there is, a table may have so many entries.
 const ENTRIES_MIN: usize = 4;
 
+/// How many bytes of a key in a store are its key group.
+const PREFIX: usize = 2;
+
 /// What one resident entry takes beside key and value, in both tables: tags, slots that are free, allocations.
 const ENTRY_OVERHEAD: usize = 64;
 
@@ -59,7 +62,7 @@ const SWEEP_PER_WRITE: usize = 2;
 pub(super) struct Disk<K> {
     /// For messages.
     what: String,
-    store: Arc<dyn Store>,
+    store: Arc<dyn StateStore>,
     share: Share,
     /// How this program reads what it writes.
     layout: Layout,
@@ -114,7 +117,7 @@ impl Totals {
 
 /// What a state's store begins with.
 pub(super) struct Beginning {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn StateStore>,
     pub(super) totals: Vec<Totals>,
     pub(super) log: Arc<ChangeLog>,
 }
@@ -158,8 +161,19 @@ impl<K: Key> Disk<K> {
         })
     }
 
-    /// Brings what the store has of a key into the table, and notes that it may be written to.
-    fn load<S: Shape>(
+    /// Notes that a key is used, and may be written to, if the table has what there is of it.
+    fn touch(&mut self, hash: u64, key: &K, writes: bool) -> bool {
+        let Some(resident) = self.residents.get_mut(hash, key) else { return false };
+        resident.used = self.generation;
+        if writes && !resident.is_dirty {
+            resident.is_dirty = true;
+            self.dirty.push((hash, key.clone()));
+        }
+        true
+    }
+
+    /// The same; what is not there is brought in from the store.
+    fn fetch<S: Shape>(
         &mut self,
         table: &mut PagedTable<K, S::Cell>,
         hash: u64,
@@ -167,24 +181,17 @@ impl<K: Key> Disk<K> {
         age: Age,
         writes: bool,
     ) -> Result<()> {
-        let generation = self.generation;
-        if let Some(resident) = self.residents.get_mut(hash, key) {
-            resident.used = generation;
-            if writes && !resident.is_dirty {
-                resident.is_dirty = true;
-                self.dirty.push((hash, key.clone()));
-            }
+        if self.touch(hash, key, writes) {
             return Ok(());
         }
-        let mut at = store_key(self.max.key_group(hash));
-        at = encode_into(key, at)?;
+        let at = encode_into(key, prefix(self.max.key_group(hash)).to_vec())?;
         let found = self.store.get(&at).map_err(|error| self.explained(error))?;
         let stored = match found {
             Some(value) => {
                 let cell = S::decode(&value, &self.layout, age)?;
                 table.upsert(hash, key.clone(), || cell);
                 self.weigh(1, at.len() + value.len());
-                Some(entry_hash(self.seed, &at[2..], &value)?)
+                Some(entry_hash(self.seed, &at[PREFIX..], &value)?)
             }
             None => None,
         };
@@ -201,7 +208,7 @@ impl<K: Key> Disk<K> {
         }
     }
 
-    /// Makes room for so many keys that are about to be loaded: what was written goes to the store, what is not in use
+    /// Makes room for so many keys that are about to be fetched: what was written goes to the store, what is not in use
     /// leaves the table.
     fn prepare<S: Shape>(
         &mut self,
@@ -244,7 +251,7 @@ impl<K: Key> Disk<K> {
         // Until the store has it all: a function may go on after an error that it was told of.
         self.is_broken = true;
         self.batch.clear();
-        let mut entry = Vec::new();
+        let (mut entry, mut at) = (Vec::new(), Vec::new());
         let mut encoded = 0;
         let mut were_there = Vec::new();
         let mut dirty = std::mem::take(&mut self.dirty);
@@ -269,7 +276,8 @@ impl<K: Key> Disk<K> {
                 continue;
             }
             let group = self.max.key_group(hash);
-            let mut at = store_key(group);
+            at.clear();
+            at.extend_from_slice(&prefix(group));
             if is_alive {
                 let (_, key, value) = RangeBytes::whole(&entry).entry()?;
                 at.extend_from_slice(key);
@@ -341,14 +349,14 @@ impl<K: Key> Disk<K> {
             }
             entries -= 1;
             if S::has_expired(&S::decode(value, &self.layout, age)?, age) {
-                expired.push(decode::<K>(&at[2..])?);
+                expired.push(decode::<K>(&at[PREFIX..])?);
             }
             Ok(true)
         })?;
         self.swept = next;
         for key in expired {
             let hash = stable_hash(&key)?;
-            self.load::<S>(table, hash, &key, age, true)?;
+            self.fetch::<S>(table, hash, &key, age, true)?;
             super::purge::<K, S>(table, hash, &key, age);
         }
         Ok(())
@@ -378,9 +386,9 @@ impl<K: Key> Disk<K> {
     }
 }
 
-/// The first bytes of the keys of a group.
-pub(crate) fn store_key(group: KeyGroup) -> Vec<u8> {
-    group.0.to_be_bytes().to_vec()
+/// What the keys of a group begin with.
+fn prefix(group: KeyGroup) -> [u8; PREFIX] {
+    group.0.to_be_bytes()
 }
 
 /// The hash of an entry whose parts are encoded.
@@ -404,18 +412,22 @@ impl<K: Key, S: Shape> ShapedTable<K, S> {
 
     /// Sees to it that the table has what there is of a key, and that what is written to it there is kept.
     #[inline]
-    pub(super) fn load(&mut self, hash: u64, key: &K, age: Age, writes: bool) -> Result<()> {
-        if self.disk.is_some() { self.load_from_disk(hash, key, age, writes) } else { Ok(()) }
+    pub(super) fn fetch(&mut self, hash: u64, key: &K, age: Age, writes: bool) -> Result<()> {
+        if self.disk.is_some() { self.fetch_from_disk(hash, key, age, writes) } else { Ok(()) }
     }
 
-    fn load_from_disk(&mut self, hash: u64, key: &K, age: Age, writes: bool) -> Result<()> {
+    fn fetch_from_disk(&mut self, hash: u64, key: &K, age: Age, writes: bool) -> Result<()> {
         let Some(disk) = &mut self.disk else { return Ok(()) };
+        // A key that is in use needs no room.
+        if disk.dirty.len() < DIRTY_MAX && disk.touch(hash, key, writes) {
+            return disk.check();
+        }
         disk.prepare::<S>(&mut self.table, age, 1)?;
-        disk.load::<S>(&mut self.table, hash, key, age, writes)
+        disk.fetch::<S>(&mut self.table, hash, key, age, writes)
     }
 
     /// The same, for keys that will be written to together.
-    pub(super) fn load_all<'k>(
+    pub(super) fn fetch_all<'k>(
         &mut self,
         keys: impl ExactSizeIterator<Item = (u64, &'k K)>,
         age: Age,
@@ -423,7 +435,7 @@ impl<K: Key, S: Shape> ShapedTable<K, S> {
         let Some(disk) = &mut self.disk else { return Ok(()) };
         disk.prepare::<S>(&mut self.table, age, keys.len())?;
         for (hash, key) in keys {
-            disk.load::<S>(&mut self.table, hash, key, age, true)?;
+            disk.fetch::<S>(&mut self.table, hash, key, age, true)?;
         }
         Ok(())
     }

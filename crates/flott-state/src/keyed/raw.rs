@@ -28,18 +28,18 @@ impl<V: StateData> RawValue<V> {
     ///
     /// # Errors
     /// If the handle belongs to another operator, or state on disk cannot be read or written.
-    pub fn load<'k, K: Key>(
+    pub fn fetch<'k, K: Key>(
         &self,
         backend: &mut KeyedBackend<K>,
         keys: impl ExactSizeIterator<Item = (u64, &'k K)>,
     ) -> Result<()> {
-        self.shaped(backend)?.load_all(keys, AGELESS)
+        self.shaped(backend)?.fetch_all(keys, AGELESS)
     }
 
     /// Shows every value there is.
     ///
     /// # Errors
-    /// As [`Self::load`], and those of `each`.
+    /// As [`Self::fetch`], and those of `each`.
     pub fn for_each<K: Key>(
         &self,
         backend: &mut KeyedBackend<K>,

@@ -180,9 +180,10 @@ impl<K: Key> KeyedBackend<K> {
                     disk.rewrite::<S>(&mut shaped.table, layouts, age)?;
                     Ok(disk)
                 };
+                let verb = if restored.is_empty() { "kept" } else { "restored" };
                 let disk = restore().map_err(|error: Error| {
                     error.context(format!(
-                        "operator \"{}\": state \"{name}\" cannot be restored",
+                        "operator \"{}\": state \"{name}\" cannot be {verb}",
                         self.operator
                     ))
                 })?;

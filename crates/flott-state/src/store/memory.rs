@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flott_core::Result;
 
-use super::{Batch, Put, Store, StoreSnapshot, Stores, Visit};
+use super::{Batch, Put, StateStore, StateStores, StoreSnapshot, Visit};
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -14,8 +14,8 @@ type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MemoryStores;
 
-impl Stores for MemoryStores {
-    fn create(&self, _: &str) -> Result<Arc<dyn Store>> {
+impl StateStores for MemoryStores {
+    fn create(&self, _: &str) -> Result<Arc<dyn StateStore>> {
         Ok(Arc::new(MemoryStore::default()))
     }
 }
@@ -30,7 +30,7 @@ impl MemoryStore {
     }
 }
 
-impl Store for MemoryStore {
+impl StateStore for MemoryStore {
     fn write(&self, batch: &Batch) -> Result<()> {
         let mut entries = self.entries();
         let entries = Arc::make_mut(&mut entries);

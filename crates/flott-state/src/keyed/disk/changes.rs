@@ -101,13 +101,15 @@ impl ChangeLog {
     }
 
     /// A snapshot is taken.
-    pub(super) fn begin(&self, snapshot: Arc<dyn StoreSnapshot>) -> Arc<Kept> {
+    pub(super) fn keep(&self, snapshot: Arc<dyn StoreSnapshot>) -> Arc<Kept> {
         let mut log = self.log();
         log.newest += 1;
         let number = log.newest;
         log.wanted.retain(|wanted| wanted.strong_count() > 0);
         let oldest = log.wanted.iter().filter_map(Weak::upgrade).map(|kept| kept.number).min();
-        log.written = log.written.split_off(&oldest.unwrap_or(number));
+        let oldest = oldest.unwrap_or(number);
+        log.written = log.written.split_off(&oldest);
+        log.undone.retain(|undone| *undone.end() >= oldest);
         let kept = Arc::new(Kept { number, snapshot: Mutex::new(Some(snapshot)) });
         log.wanted.push(Arc::downgrade(&kept));
         kept

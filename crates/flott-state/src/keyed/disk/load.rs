@@ -10,18 +10,18 @@ use flott_core::codec::{Key, decode};
 use flott_core::hash::stable_hash;
 use flott_core::{Error, ErrorKind, KeyGroup, KeyGroupRange, Result};
 
-use super::{Beginning, Disk, Totals, entry_hash, store_key};
+use super::{Beginning, Disk, PREFIX, Totals, entry_hash, prefix};
 use crate::inspect::entries;
 use crate::keyed::shape::{Age, Shape};
 use crate::restore::{KeyedData, PieceBytes, RestoredKeyedState, corrupt, unreadable};
 use crate::schema::Layout;
-use crate::store::{DiskBackend, Store};
+use crate::store::{DiskBackend, StateStore};
 use crate::table::PagedTable;
 
 /// A store that has what was written of a state, as it was written.
 #[derive(Clone)]
 pub struct Loaded {
-    store: Arc<dyn Store>,
+    store: Arc<dyn StateStore>,
     totals: Arc<BTreeMap<KeyGroup, Totals>>,
 }
 
@@ -86,7 +86,7 @@ impl DiskBackend {
 }
 
 fn load(
-    store: Arc<dyn Store>,
+    store: Arc<dyn StateStore>,
     parts: &[(&KeyedStateHandle, KeyGroupRange)],
     mut read: impl FnMut(usize, usize, Range<u64>) -> Result<Vec<u8>>,
 ) -> Result<Loaded> {
@@ -107,9 +107,9 @@ fn load(
                 let pieces = read_layers(handle, layers, |piece, span| read(*part, piece, span))?;
                 let (entries, digest) = entries(handle, &pieces, layers)?;
                 totals.insert(*group, Totals { live: entries.len() as u64, digest });
-                let mut at = store_key(*group);
+                let mut at = prefix(*group).to_vec();
                 for (key, value) in entries {
-                    at.truncate(2);
+                    at.truncate(PREFIX);
                     at.extend_from_slice(key);
                     put(&at, value)?;
                 }
@@ -178,17 +178,17 @@ impl<K: Key> Disk<K> {
         layout: &Layout,
         age: Age,
     ) -> Result<()> {
-        let prefix = store_key(group);
+        let prefix = prefix(group);
         self.store.snapshot().scan(&prefix, &mut |at, value| {
             if !at.starts_with(&prefix) {
                 return Ok(false);
             }
-            let key: K = decode(&at[2..])?;
+            let key: K = decode(&at[PREFIX..])?;
             let hash = stable_hash(&key)?;
             let cell = S::decode(value, layout, age).map_err(unreadable)?;
             self.prepare::<S>(table, age, 1)?;
             table.upsert(hash, key.clone(), || cell);
-            self.admit(hash, &key, Some(entry_hash(self.seed, &at[2..], value)?), true);
+            self.admit(hash, &key, Some(entry_hash(self.seed, &at[PREFIX..], value)?), true);
             Ok(true)
         })
     }

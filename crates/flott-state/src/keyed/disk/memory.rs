@@ -7,10 +7,10 @@ use flott_core::mutant::Mutant;
 use flott_core::{Error, ErrorKind, KeyGroup, KeyGroupRange, Result};
 
 use super::changes::{ChangeLog, Kept, Keys};
-use super::{Beginning, Totals, store_key};
+use super::{Beginning, PREFIX, Totals, prefix};
 use crate::restore::StateMemory;
 use crate::snapshot::{Changes, KeyedSource, Since, append_bytes, append_entry, append_key};
-use crate::store::{Batch, Store, StoreSnapshot};
+use crate::store::{Batch, StateStore, StoreSnapshot};
 
 /// When so much has to be put back, it is done bit by bit.
 const BATCH: usize = 16 << 10;
@@ -18,7 +18,7 @@ const BATCH: usize = 16 << 10;
 /// A store as it was at a snapshot, and all that was known of it.
 #[derive(Clone)]
 pub(crate) struct DiskMemory {
-    store: Arc<dyn Store>,
+    store: Arc<dyn StateStore>,
     range: KeyGroupRange,
     totals: Arc<[Totals]>,
     log: Arc<ChangeLog>,
@@ -28,7 +28,7 @@ pub(crate) struct DiskMemory {
 impl DiskMemory {
     /// What the store holds now.
     pub(super) fn new(
-        store: &Arc<dyn Store>,
+        store: &Arc<dyn StateStore>,
         range: KeyGroupRange,
         totals: &[Totals],
         log: &Arc<ChangeLog>,
@@ -38,7 +38,7 @@ impl DiskMemory {
             range,
             totals: totals.into(),
             log: log.clone(),
-            kept: log.begin(store.snapshot()),
+            kept: log.keep(store.snapshot()),
         }
     }
 
@@ -104,7 +104,7 @@ impl<'a, F: Fn(&[u8], Vec<u8>) -> Result<(Vec<u8>, bool)>> StoreSource<'a, F> {
 
     /// What was written of a key group since the base.
     fn written(&self, group: KeyGroup) -> impl Iterator<Item = (&[u8], bool)> {
-        let prefix = store_key(group);
+        let prefix = prefix(group);
         let keys = self.base.as_ref().map_or(&[][..], |(_, keys)| keys);
         let from = keys.partition_point(|(key, _)| **key < prefix[..]);
         let keys = keys[from..].iter().map(|(key, was_there)| (&**key, *was_there));
@@ -141,7 +141,7 @@ impl<F: Fn(&[u8], Vec<u8>) -> Result<(Vec<u8>, bool)>> KeyedSource for StoreSour
         mut out: Vec<u8>,
         show: &mut dyn FnMut(&[u8]),
     ) -> Result<Vec<u8>> {
-        let prefix = store_key(group);
+        let prefix = prefix(group);
         self.snapshot.scan(&prefix, &mut |at, value| {
             let Some(key) = at.strip_prefix(&prefix[..]) else { return Ok(false) };
             let start = out.len();
@@ -165,7 +165,7 @@ impl<F: Fn(&[u8], Vec<u8>) -> Result<(Vec<u8>, bool)>> KeyedSource for StoreSour
         let mut changes = Changes { entries: 0, removed: 0, live, digest };
         let mut gone = Vec::new();
         for (at, was_there) in self.written(group) {
-            let key = |out| Ok(append_bytes(out, &at[2..]));
+            let key = |out| Ok(append_bytes(out, &at[PREFIX..]));
             if let Some(value) = self.snapshot.get(at)? {
                 append_entry(&mut out, key, |out| Ok((append_bytes(out, &value), true)))?;
                 changes.entries += 1;

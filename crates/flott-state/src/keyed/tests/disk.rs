@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::restore::{KeyedData, StateMemory};
-use crate::store::{Batch, MemoryStores, Put, Store, StoreSnapshot, Stores};
+use crate::store::{Batch, MemoryStores, Put, StateStore, StateStores, StoreSnapshot};
 use crate::testing::{OPERATOR, finish, inline_writer, keyed};
 use crate::{DiskBackend, StateBackend};
 
@@ -260,12 +260,12 @@ fn what_is_not_in_use_is_not_in_memory() {
 #[test]
 fn an_error_that_a_function_ignores_is_not_forgotten() {
     struct Broken(AtomicBool);
-    impl Stores for Arc<Broken> {
-        fn create(&self, _: &str) -> Result<Arc<dyn Store>> {
+    impl StateStores for Arc<Broken> {
+        fn create(&self, _: &str) -> Result<Arc<dyn StateStore>> {
             Ok(self.clone())
         }
     }
-    impl Store for Broken {
+    impl StateStore for Broken {
         fn write(&self, _: &Batch) -> Result<()> {
             let is_broken = self.0.load(Ordering::Relaxed);
             if is_broken { Err(Error::new(ErrorKind::Io, "the disk is full")) } else { Ok(()) }
