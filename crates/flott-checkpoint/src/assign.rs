@@ -119,7 +119,7 @@ pub fn assign(
         for subtask in 0..new.parallelism {
             let restore = OperatorRestore {
                 keyed: keyed(old, max, subtask, new.parallelism),
-                operator_states: operator_state::deal(old, subtask, new.parallelism),
+                operator_states: operator_state::deal(old, max, subtask, new.parallelism),
                 end_of_data: end_of_data.holds(subtask),
             };
             let mut reader = subtask;

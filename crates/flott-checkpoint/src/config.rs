@@ -11,6 +11,9 @@ pub use flott_core::config::options::CheckpointingMode;
 /// The least time-out that is accepted: below it no checkpoint could ever complete.
 const TIMEOUT_MIN: Duration = Duration::from_millis(10);
 
+/// How long barriers keep their place if nobody has said.
+const ALIGNED_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Where checkpoints are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StorageConfig {
@@ -32,6 +35,9 @@ pub struct CheckpointConfig {
     pub interval: Option<Duration>,
     /// Whether channels wait for each other's barriers.
     pub mode: CheckpointingMode,
+    /// How long barriers keep their place among the records before they overtake them; `None` means for ever.
+    /// Those of savepoints always do.
+    pub unaligned_after: Option<Duration>,
     /// How long a checkpoint may take before it is aborted.
     pub timeout: Duration,
     /// The least time between a completion and the next periodic trigger.
@@ -57,7 +63,8 @@ impl CheckpointConfig {
     /// Reads and checks the options.
     ///
     /// # Errors
-    /// If `filesystem` storage is asked for without a directory, or the time-out is below 10 ms.
+    /// If `filesystem` storage is asked for without a directory, the time-out is below 10 ms, or unaligned
+    /// checkpoints are asked for where there can be none.
     pub fn from_configuration(config: &Configuration) -> Result<Self> {
         let timeout = config.get(&options::CHECKPOINT_TIMEOUT)?;
         if timeout < TIMEOUT_MIN {
@@ -67,12 +74,15 @@ impl CheckpointConfig {
             )));
         }
         let interval = config.get(&options::CHECKPOINT_INTERVAL)?;
+        let mode = config.get(&options::CHECKPOINTING_MODE)?;
+        let max_concurrent = config.get(&options::MAX_CONCURRENT)?.0;
         Ok(Self {
             interval: interval.map(|interval| interval.0).filter(|interval| !interval.is_zero()),
-            mode: config.get(&options::CHECKPOINTING_MODE)?,
+            mode,
+            unaligned_after: unaligned_after(config, mode, max_concurrent)?,
             timeout,
             min_pause: config.get(&options::MIN_PAUSE)?,
-            max_concurrent: config.get(&options::MAX_CONCURRENT)?.0,
+            max_concurrent,
             tolerable_failed: config.get(&options::TOLERABLE_FAILED)?,
             retention: config.get(&options::CHECKPOINT_RETENTION)?,
             // The last completed checkpoint is what a restart begins from: there is always one.
@@ -81,6 +91,34 @@ impl CheckpointConfig {
             storage: storage(config)?,
             claims_restored: config.get(&options::CLAIM_MODE)? == ClaimMode::Claim,
         })
+    }
+}
+
+/// Which records a barrier overtakes is known only if each is waited for, and one alone.
+fn unaligned_after(
+    config: &Configuration,
+    mode: CheckpointingMode,
+    max_concurrent: u32,
+) -> Result<Option<Duration>> {
+    let enabled = config.get(&options::UNALIGNED)?;
+    let timeout = config.get(&options::ALIGNED_CHECKPOINT_TIMEOUT)?;
+    let obstacle = match (mode, max_concurrent) {
+        (CheckpointingMode::AtLeastOnce, _) => {
+            Some("execution.checkpointing.mode is AT_LEAST_ONCE: set it to EXACTLY_ONCE".into())
+        }
+        (CheckpointingMode::ExactlyOnce, 2..) => Some(format!(
+            "execution.checkpointing.max-concurrent-checkpoints is {max_concurrent}: set it to 1"
+        )),
+        (CheckpointingMode::ExactlyOnce, _) => None,
+    };
+    match (enabled, obstacle) {
+        (Some(true), Some(obstacle)) => Err(Error::invalid(format!(
+            "option execution.checkpointing.unaligned.enabled is true, but {obstacle}, or leave \
+             barriers aligned"
+        ))),
+        (Some(true), None) => Ok(Some(timeout.unwrap_or_default())),
+        (None, None) => Ok(Some(timeout.unwrap_or(ALIGNED_TIMEOUT))),
+        (Some(false), _) | (None, Some(_)) => Ok(None),
     }
 }
 
@@ -156,6 +194,24 @@ mod tests {
     #[test]
     fn retaining_none_retains_one() {
         assert_eq!(config(&[("num-retained", "0")]).unwrap().num_retained, 1);
+    }
+
+    #[test]
+    fn barriers_overtake_records_at_once_after_a_time_or_never() {
+        let after = |values: &[(&str, &str)]| config(values).unwrap().unaligned_after;
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(after(&[]), seconds(5));
+        assert_eq!(after(&[("unaligned.enabled", "true")]), seconds(0));
+        assert_eq!(after(&[("unaligned", "false")]), None);
+        let timeout = ("aligned-checkpoint-timeout", "2 s");
+        assert_eq!(after(&[timeout]), seconds(2));
+        assert_eq!(after(&[timeout, ("unaligned.enabled", "true")]), seconds(2));
+        assert_eq!(after(&[timeout, ("unaligned.enabled", "false")]), None);
+        assert_eq!(after(&[("mode", "AT_LEAST_ONCE")]), None);
+        for obstacle in [("mode", "AT_LEAST_ONCE"), ("max-concurrent-checkpoints", "2")] {
+            let error = config(&[("unaligned.enabled", "true"), obstacle]).unwrap_err().to_string();
+            assert!(error.contains(obstacle.0), "{error}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::snapshot::{DataRef, GroupRange, KeyedStateHandle, OperatorSnapshot};
 pub const MAGIC: [u8; 8] = *b"FLOTT\x00\r\n";
 
 /// The version that this program writes.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 const HEADER_LEN: usize = MAGIC.len() + 2 + 8;
 const CHECKSUM_LEN: usize = 4;
@@ -92,6 +92,7 @@ pub fn decode(bytes: &[u8], place: &str) -> Result<CompletedCheckpoint> {
     let record = match version {
         0 => return Err(damaged("there is no format 0")),
         1 => codec::decode(payload).map(v1::Record::into_current),
+        // In version 2 nothing was in flight; the rest is the same.
         _ => codec::decode(payload),
     };
     let record =

@@ -155,6 +155,12 @@ pub enum Redistribution {
     Union,
     /// Every subtask has the same copy; new ones read an old one's.
     Broadcast,
+    /// Batches of records that a barrier has overtaken on their way to the operator, and no state of its own.
+    /// Each subtask gets its own back if the parallelism did not change.
+    InFlight {
+        /// Whether they belong to the owner of their key, who else must look for them among those of others.
+        by_key: bool,
+    },
 }
 
 /// An operator state of one subtask.
@@ -222,6 +228,10 @@ pub struct SubtaskCheckpointMetrics {
     pub async_nanos: u64,
     /// How many bytes were written.
     pub bytes: u64,
+    /// How many bytes of records the barrier has overtaken: they are among those that were written.
+    pub overtaken_bytes: u64,
+    /// Whether the barrier has overtaken what was before it, or would have.
+    pub unaligned: bool,
 }
 
 /// An operator as a checkpoint describes it: what a restored program is matched against.

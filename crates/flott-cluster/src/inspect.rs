@@ -298,6 +298,7 @@ fn list(blank: StateInfo, handle: &OperatorStateHandle) -> StateInfo {
             Redistribution::Split => "split list",
             Redistribution::Union => "union list",
             Redistribution::Broadcast => BROADCAST,
+            Redistribution::InFlight { .. } => "in flight",
         },
         entries: handle.ends.len() as u64,
         bytes: handle.data.len(),

@@ -110,6 +110,7 @@ impl TaskPlan {
             batch: graph.job_type == JobType::Batch,
             checkpointing: periodic,
             mode: checkpointing.mode,
+            unaligned_after: checkpointing.unaligned_after,
             await_final_checkpoint: periodic && checkpointing.after_tasks_finish,
             allow_non_restored_state: config.get(&options::IGNORE_UNCLAIMED_STATE)?,
             state_backend: StateBackend::Heap,

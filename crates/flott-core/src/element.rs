@@ -17,6 +17,9 @@ pub struct Barrier {
     /// The checkpoint whose files it may refer to, instead of writing what has not changed since: they are
     /// there until this one is over.
     pub base: Option<CheckpointId>,
+    /// Whether it overtakes the records before it, which become part of the checkpoint. Otherwise it keeps its
+    /// place, and whoever waits too long for others like it may set this.
+    pub unaligned: bool,
 }
 
 /// What a checkpoint is for.

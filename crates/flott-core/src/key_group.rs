@@ -100,6 +100,11 @@ impl KeyGroupRange {
         self.start >= self.end
     }
 
+    /// Whether they have a group in common.
+    pub fn overlaps(&self, other: Self) -> bool {
+        self.start.max(other.start) < self.end.min(other.end)
+    }
+
     /// Its groups in order.
     pub fn iter(&self) -> impl Iterator<Item = KeyGroup> + use<> {
         let range: Range<u32> = self.start..self.end;
@@ -111,6 +116,13 @@ impl KeyGroupRange {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn ranges_overlap_if_they_share_a_group() {
+        let range = |start, end| KeyGroupRange { start, end };
+        assert!(range(0, 4).overlaps(range(3, 9)) && range(3, 9).overlaps(range(0, 4)));
+        assert!(!range(0, 4).overlaps(range(4, 9)) && !range(4, 4).overlaps(range(0, 9)));
+    }
 
     proptest! {
         #[test]

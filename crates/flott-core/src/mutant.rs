@@ -63,6 +63,14 @@ pub enum Mutant {
     SnapshotBeforeWriteBack,
     /// What was written to a store since the checkpoint survives the failure (KAFKA-20685).
     KeepUncommittedWrites,
+    /// What an unaligned barrier overtakes is not kept (FLINK-20645).
+    ForgetOvertaken,
+    /// A checkpoint leaves out records in flight that the task has yet to process since its restore (FLINK-20654).
+    ForgetRecovered,
+    /// After a change of parallelism each subtask processes records in flight to others, too.
+    RecoverForeign,
+    /// What the channels bring comes before the records in flight (FLINK-19907).
+    RecoverLast,
     /// Only the failed task begins again, not its region.
     RestartTaskAlone,
     /// A job that is over loses its checkpoints before whoever would run it again knows (FLINK-11813).
@@ -71,7 +79,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 33] = [
         Self::ReadPastBarrier,
         Self::EmitBetweenSnapshotAndBarrier,
         Self::RestoreWrongSubtask,
@@ -99,6 +107,10 @@ impl Mutant {
         Self::ForgetBase,
         Self::SnapshotBeforeWriteBack,
         Self::KeepUncommittedWrites,
+        Self::ForgetOvertaken,
+        Self::ForgetRecovered,
+        Self::RecoverForeign,
+        Self::RecoverLast,
         Self::RestartTaskAlone,
         Self::ForgetJobLast,
     ];

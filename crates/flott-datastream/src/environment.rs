@@ -257,6 +257,17 @@ impl CheckpointConfig<'_> {
         self.set(&options::MAX_CONCURRENT, Positive(count))
     }
 
+    /// Barriers overtake records, which are then part of the checkpoint: it completes in short time whatever
+    /// waits in the channels. Needs exactly once, and one checkpoint at a time.
+    pub fn enable_unaligned_checkpoints(&self) -> &Self {
+        self.set(&options::UNALIGNED, Some(true))
+    }
+
+    /// How long barriers keep their place among the records before they overtake them.
+    pub fn set_aligned_checkpoint_timeout(&self, timeout: Duration) -> &Self {
+        self.set(&options::ALIGNED_CHECKPOINT_TIMEOUT, Some(timeout))
+    }
+
     /// How many checkpoints in a row may fail before the job restarts.
     pub fn set_tolerable_checkpoint_failure_number(&self, count: u32) -> &Self {
         self.set(&options::TOLERABLE_FAILED, count)

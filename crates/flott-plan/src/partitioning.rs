@@ -43,6 +43,17 @@ impl Partitioning {
         }
     }
 
+    /// Whether barriers may overtake the records on such an edge, so that these are restored, too, at any
+    /// parallelism. As in Flink not where a subtask is one of few that may send or get a record, nor
+    /// where each is sent to all, who would not be at the same one. What the user's function chooses may
+    /// depend on more than the record: it cannot be asked again.
+    pub const fn can_be_overtaken(self) -> bool {
+        match self {
+            Self::Rebalance | Self::Shuffle | Self::Global | Self::Hash => true,
+            Self::Forward | Self::Rescale | Self::Broadcast | Self::Custom => false,
+        }
+    }
+
     /// Whether a subtask is connected to a few subtasks of the other end instead of to all.
     pub const fn is_pointwise(self) -> bool {
         match self {

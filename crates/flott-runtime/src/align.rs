@@ -1,26 +1,33 @@
-//! Barrier alignment: when a task has seen the barrier of a checkpoint on every channel.
+//! Barrier alignment: when a task has seen the barrier of a checkpoint on every channel, or need not.
 //!
 //! Exactly-once: a channel whose barrier has arrived is blocked until the others have theirs, so
 //! that nothing after the barrier gets into the snapshot. At-least-once: barriers are counted, and
 //! no channel is blocked. A channel that has ended counts as having delivered every barrier.
 //! A newer barrier, a cancelled barrier or an aborted checkpoint ends an alignment.
+//!
+//! *Unaligned* (exactly-once only): a barrier that waits behind records is seen as soon as it is in the channel.
+//! If it is unaligned itself, or has waited too long, the snapshot is taken at once, and what the barriers
+//! overtake becomes part of it. Channels that no barrier may overtake are waited for all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use flott_core::config::options::CheckpointingMode;
-use flott_core::element::Barrier;
+use flott_core::element::{Barrier, CheckpointKind};
 use flott_core::mutant::Mutant;
 use flott_core::{CheckpointId, MonoTime};
 
 /// What a barrier, a cancellation or the end of a channel led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AlignEvent {
-    /// The barrier has arrived on every channel: take the snapshot.
-    Aligned {
-        /// The barrier.
+    /// Take the snapshot.
+    Take {
+        /// The barrier to send on; it is unaligned if it has overtaken anything.
         barrier: Barrier,
-        /// When its first copy arrived.
+        /// When its first copy was seen.
         started: MonoTime,
+        /// The channels on which it has overtaken, or will, what is before it: that is a part of the checkpoint.
+        overtaken: BTreeSet<usize>,
     },
     /// The alignment is off: tell the coordinator and whoever is downstream.
     Aborted(CheckpointId),
@@ -36,6 +43,10 @@ struct Alignment {
 pub struct Aligner {
     mode: CheckpointingMode,
     open: BTreeSet<usize>,
+    /// Channels whose records no barrier overtakes.
+    aligned: BTreeSet<usize>,
+    /// How long barriers wait before they overtake; `None` is for ever.
+    unaligned_after: Option<Duration>,
     pending: BTreeMap<CheckpointId, Alignment>,
     /// Nothing at or below this is aligned any more.
     settled: CheckpointId,
@@ -49,10 +60,30 @@ impl Aligner {
         Self {
             mode,
             open: (0..channels).collect(),
+            aligned: BTreeSet::new(),
+            unaligned_after: None,
             pending: BTreeMap::new(),
             settled: CheckpointId(0),
             aborted: BTreeSet::new(),
         }
+    }
+
+    /// Barriers that have waited so long (never if it is `None`) overtake what is before them, but not on the
+    /// channels that must stay `aligned`.
+    #[must_use]
+    pub fn overtaking(self, after: Option<Duration>, aligned: BTreeSet<usize>) -> Self {
+        let unaligned_after = after.filter(|_| self.mode == CheckpointingMode::ExactlyOnce);
+        Self { unaligned_after, aligned, ..self }
+    }
+
+    /// Whether barriers may overtake anything: only then is there a use for [`Self::announce`].
+    pub fn may_overtake(&self) -> bool {
+        self.unaligned_after.is_some()
+    }
+
+    /// Whether no channel must stay aligned.
+    pub fn all_may_be_overtaken(&self) -> bool {
+        self.aligned.is_empty()
     }
 
     /// Whether the channel must not be read now.
@@ -67,34 +98,57 @@ impl Aligner {
         self.open.is_empty()
     }
 
-    /// A barrier arrived on a channel.
+    /// A barrier arrived on a channel, after all that was before it.
     pub fn barrier(&mut self, channel: usize, barrier: Barrier, now: MonoTime) -> Vec<AlignEvent> {
-        let id = barrier.checkpoint;
-        if !self.is_wanted(id) {
+        if !self.is_wanted(barrier.checkpoint) {
             return Vec::new();
         }
-        let mut events = Vec::new();
-        if self.mode == CheckpointingMode::ExactlyOnce {
-            // An older alignment cannot complete any more: one of its barriers will never come.
-            events.extend(self.abort_below(id));
+        let mut events = self.begin(barrier, now);
+        if let Some(alignment) = self.pending.get_mut(&barrier.checkpoint) {
+            alignment.arrived.insert(channel);
         }
-        let alignment = self.pending.entry(id).or_insert_with(|| Alignment {
-            barrier,
-            started: now,
-            arrived: BTreeSet::new(),
-        });
-        alignment.arrived.insert(channel);
         events.extend(self.complete());
         events
     }
 
-    /// A source, or a task whose channels have all ended, is told to take a checkpoint.
-    pub fn trigger(&mut self, barrier: Barrier) -> bool {
-        let wanted = self.open.is_empty() && self.is_wanted(barrier.checkpoint);
-        if wanted {
-            self.settle(barrier.checkpoint);
+    /// A barrier waits in a channel behind other things. Says so again as often as you like.
+    pub fn announce(&mut self, barrier: Barrier, now: MonoTime) -> Vec<AlignEvent> {
+        let is_wanted = self.is_wanted(barrier.checkpoint) && self.may_be_unaligned(barrier);
+        if is_wanted { self.begin(barrier, now) } else { Vec::new() }
+    }
+
+    /// Takes the snapshot ahead of what is in the channels, if it is time to.
+    pub fn overtake(&mut self, now: MonoTime) -> Option<AlignEvent> {
+        let (id, alignment) = self.pending.last_key_value()?;
+        let is_due = alignment.barrier.unaligned || self.deadline()? <= now;
+        let waits = self.aligned.intersection(&self.open).any(|c| !alignment.arrived.contains(c));
+        if !is_due || waits || !self.may_be_unaligned(alignment.barrier) {
+            return None;
         }
-        wanted
+        let id = *id;
+        let Alignment { barrier, started, arrived } = self.pending.remove(&id)?;
+        self.settle(id);
+        let barrier = Barrier { unaligned: true, ..barrier };
+        let overtaken = self.open.difference(&arrived).copied().collect();
+        Some(AlignEvent::Take { barrier, started, overtaken })
+    }
+
+    /// When barriers will have waited long enough, if any do that may overtake.
+    pub fn deadline(&self) -> Option<MonoTime> {
+        let (_, alignment) = self.pending.last_key_value()?;
+        let after = self.unaligned_after.filter(|_| self.may_be_unaligned(alignment.barrier))?;
+        Some(alignment.started.plus(after))
+    }
+
+    /// A source, or a task whose producers have all ended, is told to take a checkpoint. What the latter have sent
+    /// may still be in the channels.
+    pub fn trigger(&mut self, barrier: Barrier, now: MonoTime) -> Vec<AlignEvent> {
+        if !self.is_wanted(barrier.checkpoint) {
+            return Vec::new();
+        }
+        let mut events = self.begin(barrier, now);
+        events.extend(self.complete());
+        events
     }
 
     /// A checkpoint was aborted, upstream or by the coordinator: its barriers mean nothing now.
@@ -117,6 +171,28 @@ impl Aligner {
         id > self.settled && !self.aborted.contains(&id)
     }
 
+    /// Savepoints have nothing in flight.
+    fn may_be_unaligned(&self, barrier: Barrier) -> bool {
+        self.unaligned_after.is_some() && barrier.kind == CheckpointKind::Checkpoint
+    }
+
+    /// Begins the alignment of a barrier, if it has not begun.
+    fn begin(&mut self, barrier: Barrier, now: MonoTime) -> Vec<AlignEvent> {
+        let id = barrier.checkpoint;
+        let mut events = Vec::new();
+        if self.mode == CheckpointingMode::ExactlyOnce {
+            // An older alignment cannot complete any more: one of its barriers will never come.
+            events.extend(self.abort_below(id));
+        }
+        let alignment = self.pending.entry(id).or_insert_with(|| Alignment {
+            barrier,
+            started: now,
+            arrived: BTreeSet::new(),
+        });
+        alignment.barrier.unaligned |= barrier.unaligned;
+        events
+    }
+
     fn settle(&mut self, id: CheckpointId) {
         self.settled = id;
         self.aborted.retain(|aborted| *aborted > id);
@@ -125,6 +201,7 @@ impl Aligner {
     fn abort_below(&mut self, id: CheckpointId) -> Vec<AlignEvent> {
         let newer = self.pending.split_off(&id);
         let older = std::mem::replace(&mut self.pending, newer);
+        self.aborted.extend(older.keys());
         older.into_keys().map(AlignEvent::Aborted).collect()
     }
 
@@ -134,7 +211,7 @@ impl Aligner {
         let mut events = self.abort_below(id);
         if let Some(Alignment { barrier, started, .. }) = self.pending.remove(&id) {
             self.settle(id);
-            events.push(AlignEvent::Aligned { barrier, started });
+            events.push(AlignEvent::Take { barrier, started, overtaken: BTreeSet::new() });
         }
         events
     }
@@ -144,8 +221,6 @@ impl Aligner {
 mod tests {
     use flott_core::Timestamp;
 
-    use flott_core::element::CheckpointKind;
-
     use super::*;
 
     fn barrier(id: u64) -> Barrier {
@@ -154,11 +229,16 @@ mod tests {
             checkpoint: CheckpointId(id),
             triggered_at: Timestamp(0),
             base: None,
+            unaligned: false,
         }
     }
 
     fn aligned(id: u64) -> AlignEvent {
-        AlignEvent::Aligned { barrier: barrier(id), started: MonoTime(0) }
+        AlignEvent::Take {
+            barrier: barrier(id),
+            started: MonoTime(0),
+            overtaken: BTreeSet::new(),
+        }
     }
 
     fn exactly_once(channels: usize) -> Aligner {
@@ -259,7 +339,7 @@ mod tests {
                         match step {
                             Step::Barrier(id) => {
                                 for event in aligner.barrier(channel, barrier(id), T) {
-                                    if let AlignEvent::Aligned { barrier, .. } = event {
+                                    if let AlignEvent::Take { barrier, .. } = event {
                                         taken.push(barrier.checkpoint);
                                     }
                                 }

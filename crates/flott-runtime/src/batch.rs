@@ -50,6 +50,11 @@ impl<T> Batch<T> {
         &self.records
     }
 
+    /// The records with their timestamps, if they have them.
+    pub(crate) fn timed_records(&self) -> impl Iterator<Item = (&T, Timestamp)> {
+        self.records.iter().zip(self.timestamps.iter().copied())
+    }
+
     /// Appends a record; [`NO_TIMESTAMP`] if it has none.
     #[inline]
     pub fn push(&mut self, record: T, timestamp: Timestamp) {

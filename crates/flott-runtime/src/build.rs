@@ -1,13 +1,13 @@
 //! From a plan and a program to tasks: channels are created, chains are put together from their
 //! tails to their heads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flott_core::metrics::TaskMetrics;
-use flott_core::{AttemptNumber, Error, JobId, OperatorId, Result, TaskId, VertexId};
-use flott_plan::{JobEdge, JobGraph, JobVertex, NodeId, execution_graph};
-use flott_state::StateBackend;
+use flott_core::{AttemptNumber, Error, JobId, OperatorId, Result, TaskId, Timestamp, VertexId};
+use flott_plan::{JobEdge, JobGraph, JobVertex, NodeId, Partitioning, execution_graph};
+use flott_state::{Redistribution, RestoredOperatorState, StateBackend};
 
 use crate::chain::{failed, guarded};
 use crate::exchange::{ChannelId, Exchange, Link};
@@ -26,11 +26,27 @@ pub struct RestoredTask {
     pub(crate) state_backend: StateBackend,
     /// Restored states that no operator asked for, as they are found.
     pub(crate) unclaimed: Vec<String>,
+    /// The first operator of the chain with its [`IsOwned`](crate::in_flight::IsOwned), if its input is
+    /// partitioned by key.
+    pub(crate) is_owned: Option<(OperatorId, Part)>,
+    /// Whether records are in flight to any operator, as they find out.
+    pub(crate) has_in_flight: bool,
+    /// What event time is for an operator when it has processed those.
+    pub(crate) watermarks: BTreeMap<OperatorId, Timestamp>,
 }
 
 impl RestoredTask {
     pub(crate) fn take(&mut self, operator: OperatorId) -> RestoredOperator {
         self.operators.remove(&operator).unwrap_or_default()
+    }
+
+    /// Records in flight to an operator.
+    pub(crate) fn take_in_flight(&mut self, operator: OperatorId) -> Vec<RestoredOperatorState> {
+        let states = self.operators.get_mut(&operator).map(|own| &mut own.operator_states);
+        let is_in_flight = |state: &mut RestoredOperatorState| {
+            matches!(state.redistribution, Redistribution::InFlight { .. })
+        };
+        states.map(|states| states.extract_if(.., is_in_flight).collect()).unwrap_or_default()
     }
 }
 
@@ -95,7 +111,15 @@ struct Channels {
     /// By edge and producing subtask, in the order of consumers.
     senders: BTreeMap<(u32, u32), Vec<Part>>,
     /// By consuming task, in the order of edges, then producers.
-    receivers: BTreeMap<TaskId, Vec<Part>>,
+    receivers: BTreeMap<TaskId, Receivers>,
+}
+
+/// The receiving ends of one task.
+#[derive(Default)]
+struct Receivers {
+    ends: Vec<Part>,
+    /// Those whose records no barrier may overtake.
+    aligned: BTreeSet<usize>,
 }
 
 impl Channels {
@@ -112,7 +136,12 @@ impl Channels {
                 let id = ChannelId { edge: edge.id, producer, consumer };
                 let (sender, receiver) = create_channel(deployment, carried, id, source, target)?;
                 channels.senders.entry((edge.id.0, producer)).or_default().extend(sender);
-                channels.receivers.entry(target).or_default().extend(receiver);
+                let Some(receiver) = receiver else { continue };
+                let receivers = channels.receivers.entry(target).or_default();
+                if !edge.partitioning.can_be_overtaken() {
+                    receivers.aligned.insert(receivers.ends.len());
+                }
+                receivers.ends.push(receiver);
             }
         }
         Ok(channels)
@@ -151,7 +180,7 @@ fn build_task(
     vertex: &JobVertex,
     id: TaskId,
     channels: &mut Channels,
-    restored: RestoredTask,
+    mut restored: RestoredTask,
 ) -> Result<Task> {
     // What each node's output goes to. Operators are in topological order: from the last to the
     // first, all consumers of an operator are there when it is built.
@@ -185,27 +214,50 @@ fn build_task(
                 add_consumer(deployment, &mut consumers, edge.source, edge.stream_edge, stage)?;
             }
             (Built::Stage(stage), None) => {
-                let receivers = channels.receivers.remove(&id).unwrap_or_default();
-                let count = receivers.len();
+                let Receivers { ends, aligned } = channels.receivers.remove(&id).unwrap_or_default();
+                let count = ends.len();
                 let input = code.input.as_ref();
                 let input = input.ok_or_else(|| Error::internal("an operator without input"))?;
-                head = Some((Head::Gate(input.gate(receivers, stage)?), count));
+                let is_owned = owner_test(deployment, vertex, &**input, id.subtask)?;
+                let gate = input.gate(ends, stage, is_owned.is_some())?;
+                restored.is_owned = is_owned.map(|is_owned| (operator.id, is_owned));
+                head = Some((Head::Gate(gate), operator.id, count, aligned));
             }
-            (Built::Source(source), _) => head = Some((Head::Source(source), 0)),
+            (Built::Source(source), _) => {
+                head = Some((Head::Source(source), operator.id, 0, BTreeSet::new()));
+            }
         }
     }
-    let (head, channels) = head.ok_or_else(|| Error::internal("a chain without operators"))?;
+    let head = head.ok_or_else(|| Error::internal("a chain without operators"))?;
+    let (head, head_operator, channels, aligned_channels) = head;
     Ok(Task::new(TaskParts {
         id,
         attempt: deployment.attempt,
         settings: deployment.settings.clone(),
         head,
+        head_operator,
         channels,
+        aligned_channels,
         waker: (deployment.wakers)(id),
         clock: deployment.clock.clone(),
         metrics,
         restored,
     }))
+}
+
+/// If records come to a vertex by key: what says which belong to a subtask.
+fn owner_test(
+    deployment: &Deployment<'_>,
+    vertex: &JobVertex,
+    input: &dyn StreamType,
+    subtask: u32,
+) -> Result<Option<Part>> {
+    let mut edges = deployment.graph.inputs_of(vertex.id);
+    let Some(edge) = edges.find(|edge| edge.partitioning == Partitioning::Hash) else {
+        return Ok(None);
+    };
+    let code = edge_code(deployment, edge.stream_edge)?;
+    input.owner_test(code, vertex.max_parallelism, subtask, vertex.parallelism).map(Some)
 }
 
 fn build_output(

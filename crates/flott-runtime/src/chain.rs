@@ -4,11 +4,13 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use flott_core::codec::Data;
 use flott_core::mutant::Mutant;
 use flott_core::{Error, ErrorKind, Result};
 
 use crate::batch::Batch;
 use crate::collector::{Collector, SideOutputs};
+use crate::in_flight::Recovered;
 use crate::operator::{OpenContext, Operator, OperatorInstance, Source, SourceStatus};
 use crate::snapshot::OperatorParts;
 use crate::stage::{Downstream, Signal, Stage};
@@ -18,7 +20,7 @@ use crate::task::StepContext;
 pub(crate) struct Chained<In, Out, O> {
     operator: O,
     link: Link<Out>,
-    input: std::marker::PhantomData<fn(In)>,
+    recovered: Recovered<In>,
 }
 
 /// The output side of an operator or a source.
@@ -36,7 +38,7 @@ impl<In, Out, O> Chained<In, Out, O> {
         sides: SideOutputs,
     ) -> Self {
         let link = Link { instance, out: Collector::new(sides), downstream };
-        Self { operator, link, input: std::marker::PhantomData }
+        Self { operator, link, recovered: Recovered::default() }
     }
 }
 
@@ -109,7 +111,7 @@ pub fn panic_message(panic: &(dyn Any + Send)) -> String {
 
 impl<In, Out, O> Stage<In> for Chained<In, Out, O>
 where
-    In: 'static,
+    In: Data,
     Out: Clone + Send + 'static,
     O: Operator<In, Out>,
 {
@@ -124,10 +126,16 @@ where
     }
 
     fn signal(&mut self, signal: &mut Signal<'_>, context: &mut StepContext<'_>) -> Result<()> {
-        let Self { operator, link, .. } = self;
+        if let Signal::Recover(found) = signal {
+            return self.recover(found, context);
+        }
+        let Self { operator, link, recovered } = self;
         let now = context.now;
         match signal {
-            Signal::Open(restored) => link.open(restored, context, |open| operator.open(open))?,
+            Signal::Open(restored) => {
+                *recovered = link.run(|instance, _| Recovered::take(restored, instance))?;
+                link.open(restored, context, |open| operator.open(open))?;
+            }
             Signal::Watermark(watermark) => {
                 link.run(|_, out| operator.on_watermark(*watermark, out, now))?;
                 link.flush(context)?;
@@ -152,7 +160,11 @@ where
             }
             Signal::Snapshot(barrier, parts) => {
                 let parts = link.parts(parts);
-                link.run(|_, _| operator.snapshot(*barrier, parts))?;
+                link.run(|_, _| {
+                    operator.snapshot(*barrier, parts)?;
+                    recovered.parts()?.into_iter().for_each(|left| parts.add_in_flight(left));
+                    Ok(())
+                })?;
             }
             Signal::Complete(checkpoint) => {
                 link.run(|_, _| operator.notify_complete(*checkpoint, now))?;
@@ -168,9 +180,27 @@ where
                 let closed = link.run(|_, _| operator.close());
                 return closed.and(link.forward(signal, context));
             }
-            Signal::Emit(_) | Signal::Flush => {}
+            Signal::Recover(_) | Signal::Emit(_) | Signal::Flush => {}
         }
         link.forward(signal, context)
+    }
+}
+
+impl<In, Out, O> Chained<In, Out, O>
+where
+    In: Data,
+    Out: Clone + Send + 'static,
+    O: Operator<In, Out>,
+{
+    /// Whoever is downstream has what was sent before.
+    fn recover(&mut self, found: &mut bool, context: &mut StepContext<'_>) -> Result<()> {
+        self.link.forward(&mut Signal::Recover(found), context)?;
+        if !*found && let Some(mut batch) = self.recovered.next() {
+            *found = true;
+            context.records_in += batch.len() as u64;
+            self.process(&mut batch, context)?;
+        }
+        Ok(())
     }
 }
 
@@ -249,6 +279,7 @@ impl<Out: Clone + Send + 'static, S: Source<Out>> SourceHead for SourceStage<Out
                 return closed.and(link.forward(signal, context));
             }
             Signal::Watermark(_)
+            | Signal::Recover(_)
             | Signal::Idle(_)
             | Signal::ProcessingTime
             | Signal::Prepare(_)

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::mem::{needs_drop, size_of};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flott_core::Result;
@@ -16,6 +17,7 @@ use serde::Serialize;
 
 use crate::batch::Batch;
 use crate::exchange::{self, FrameReceiver, FrameSender};
+use crate::in_flight::{Capture, Found};
 use crate::operator::Wake;
 
 /// How many emptied batches wait for the producer at most.
@@ -28,6 +30,17 @@ pub(crate) enum Message<T> {
     Control(Control),
 }
 
+/// Whether a control element says something of a checkpoint that its channel's reader wants to know before its
+/// turn comes.
+pub(crate) fn is_mark(control: Control) -> bool {
+    match control {
+        Control::Barrier(_) | Control::CancelBarrier(_) | Control::EndOfPartition => true,
+        Control::Watermark(_) | Control::Idle | Control::Active | Control::EndOfData { .. } => {
+            false
+        }
+    }
+}
+
 struct Queue<T> {
     messages: VecDeque<(usize, Message<T>)>,
     bytes: usize,
@@ -38,6 +51,8 @@ struct Queue<T> {
 pub(crate) struct Channel<T> {
     queue: Mutex<Queue<T>>,
     bytes_max: usize,
+    /// How many marks are in the queue.
+    marks: AtomicUsize,
     producer: Arc<dyn Wake>,
     consumer: Arc<dyn Wake>,
 }
@@ -61,7 +76,8 @@ pub(crate) fn channel<T>(
         free: Vec::with_capacity(FREE_BATCHES),
         producer_waits: false,
     };
-    let channel = Arc::new(Channel { queue: Mutex::new(queue), bytes_max, producer, consumer });
+    let (queue, marks) = (Mutex::new(queue), AtomicUsize::new(0));
+    let channel = Arc::new(Channel { queue, bytes_max, marks, producer, consumer });
     (Sender::Local(channel.clone()), Receiver::Local(channel))
 }
 
@@ -100,7 +116,11 @@ impl<T: Serialize> Sender<T> {
     pub(crate) fn send(&self, batch: &mut Batch<T>) -> Result<()> {
         match self {
             Self::Local(channel) => channel.send(batch),
-            Self::Remote(sender) => sender.send(exchange::encode_batch(batch)?),
+            Self::Remote(sender) => {
+                let encoded = exchange::encode_batch(batch);
+                batch.clear();
+                sender.send(encoded?);
+            }
         }
         Ok(())
     }
@@ -132,10 +152,15 @@ impl<T: Serialize> Channel<T> {
 
     fn push(&self, mut queue: MutexGuard<'_, Queue<T>>, bytes: usize, message: Message<T>) {
         let was_empty = queue.messages.is_empty();
+        // A reader that waits for its own outputs must see what overtakes the records.
+        let is_mark = matches!(message, Message::Control(control) if is_mark(control));
+        if is_mark {
+            self.marks.fetch_add(1, Ordering::Relaxed);
+        }
         queue.bytes += bytes;
         queue.messages.push_back((bytes, message));
         drop(queue);
-        if was_empty {
+        if was_empty || is_mark {
             self.consumer.wake();
         }
     }
@@ -156,6 +181,41 @@ impl<T: Data> Receiver<T> {
         }
     }
 
+    /// Whether marks wait in the channel.
+    pub(crate) fn has_marks(&self) -> bool {
+        let marks = match self {
+            Self::Local(channel) => &channel.marks,
+            Self::Remote(receiver, _) => receiver.marks(),
+        };
+        marks.load(Ordering::Relaxed) > 0
+    }
+
+    /// The marks that wait in the channel, in order.
+    pub(crate) fn marks(&self) -> Vec<Control> {
+        match self {
+            Self::Local(channel) => {
+                let queue = channel.lock();
+                let controls = queue.messages.iter().filter_map(|(_, message)| match message {
+                    Message::Batch(_) => None,
+                    Message::Control(control) => Some(*control),
+                });
+                controls.filter(|control| is_mark(*control)).collect()
+            }
+            Self::Remote(receiver, _) => receiver.waiting_marks(),
+        }
+    }
+
+    /// Copies what waits before the barrier, if that is there or will never be.
+    ///
+    /// # Errors
+    /// If a record cannot be encoded.
+    pub(crate) fn overtake(&self, channel: usize, capture: &mut Capture) -> Result<Found> {
+        match self {
+            Self::Local(local) => local.overtake(channel, capture),
+            Self::Remote(receiver, _) => Ok(receiver.overtake(channel, capture)),
+        }
+    }
+
     /// Takes an emptied batch back, to be filled again.
     pub(crate) fn recycle(&mut self, mut batch: Batch<T>) {
         batch.clear();
@@ -171,6 +231,9 @@ impl<T> Channel<T> {
         let mut queue = self.lock();
         let (bytes, message) = queue.messages.pop_front()?;
         queue.bytes -= bytes;
+        if matches!(message, Message::Control(control) if is_mark(control)) {
+            self.marks.fetch_sub(1, Ordering::Relaxed);
+        }
         let wake = queue.producer_waits && queue.bytes <= self.bytes_max / 2;
         if wake {
             queue.producer_waits = false;
@@ -191,6 +254,27 @@ impl<T> Channel<T> {
     }
 }
 
+impl<T: Serialize> Channel<T> {
+    fn overtake(&self, channel: usize, capture: &mut Capture) -> Result<Found> {
+        let queue = self.lock();
+        let found = |(_, message): &(usize, Message<T>)| match message {
+            Message::Batch(_) => Found::Nothing,
+            Message::Control(control) => capture.finds(*control),
+        };
+        let mut all = queue.messages.iter().map(found).enumerate();
+        let Some((end, found)) = all.find(|(_, found)| *found != Found::Nothing) else {
+            return Ok(Found::Nothing);
+        };
+        for (_, message) in queue.messages.iter().take(end) {
+            match message {
+                Message::Batch(batch) => capture.batch(batch)?,
+                Message::Control(control) => capture.control(channel, *control),
+            }
+        }
+        Ok(found)
+    }
+}
+
 /// An estimate of the memory that a batch takes. For records with heap parts, the encoded length
 /// of the first stands for all: exact sizes would cost more than they are worth.
 fn batch_bytes<T: Serialize>(batch: &Batch<T>) -> usize {
@@ -203,8 +287,6 @@ fn batch_bytes<T: Serialize>(batch: &Batch<T>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use flott_core::Timestamp;
 
     use super::*;

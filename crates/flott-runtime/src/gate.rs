@@ -1,10 +1,12 @@
 //! The input of a task: its channels, and the chain that their batches go into.
 
+use flott_checkpoint::snapshot::SchemaText;
 use flott_core::Result;
 use flott_core::codec::Data;
 use flott_core::element::Control;
 
 use crate::channel::{Message, Receiver};
+use crate::in_flight::{Capture, Found, InFlight, InFlightParts};
 use crate::stage::{Signal, Stage};
 use crate::task::StepContext;
 
@@ -18,14 +20,35 @@ pub(crate) enum GateEvent {
     Control(usize, Control),
 }
 
+/// What a task wants of the channels at the moment.
+pub(crate) trait Reading {
+    /// Whether the channel must not be read.
+    fn is_blocked(&self, channel: usize) -> bool;
+
+    /// Where to copy what is read from the channel, if a barrier has overtaken it.
+    fn capture(&mut self, channel: usize) -> Option<&mut Capture>;
+}
+
 /// The channels of a task and its chain, without their type.
 pub(crate) trait Gate: Send {
     /// Reads one message from the next channel that has one and is not blocked.
     fn read(
         &mut self,
-        blocked: &dyn Fn(usize) -> bool,
+        reading: &mut dyn Reading,
         context: &mut StepContext<'_>,
     ) -> Result<GateEvent>;
+
+    /// Whether marks wait in any channel.
+    fn has_marks(&self) -> bool;
+
+    /// All marks that wait, by channel.
+    fn marks(&self) -> Vec<(usize, Control)>;
+
+    /// Copies what waits in the channel before the barrier, if that is there or will never be.
+    fn overtake(&self, channel: usize, capture: &mut Capture) -> Result<Found>;
+
+    /// What was overtaken, with its shape.
+    fn in_flight(&mut self, batches: Vec<Vec<u8>>) -> InFlightParts;
 
     fn signal(&mut self, signal: &mut Signal<'_>, context: &mut StepContext<'_>) -> Result<()>;
 }
@@ -35,30 +58,41 @@ pub(crate) struct InputGate<T> {
     /// The channel to look at first: each gets its turn.
     next: usize,
     chain: Box<dyn Stage<T>>,
+    /// Whether records belong to the owner of their key.
+    by_key: bool,
+    /// The shape of records in flight, once it was asked for.
+    schema: Option<SchemaText>,
 }
 
 impl<T> InputGate<T> {
-    pub(crate) fn new(receivers: Vec<Receiver<T>>, chain: Box<dyn Stage<T>>) -> Self {
-        Self { receivers, next: 0, chain }
+    pub(crate) fn new(
+        receivers: Vec<Receiver<T>>,
+        chain: Box<dyn Stage<T>>,
+        by_key: bool,
+    ) -> Self {
+        Self { receivers, next: 0, chain, by_key, schema: None }
     }
 }
 
 impl<T: Data> Gate for InputGate<T> {
     fn read(
         &mut self,
-        blocked: &dyn Fn(usize) -> bool,
+        reading: &mut dyn Reading,
         context: &mut StepContext<'_>,
     ) -> Result<GateEvent> {
         let count = self.receivers.len();
         for offset in 0..count {
             let channel = (self.next + offset) % count;
-            if blocked(channel) {
+            if reading.is_blocked(channel) {
                 continue;
             }
             let Some(message) = self.receivers[channel].receive()? else { continue };
             self.next = (channel + 1) % count;
             return match message {
                 Message::Batch(mut batch) => {
+                    if let Some(capture) = reading.capture(channel) {
+                        capture.batch(&batch)?;
+                    }
                     context.records_in += batch.len() as u64;
                     self.chain.process(&mut batch, context)?;
                     self.receivers[channel].recycle(batch);
@@ -68,6 +102,31 @@ impl<T: Data> Gate for InputGate<T> {
             };
         }
         Ok(GateEvent::Empty)
+    }
+
+    fn has_marks(&self) -> bool {
+        self.receivers.iter().any(Receiver::has_marks)
+    }
+
+    fn marks(&self) -> Vec<(usize, Control)> {
+        let channels = self.receivers.iter().enumerate();
+        let marked = channels.filter(|(_, receiver)| receiver.has_marks());
+        marked
+            .flat_map(|(channel, receiver)| {
+                receiver.marks().into_iter().map(move |mark| (channel, mark))
+            })
+            .collect()
+    }
+
+    fn overtake(&self, channel: usize, capture: &mut Capture) -> Result<Found> {
+        self.receivers.get(channel).map_or(Ok(Found::Barrier), |receiver| {
+            receiver.overtake(channel, capture)
+        })
+    }
+
+    fn in_flight(&mut self, batches: Vec<Vec<u8>>) -> InFlightParts {
+        let schema = self.schema.get_or_insert_with(InFlight::<T>::schema).clone();
+        InFlightParts { by_key: self.by_key, schema, batches }
     }
 
     fn signal(&mut self, signal: &mut Signal<'_>, context: &mut StepContext<'_>) -> Result<()> {

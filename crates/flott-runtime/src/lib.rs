@@ -24,6 +24,7 @@ mod channel;
 pub mod collector;
 pub mod exchange;
 mod gate;
+mod in_flight;
 pub mod kept;
 pub mod operator;
 pub mod partition;

@@ -206,6 +206,7 @@ impl<T: Clone + Send + Serialize> Stage<T> for Output<T> {
                 }
             }
             Signal::Open(_)
+            | Signal::Recover(_)
             | Signal::ProcessingTime
             | Signal::Prepare(_)
             | Signal::Snapshot(..)

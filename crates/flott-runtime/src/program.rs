@@ -18,6 +18,7 @@ use crate::channel::{Receiver, Sender, channel};
 use crate::collector::SideOutputs;
 use crate::exchange::{FrameReceiver, FrameSender};
 use crate::gate::{Gate, InputGate};
+use crate::in_flight::IsOwned;
 use crate::operator::{Operator, OperatorInstance, Source, Wake};
 use crate::partition::{Adapted, Output, PartitionFn, Partitioner};
 use crate::stage::{Downstream, Stage};
@@ -213,8 +214,17 @@ pub(crate) trait StreamType: Send + Sync {
         settings: &TaskSettings,
     ) -> Result<Part>;
 
-    /// The gate of the `Receiver<T>`s before a `Box<dyn Stage<T>>`.
-    fn gate(&self, receivers: Vec<Part>, stage: Part) -> Result<Box<dyn Gate>>;
+    /// The gate of the `Receiver<T>`s before a `Box<dyn Stage<T>>`, and whether records come to it by key.
+    fn gate(&self, receivers: Vec<Part>, stage: Part, by_key: bool) -> Result<Box<dyn Gate>>;
+
+    /// For an edge that partitions by key: an `IsOwned<T>` of a subtask.
+    fn owner_test(
+        &self,
+        code: &EdgeCode,
+        max_parallelism: MaxParallelism,
+        subtask: u32,
+        parallelism: u32,
+    ) -> Result<Part>;
 
     /// Adds the `Box<dyn Stage<T>>`s that read a side output.
     fn add_side_output(
@@ -264,9 +274,28 @@ impl<T: Data> StreamType for TypeOf<T> {
         Ok(Box::new(stage))
     }
 
-    fn gate(&self, receivers: Vec<Part>, stage: Part) -> Result<Box<dyn Gate>> {
+    fn gate(&self, receivers: Vec<Part>, stage: Part, by_key: bool) -> Result<Box<dyn Gate>> {
         let receivers = typed_all::<Receiver<T>>(receivers)?;
-        Ok(Box::new(InputGate::new(receivers, typed::<Box<dyn Stage<T>>>(stage)?)))
+        Ok(Box::new(InputGate::new(receivers, typed::<Box<dyn Stage<T>>>(stage)?, by_key)))
+    }
+
+    fn owner_test(
+        &self,
+        code: &EdgeCode,
+        max_parallelism: MaxParallelism,
+        subtask: u32,
+        parallelism: u32,
+    ) -> Result<Part> {
+        let code = code.partition.as_deref().and_then(|code| code.downcast_ref());
+        let Some(PartitionCode::<T>::Hash(hash)) = code else {
+            return Err(Error::internal("an edge has no code for its partitioning"));
+        };
+        let hash = *hash;
+        let is_owned: IsOwned<T> = Box::new(move |record| {
+            let group = max_parallelism.key_group(hash(record));
+            max_parallelism.owner(group, parallelism) == subtask
+        });
+        Ok(Box::new(is_owned))
     }
 
     fn add_side_output(

@@ -12,6 +12,7 @@ use flott_state::{
 };
 
 use crate::chain::guarded;
+use crate::in_flight::InFlightParts;
 use crate::kept::TaskMemory;
 
 /// What one operator instance put into a snapshot.
@@ -20,12 +21,19 @@ pub struct OperatorParts {
     keyed: Vec<KeyedSnapshot>,
     timers: Vec<TimerSnapshot>,
     operator_states: Vec<OperatorStateSnapshot>,
+    in_flight: Vec<InFlightParts>,
 }
 
 impl OperatorParts {
     /// Nothing yet.
     pub fn new(operator: OperatorId) -> Self {
-        Self { operator, keyed: Vec::new(), timers: Vec::new(), operator_states: Vec::new() }
+        Self {
+            operator,
+            keyed: Vec::new(),
+            timers: Vec::new(),
+            operator_states: Vec::new(),
+            in_flight: Vec::new(),
+        }
     }
 
     /// Adds keyed state.
@@ -43,6 +51,11 @@ impl OperatorParts {
         self.operator_states.push(snapshot);
     }
 
+    /// Adds records that were on their way to the operator.
+    pub(crate) fn add_in_flight(&mut self, parts: InFlightParts) {
+        self.in_flight.push(parts);
+    }
+
     fn memories(&self) -> impl Iterator<Item = (OperatorId, String, StateMemory)> {
         let keyed = self.keyed.iter().flat_map(KeyedSnapshot::memories);
         let timers = self.timers.iter().map(TimerSnapshot::memory);
@@ -53,7 +66,11 @@ impl OperatorParts {
         let id = self.operator;
         self.keyed.into_iter().try_for_each(|part| part.write(id, writer))?;
         self.timers.into_iter().try_for_each(|part| part.write(id, writer))?;
-        self.operator_states.into_iter().try_for_each(|part| part.write(id, writer))
+        self.operator_states.into_iter().try_for_each(|part| part.write(id, writer))?;
+        self.in_flight.into_iter().try_for_each(|part| {
+            let InFlightParts { by_key, schema, batches } = part;
+            writer.write_in_flight(id, by_key, schema, &batches)
+        })
     }
 }
 
@@ -79,6 +96,20 @@ impl PendingSnapshot {
     /// The tables of the task's keyed state, to be kept.
     pub fn memory(&self) -> TaskMemory {
         TaskMemory::new(self.parts.iter().flat_map(OperatorParts::memories).collect())
+    }
+
+    /// Adds records that were on their way to an operator of the task.
+    pub(crate) fn add_in_flight(&mut self, operator: OperatorId, in_flight: InFlightParts) {
+        let bytes = in_flight.batches.iter().map(Vec::len).sum::<usize>();
+        self.metrics.overtaken_bytes += bytes as u64;
+        match self.parts.iter_mut().find(|part| part.operator == operator) {
+            Some(part) => part.add_in_flight(in_flight),
+            None => {
+                let mut part = OperatorParts::new(operator);
+                part.add_in_flight(in_flight);
+                self.parts.push(part);
+            }
+        }
     }
 
     /// The operators that have put something into it.

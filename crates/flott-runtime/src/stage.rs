@@ -14,6 +14,8 @@ pub enum Signal<'a> {
     Open(&'a mut RestoredTask),
     /// Event time has reached this.
     Watermark(Timestamp),
+    /// Process one batch of the records that were in flight; says whether there was one.
+    Recover(&'a mut bool),
     /// Nothing will come for a while (`true`), or something may come again (`false`).
     Idle(bool),
     /// Call the operators whose processing time has come, and send what has waited too long.

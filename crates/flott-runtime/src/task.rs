@@ -8,13 +8,15 @@ mod checkpoint;
 mod event;
 mod mailbox;
 mod settings;
+mod unaligned;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flott_core::element::{CheckpointKind, Control};
 use flott_core::metrics::TaskMetrics;
 use flott_core::mutant::Mutant;
-use flott_core::{AttemptNumber, CheckpointId, Error, Now, Result, TaskId, Timestamp};
+use flott_core::{AttemptNumber, CheckpointId, Error, Now, OperatorId, Result, TaskId, Timestamp};
 
 use crate::align::Aligner;
 use crate::build::RestoredTask;
@@ -23,6 +25,8 @@ use crate::gate::{Gate, GateEvent};
 use crate::operator::{SourceStatus, Wake};
 use crate::stage::{Signal, Survey};
 use crate::watermark::{ValveEvent, WatermarkValve};
+
+use unaligned::{Recording, Wanted};
 
 pub use event::{Progress, TaskEvent};
 pub use mailbox::{Command, Mailbox};
@@ -87,6 +91,12 @@ pub struct Task {
     valve: WatermarkValve,
     /// Channels that have sent all their data.
     drained: Vec<bool>,
+    /// The first operator of the chain.
+    head_operator: OperatorId,
+    /// Whether records may be left that were in flight in the checkpoint that the task starts from.
+    is_recovering: bool,
+    /// A snapshot that is taken, except for what its barriers overtake.
+    recording: Option<Recording>,
     events: Vec<TaskEvent>,
 }
 
@@ -96,7 +106,10 @@ pub(crate) struct TaskParts {
     pub(crate) attempt: AttemptNumber,
     pub(crate) settings: TaskSettings,
     pub(crate) head: Head,
+    pub(crate) head_operator: OperatorId,
     pub(crate) channels: usize,
+    /// Those whose records no barrier may overtake.
+    pub(crate) aligned_channels: BTreeSet<usize>,
     pub(crate) waker: Arc<dyn Wake>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: TaskMetrics,
@@ -105,13 +118,25 @@ pub(crate) struct TaskParts {
 
 impl Task {
     pub(crate) fn new(parts: TaskParts) -> Self {
-        let TaskParts { id, attempt, settings, head, channels, waker, clock, metrics, restored } =
-            parts;
+        let TaskParts {
+            id,
+            attempt,
+            settings,
+            head,
+            head_operator,
+            channels,
+            aligned_channels,
+            waker,
+            clock,
+            metrics,
+            restored,
+        } = parts;
         Self {
             id,
             attempt,
             mailbox: Mailbox::new(waker.clone()),
-            aligner: Aligner::new(settings.mode, channels),
+            aligner: Aligner::new(settings.mode, channels)
+                .overtaking(settings.unaligned_after, aligned_channels),
             valve: WatermarkValve::new(channels),
             drained: vec![false; channels],
             settings,
@@ -122,6 +147,9 @@ impl Task {
             restored,
             phase: Phase::Created,
             is_drained: false,
+            head_operator,
+            is_recovering: false,
+            recording: None,
             events: Vec::new(),
         }
     }
@@ -188,6 +216,8 @@ impl Task {
                 return Ok(Progress::Done);
             }
         }
+        // Whether or not there is room for records: barriers take none.
+        self.look_ahead(context)?;
         let mut survey = self.survey(context)?;
         if survey.next_time.is_some_and(|time| time <= context.now.wall) {
             self.signal(&mut Signal::ProcessingTime, context)?;
@@ -196,6 +226,10 @@ impl Task {
         if survey.blocked {
             self.signal(&mut Signal::Flush, context)?;
             return Ok(Progress::Blocked(survey.next_time));
+        }
+        if self.is_recovering && !Mutant::RecoverLast.is_on() {
+            self.recover(context)?;
+            return Ok(Progress::More);
         }
         match self.head {
             Head::Source(_) => self.poll(survey, context),
@@ -210,6 +244,7 @@ impl Task {
         if self.phase != Phase::Running {
             survey.next_time = None;
         }
+        survey.wants(self.overtaking_time(context));
         Ok(survey)
     }
 
@@ -224,26 +259,35 @@ impl Task {
                 restored.unclaimed.join(", ")
             )));
         }
+        self.is_recovering = restored.has_in_flight;
         self.restored = restored;
         self.phase = Phase::Running;
         self.events.push(TaskEvent::Running);
+        if !self.is_recovering {
+            self.begin_input(context)?;
+        }
+        Ok(Progress::More)
+    }
+
+    /// Everything that was restored has gone through; a source may have been at its end then.
+    fn begin_input(&mut self, context: &mut StepContext<'_>) -> Result<()> {
         if self.restored.end_of_data && matches!(self.head, Head::Source(_)) {
             self.end_of_data(context)?;
         }
-        Ok(Progress::More)
+        Ok(())
     }
 
     fn command(&mut self, command: Command, context: &mut StepContext<'_>) -> Result<()> {
         match command {
             Command::TriggerCheckpoint(barrier) => {
-                if self.aligner.trigger(barrier) {
-                    let drain = barrier.kind == CheckpointKind::Stop { drain: true };
-                    if drain && self.phase == Phase::Running {
-                        self.is_drained = true;
-                        self.end_of_input(context)?;
-                    }
-                    self.checkpoint(barrier, context.now.mono, context)?;
+                let events = self.aligner.trigger(barrier, context.now.mono);
+                let drain = barrier.kind == CheckpointKind::Stop { drain: true };
+                if drain && !events.is_empty() && self.phase == Phase::Running {
+                    self.recover_all(context)?;
+                    self.is_drained = true;
+                    self.end_of_input(context)?;
                 }
+                self.align_events(events, context)?;
             }
             Command::NotifyComplete(checkpoint) => {
                 self.signal(&mut Signal::Complete(checkpoint), context)?;
@@ -258,6 +302,7 @@ impl Task {
             }
             Command::NotifyAborted(checkpoint) => {
                 self.aligner.abort(checkpoint);
+                self.forget_recording(checkpoint);
                 self.signal(&mut Signal::Aborted(checkpoint), context)?;
                 if self.phase == (Phase::Suspended { by: checkpoint }) {
                     self.phase = Phase::Running;
@@ -295,8 +340,9 @@ impl Task {
 
     fn read(&mut self, context: &mut StepContext<'_>) -> Result<Progress> {
         for _ in 0..BATCHES_PER_STEP {
-            let Self { head: Head::Gate(gate), aligner, .. } = self else { break };
-            match gate.read(&|channel| aligner.is_blocked(channel), context)? {
+            self.look_ahead(context)?;
+            let Self { head: Head::Gate(gate), aligner, recording, .. } = self else { break };
+            match gate.read(&mut Wanted { aligner, recording }, context)? {
                 GateEvent::Processed => {}
                 GateEvent::Control(channel, control) => self.control(channel, control, context)?,
                 GateEvent::Empty => {
@@ -322,6 +368,7 @@ impl Task {
         control: Control,
         context: &mut StepContext<'_>,
     ) -> Result<()> {
+        self.record_control(channel, control, context)?;
         match control {
             Control::Watermark(watermark) => {
                 let events = self.valve.watermark_on(channel, watermark);
@@ -405,6 +452,7 @@ impl Task {
     }
 
     fn finish(&mut self, context: &mut StepContext<'_>) -> Result<()> {
+        self.recording = None;
         self.signal(&mut Signal::Emit(Control::EndOfPartition), context)?;
         self.signal(&mut Signal::Close, context)?;
         self.end(TaskEvent::Finished);

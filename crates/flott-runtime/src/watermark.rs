@@ -20,6 +20,7 @@ pub enum ValveEvent {
 }
 
 /// Combines the watermarks of all channels of a task. The result never goes back.
+#[derive(Clone)]
 pub struct WatermarkValve {
     channels: Vec<Channel>,
     emitted: Timestamp,
@@ -55,6 +56,13 @@ impl WatermarkValve {
     pub fn end_on(&mut self, channel: usize) -> Vec<ValveEvent> {
         self.channels[channel].ended = true;
         self.update()
+    }
+
+    /// All channels had brought this before the checkpoint that the task starts from.
+    pub fn recover(&mut self, watermark: Timestamp) -> Vec<ValveEvent> {
+        let advances = watermark > self.emitted;
+        self.emitted = self.emitted.max(watermark);
+        advances.then_some(ValveEvent::Watermark(watermark)).into_iter().collect()
     }
 
     fn update(&mut self) -> Vec<ValveEvent> {
@@ -113,6 +121,15 @@ mod tests {
         assert_eq!(valve.idle_on(1, false), []);
         assert_eq!(valve.watermark_on(0, ts(8)), []);
         assert_eq!(valve.watermark_on(1, ts(7)), [ValveEvent::Watermark(ts(7))]);
+    }
+
+    #[test]
+    fn what_was_brought_before_a_restore_is_brought_once() {
+        let mut valve = WatermarkValve::new(1);
+        assert_eq!(valve.recover(ts(5)), [ValveEvent::Watermark(ts(5))]);
+        assert_eq!(valve.recover(ts(4)), []);
+        assert_eq!(valve.watermark_on(0, ts(3)), []);
+        assert_eq!(valve.watermark_on(0, ts(8)), [ValveEvent::Watermark(ts(8))]);
     }
 
     #[test]

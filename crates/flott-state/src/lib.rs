@@ -46,7 +46,7 @@ pub use restore::{
     check_file,
 };
 pub use schema::{Schema, Shown, difference};
-pub use snapshot::{BaseState, SnapshotWriter};
+pub use snapshot::{BaseState, IN_FLIGHT, SnapshotWriter};
 pub use store::{DiskBackend, StateBackend};
 pub use table::{PagedTable, TableSnapshot};
 pub use timers::{TimerKind, TimerService, TimerSnapshot};

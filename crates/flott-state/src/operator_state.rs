@@ -73,6 +73,23 @@ struct Element {
 }
 
 impl Element {
+    /// Those of a state, for a program whose elements have this `schema`.
+    fn all_of(
+        state: &RestoredOperatorState,
+        operator: &str,
+        schema: &SchemaText,
+    ) -> Result<Vec<Self>> {
+        let layout = Layout::new(&state.schema, schema, Stamps::None);
+        let layout = layout.map_err(|problem| refused(operator, &state.name, &problem))?;
+        let layout = Rc::new(layout);
+        let mut elements = Vec::new();
+        state.read(operator, |bytes| {
+            elements.push(Self { bytes: bytes.to_vec(), layout: layout.clone() });
+            Ok(())
+        })?;
+        Ok(elements)
+    }
+
     fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         self.layout.decode(&self.bytes).map_err(unreadable)
     }
@@ -118,11 +135,16 @@ impl OperatorStateBackend {
         redistribution: Redistribution,
     ) -> Result<OperatorListState<T>> {
         let name = name.into();
-        if redistribution == Redistribution::Broadcast {
+        let is_list = match redistribution {
+            Redistribution::Split | Redistribution::Union => true,
+            Redistribution::Broadcast | Redistribution::InFlight { .. } => false,
+        };
+        if !is_list {
             return Err(Error::invalid(format!(
-                "operator \"{}\": list state \"{name}\" cannot be broadcast; register a broadcast \
-                 state",
-                self.operator
+                "operator \"{}\": list state \"{name}\" cannot be a {}: register it as split or \
+                 union list state, or a broadcast state in its place",
+                self.operator,
+                kind_name(redistribution)
             )));
         }
         let schema = Schema::of::<T>().to_text();
@@ -196,20 +218,9 @@ impl OperatorStateBackend {
                 let (was, is) = (kind_name(state.redistribution), kind_name(redistribution));
                 return Err(refused(&self.operator, &name, &format!("it was a {was}, is a {is}")));
             }
-            let layout = Layout::new(&state.schema, &schema, Stamps::None);
-            let layout = layout.map_err(|problem| refused(&self.operator, &name, &problem))?;
-            let layout = Rc::new(layout);
-            state.read(&self.operator, |bytes| {
-                elements.push(Element { bytes: bytes.to_vec(), layout: layout.clone() });
-                Ok(())
-            })?;
+            elements.extend(Element::all_of(state, &self.operator, &schema)?);
         }
-        let values = make(elements).map_err(|error| {
-            error.context(format!(
-                "operator \"{}\": state \"{name}\" cannot be restored",
-                self.operator
-            ))
-        })?;
+        let values = make(elements).map_err(|error| not_restored(error, &self.operator, &name))?;
         self.restored.retain(|state| state.name != name);
         let values = Box::new(values);
         self.states.push(State { name, redistribution, type_name, schema, values });
@@ -294,11 +305,28 @@ impl OperatorStateSnapshot {
     }
 }
 
+impl RestoredOperatorState {
+    /// Its elements, of an operator with this name.
+    ///
+    /// # Errors
+    /// As [`OperatorStateBackend::list_state`].
+    pub fn elements<T: DeserializeOwned>(&self, operator: &str) -> Result<Vec<T>> {
+        let elements = Element::all_of(self, operator, &Schema::of::<T>().to_text())?;
+        let decoded = elements.iter().map(Element::decode).collect::<Result<_>>();
+        decoded.map_err(|error| not_restored(error, operator, &self.name))
+    }
+}
+
+fn not_restored(error: Error, operator: &str, state: &str) -> Error {
+    error.context(format!("operator \"{operator}\": state \"{state}\" cannot be restored"))
+}
+
 fn kind_name(redistribution: Redistribution) -> &'static str {
     match redistribution {
         Redistribution::Split => "split list state",
         Redistribution::Union => "union list state",
         Redistribution::Broadcast => "broadcast state",
+        Redistribution::InFlight { .. } => "run of records in flight",
     }
 }
 

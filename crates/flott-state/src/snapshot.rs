@@ -43,6 +43,9 @@ pub const MAGIC: [u8; 8] = *b"FLOTTSTA";
 /// The version of the format that follows.
 pub const VERSION: u32 = 1;
 
+/// What records in flight are called, where states have names.
+pub const IN_FLIGHT: &str = "records in flight";
+
 /// What the handle of a keyed state says beside its bytes.
 pub(crate) struct KeyedStateHead {
     pub(crate) name: String,
@@ -208,13 +211,43 @@ impl SnapshotWriter {
         head: OperatorStateHead,
         elements: impl Iterator<Item = T>,
     ) -> Result<()> {
+        self.append_elements(operator, head, elements, |element, out| encode_into(&element, out))
+    }
+
+    /// Writes batches of records that were on their way to an operator, encoded as its `schema` says. They are
+    /// not what it remembers, and do not count in its digest.
+    ///
+    /// # Errors
+    /// None in practice: there is nothing to encode.
+    pub fn write_in_flight(
+        &mut self,
+        operator: OperatorId,
+        by_key: bool,
+        schema: SchemaText,
+        batches: &[Vec<u8>],
+    ) -> Result<()> {
+        let redistribution = Redistribution::InFlight { by_key };
+        let head = OperatorStateHead { name: IN_FLIGHT.into(), redistribution, schema };
+        self.append_elements(operator, head, batches.iter(), |batch, mut out| {
+            out.extend_from_slice(batch);
+            Ok(out)
+        })
+    }
+
+    fn append_elements<T>(
+        &mut self,
+        operator: OperatorId,
+        head: OperatorStateHead,
+        elements: impl Iterator<Item = T>,
+        append: impl Fn(T, Vec<u8>) -> Result<Vec<u8>>,
+    ) -> Result<()> {
         let start = self.files.end();
         let mut digest = EntryDigest::new(&head.name);
         let mut ends = Vec::new();
         self.files.append(|mut out| {
             for element in elements {
                 let element_start = out.len();
-                out = encode_into(&element, out)?;
+                out = append(element, out)?;
                 digest.add(&out[element_start..]);
                 ends.push((out.len() - start) as u64);
             }
@@ -223,7 +256,11 @@ impl SnapshotWriter {
         let checksum = checksum(self.files.bytes_from(start));
         let data = self.files.promise(start);
         let OperatorStateHead { name, redistribution, schema } = head;
-        let counts = self.counts_broadcast || redistribution != Redistribution::Broadcast;
+        let counts = match redistribution {
+            Redistribution::Split | Redistribution::Union => true,
+            Redistribution::Broadcast => self.counts_broadcast,
+            Redistribution::InFlight { .. } => false,
+        };
         let snapshot = self.operator(operator);
         if counts {
             snapshot.digest = snapshot.digest.wrapping_add(digest.sum);

@@ -2,24 +2,44 @@
 
 use std::ops::Range;
 
+use flott_core::MaxParallelism;
+
 use super::{OperatorStateRestore, StateChunk};
 use crate::record::OperatorRecord;
 use crate::snapshot::{OperatorStateHandle, Redistribution};
 
-/// The operator states of one subtask of `parallelism`. States without elements for it are absent.
+/// The operator states of one subtask of `parallelism`, of an operator with `max` key groups. States without
+/// elements for it are absent.
 pub(super) fn deal(
     old: &OperatorRecord,
+    max: MaxParallelism,
     subtask: u32,
     parallelism: u32,
 ) -> Vec<OperatorStateRestore> {
+    let is_rescaled = parallelism != old.info.parallelism;
     let mut states = Vec::new();
     for writers in by_state(old) {
         let Some((_, first)) = writers.first() else { continue };
         let chunks = match first.redistribution {
-            Redistribution::Split if parallelism == old.info.parallelism => own(&writers, subtask),
+            Redistribution::Split | Redistribution::InFlight { .. } if !is_rescaled => {
+                own(&writers, subtask)
+            }
             Redistribution::Split => round_robin(&writers, subtask, parallelism),
             Redistribution::Union => writers.iter().map(|(_, state)| whole(state)).collect(),
             Redistribution::Broadcast => copy(&writers, subtask % old.info.parallelism),
+            // Records of one sender stay together, in their order.
+            Redistribution::InFlight { by_key: false } => {
+                let mine = writers.iter().filter(|(writer, _)| writer % parallelism == subtask);
+                mine.map(|(_, state)| whole(state)).collect()
+            }
+            Redistribution::InFlight { by_key: true } => {
+                let owned = max.range_of(subtask, parallelism);
+                let met = writers.iter().filter(|(writer, _)| {
+                    let theirs = old.info.max_parallelism.range_of(*writer, old.info.parallelism);
+                    old.info.max_parallelism != max || theirs.overlaps(owned)
+                });
+                met.map(|(_, state)| whole(state)).collect()
+            }
         };
         if chunks.iter().any(|chunk| !chunk.elements.is_empty()) {
             states.push(OperatorStateRestore {

@@ -36,6 +36,8 @@ pub(super) struct Pending {
     pub(super) kind: CheckpointKind,
     /// The folder of the savepoint that a job stops with.
     pub(super) folder: Option<String>,
+    /// Whether its barriers overtake records from the beginning.
+    pub(super) unaligned: bool,
     /// What its tasks may refer to: kept for as long as they may.
     pub(super) base: Option<Arc<CompletedCheckpoint>>,
     /// Triggered when no task had data left.
@@ -110,6 +112,7 @@ impl Pending {
             triggered_at: self.triggered_at,
             kind: self.kind,
             base: self.base.as_ref().map(|base| base.checkpoint),
+            unaligned: self.unaligned,
         }
     }
 

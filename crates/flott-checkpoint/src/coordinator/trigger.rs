@@ -1,5 +1,7 @@
 //! From the wish for a checkpoint to its barriers.
 
+use std::time::Duration;
+
 use flott_core::element::CheckpointKind;
 use flott_core::mutant::Mutant;
 use flott_core::{AttemptNumber, CheckpointId, Now, TaskId};
@@ -213,6 +215,7 @@ impl Coordinator {
             attempt: run.attempt,
             request: request.as_ref().map(|request| request.id),
             kind,
+            unaligned: !kind.is_savepoint() && self.config.unaligned_after == Some(Duration::ZERO),
             folder: request.and_then(|request| request.folder),
             is_final,
             triggered_at: now.wall,

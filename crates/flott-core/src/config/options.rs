@@ -206,6 +206,10 @@ options! {
     MIN_PAUSE: Duration = "execution.checkpointing.min-pause", "0 ms";
     /// How many checkpoints may be under way at once.
     MAX_CONCURRENT: Positive = "execution.checkpointing.max-concurrent-checkpoints", "1";
+    /// Whether barriers overtake records, which are then part of the checkpoint: `true` at once (or after the time-out, if there is one), `false` never. If it is not set, barriers do so that have waited for 5 s. (Flink: false.)
+    UNALIGNED: Option<bool> = "execution.checkpointing.unaligned.enabled", "", old "execution.checkpointing.unaligned";
+    /// How long barriers keep their place among the records before they overtake them, if they may.
+    ALIGNED_CHECKPOINT_TIMEOUT: Option<Duration> = "execution.checkpointing.aligned-checkpoint-timeout", "", old "execution.checkpointing.alignment-timeout";
     /// How many checkpoints in a row may fail before the job restarts. (Flink: 0.)
     TOLERABLE_FAILED: u32 = "execution.checkpointing.tolerable-failed-checkpoints", "3";
     /// The directory of savepoints that name no other.

@@ -144,8 +144,7 @@ impl Summary {
             let history = job.checkpoints.history.iter();
             history.filter(|stats| stats.status == CheckpointStatus::Completed)
         };
-        // Nothing is buffered or persisted while barriers are aligned, and what is processed
-        // meanwhile is not counted.
+        // Nothing is buffered while barriers are aligned, and what is processed meanwhile is not counted.
         let zero = || StatsSummary::of(completed().map(|_| 0));
         Self {
             checkpointed_size: StatsSummary::of(completed().map(|s| long(s.checkpointed_bytes))),
@@ -153,7 +152,7 @@ impl Summary {
             end_to_end_duration: StatsSummary::of(completed().map(|s| millis(s.duration))),
             alignment_buffered: zero(),
             processed_data: zero(),
-            persisted_data: zero(),
+            persisted_data: StatsSummary::of(completed().map(overtaken)),
         }
     }
 }
@@ -203,10 +202,14 @@ impl Checkpoint {
             end_to_end_duration: if is_measured { millis(stats.duration) } else { -1 },
             alignment_buffered: 0,
             processed_data: 0,
-            persisted_data: 0,
+            persisted_data: overtaken(stats),
             num_subtasks: stats.tasks.len(),
             num_acknowledged_subtasks: stats.num_acknowledged(),
-            checkpoint_type: if is_savepoint { "SAVEPOINT" } else { "CHECKPOINT" },
+            checkpoint_type: match is_savepoint {
+                true => "SAVEPOINT",
+                false if is_unaligned(stats) => "UNALIGNED_CHECKPOINT",
+                false => "CHECKPOINT",
+            },
             tasks: BTreeMap::new(),
             end,
         }
@@ -227,11 +230,22 @@ impl VertexCheckpoint {
             end_to_end_duration: duration.map_or(-1, millis),
             alignment_buffered: 0,
             processed_data: 0,
-            persisted_data: 0,
+            persisted_data: long(acked().map(|task| task.metrics.overtaken_bytes).sum()),
             num_subtasks: tasks.len(),
             num_acknowledged_subtasks: acked().count(),
         }
     }
+}
+
+/// How many bytes of records its barriers have overtaken.
+fn overtaken(stats: &CheckpointStats) -> i64 {
+    let acked = stats.tasks.values().flatten();
+    long(acked.map(|task| task.metrics.overtaken_bytes).sum())
+}
+
+/// Whether its barriers have overtaken records in any task, or would have.
+fn is_unaligned(stats: &CheckpointStats) -> bool {
+    stats.tasks.values().flatten().any(|task| task.metrics.unaligned)
 }
 
 fn status(stats: &CheckpointStats) -> &'static str {
@@ -292,9 +306,9 @@ impl CheckpointConfigInfo {
                 StorageConfig::JobManager => "JobManagerCheckpointStorage",
                 StorageConfig::FileSystem { .. } => "FileSystemCheckpointStorage",
             },
-            unaligned_checkpoints: false,
+            unaligned_checkpoints: config.unaligned_after.is_some(),
             tolerable_failed_checkpoints: config.tolerable_failed,
-            aligned_checkpoint_timeout: 0,
+            aligned_checkpoint_timeout: config.unaligned_after.map_or(0, millis),
             checkpoints_after_tasks_finish: config.after_tasks_finish,
             // There is no changelog; these are Flink's values then.
             state_changelog_enabled: false,

@@ -15,27 +15,26 @@ const CONTROL: u8 = 0;
 const UNTIMED: u8 = 1;
 const TIMED: u8 = 2;
 
-/// Encodes a batch and leaves it empty.
+/// Encodes a batch.
 ///
 /// # Errors
-/// If a record's `Serialize` implementation fails; the batch is empty then, too.
-pub(crate) fn encode_batch<T: Serialize>(batch: &mut Batch<T>) -> Result<Vec<u8>> {
-    let timed = batch.is_timed();
-    let first = if timed { TIMED } else { UNTIMED };
+/// If a record's `Serialize` implementation fails.
+pub(crate) fn encode_batch<T: Serialize>(batch: &Batch<T>) -> Result<Vec<u8>> {
     // Nearly all records are at least as large in memory as encoded.
     let mut bytes = Vec::with_capacity(batch.len() * size_of::<T>() + 16);
-    bytes.push(first);
-    let mut bytes = Some(codec::encode_into(&(batch.len() as u32), bytes)?);
-    let encoded = batch.try_drain(|record, timestamp| {
-        let mut out = bytes.take().unwrap_or_default();
-        if timed {
-            out = codec::encode_into(&timestamp, out)?;
+    bytes.push(if batch.is_timed() { TIMED } else { UNTIMED });
+    let mut bytes = codec::encode_into(&(batch.len() as u32), bytes)?;
+    if batch.is_timed() {
+        for (record, timestamp) in batch.timed_records() {
+            bytes = codec::encode_into(&timestamp, bytes)?;
+            bytes = codec::encode_into(record, bytes)?;
         }
-        bytes = Some(codec::encode_into(&record, out)?);
-        Ok(())
-    });
-    batch.clear();
-    encoded.map(|()| bytes.unwrap_or_default())
+    } else {
+        for record in batch.records() {
+            bytes = codec::encode_into(record, bytes)?;
+        }
+    }
+    Ok(bytes)
 }
 
 /// Encodes a control element.
@@ -44,6 +43,12 @@ pub(crate) fn encode_batch<T: Serialize>(batch: &mut Batch<T>) -> Result<Vec<u8>
 /// None in practice: a control element can be encoded.
 pub(crate) fn encode_control(control: Control) -> Result<Vec<u8>> {
     codec::encode_into(&control, vec![CONTROL])
+}
+
+/// The control element that a frame holds, if it holds one. Damaged ones are told when they are decoded.
+pub(super) fn control(frame: &[u8]) -> Option<Control> {
+    let (kind, rest) = frame.split_first()?;
+    if *kind == CONTROL { codec::decode(rest).ok() } else { None }
 }
 
 /// Whether a frame holds a control element.
@@ -86,6 +91,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::in_flight::InFlight;
 
     fn drained<T>(batch: &mut Batch<T>) -> Vec<(T, Timestamp)> {
         let mut records = Vec::new();
@@ -109,12 +115,26 @@ mod tests {
                 batch.push(record.clone(), timestamp.map_or(NO_TIMESTAMP, |t| Timestamp(*t)));
             }
             let expected = drained(&mut batch.clone());
-            let frame = encode_batch(&mut batch).unwrap();
-            prop_assert!(batch.is_empty() && !is_control(&frame));
+            let timed = batch.is_timed();
+            let frame = encode_batch(&batch).unwrap();
+            prop_assert!(!is_control(&frame));
             let Message::Batch(mut arrived) = decode(&frame, Batch::default()).unwrap() else {
                 return Err(TestCaseError::fail("it is a batch"));
             };
-            prop_assert_eq!(drained(&mut arrived), expected);
+            prop_assert_eq!(&drained(&mut arrived), &expected);
+            // What a checkpoint keeps of a channel are such frames.
+            match codec::decode::<InFlight<(String, Option<u64>)>>(&frame).unwrap() {
+                InFlight::Records(kept) => {
+                    prop_assert!(!timed);
+                    prop_assert_eq!(kept, records);
+                }
+                InFlight::TimedRecords(kept) => {
+                    prop_assert!(timed);
+                    let kept: Vec<_> = kept.into_iter().map(|(time, record)| (record, time)).collect();
+                    prop_assert_eq!(kept, expected);
+                }
+                InFlight::Watermark(_) => prop_assert!(false, "it is a batch"),
+            }
         }
 
         #[test]
@@ -130,6 +150,7 @@ mod tests {
             checkpoint: CheckpointId(7),
             triggered_at: Timestamp(9),
             base: Some(CheckpointId(6)),
+            unaligned: true,
         };
         let frame = encode_control(Control::Barrier(barrier)).unwrap();
         assert!(is_control(&frame));

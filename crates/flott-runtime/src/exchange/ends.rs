@@ -1,11 +1,16 @@
 //! The two ends of a channel between processes.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use flott_core::element::Control;
 use flott_core::{AttemptNumber, Error, ErrorKind, Result};
 
+use super::batch::{control, is_control};
 use super::{ChannelId, Frame, FrameBody, Link};
+use crate::channel::is_mark;
+use crate::in_flight::{Capture, Found};
 use crate::operator::Wake;
 
 /// The producer's end, as the exchange knows it.
@@ -125,6 +130,8 @@ pub(super) struct Inbound {
     attempt: AttemptNumber,
     bytes_max: usize,
     consumer: Arc<dyn Wake>,
+    /// How many marks are among the frames.
+    marks: AtomicUsize,
     state: Mutex<Receiving>,
 }
 
@@ -145,7 +152,8 @@ impl Inbound {
         bytes_max: usize,
         consumer: Arc<dyn Wake>,
     ) -> Self {
-        Self { channel, attempt, bytes_max, consumer, state: Mutex::default() }
+        let (marks, state) = (AtomicUsize::new(0), Mutex::default());
+        Self { channel, attempt, bytes_max, consumer, marks, state }
     }
 
     pub(super) fn attempt(&self) -> AttemptNumber {
@@ -168,9 +176,14 @@ impl Inbound {
             return Err(super::unexpected("data", self.channel));
         }
         let was_empty = state.frames.is_empty();
+        // As in a channel within a process.
+        let is_mark = control(&bytes).is_some_and(is_mark);
+        if is_mark {
+            self.marks.fetch_add(1, Ordering::Relaxed);
+        }
         state.frames.push_back(bytes);
         drop(state);
-        if was_empty {
+        if was_empty || is_mark {
             self.consumer.wake();
         }
         Ok(())
@@ -214,8 +227,10 @@ impl FrameReceiver {
             return state.lost.as_ref().map_or(Ok(None), |why| Err(lost(why)));
         };
         // What took no credit gives none back.
-        if !super::batch::is_control(&bytes) {
+        if !is_control(&bytes) {
             state.consumed += bytes.len();
+        } else if control(&bytes).is_some_and(is_mark) {
+            end.marks.fetch_sub(1, Ordering::Relaxed);
         }
         if state.consumed > end.bytes_max / 2
             && let Some(link) = state.link.clone()
@@ -225,6 +240,37 @@ impl FrameReceiver {
             end.grant(&*link, consumed);
         }
         Ok(Some(bytes))
+    }
+}
+
+impl FrameReceiver {
+    /// How many marks wait among the frames.
+    pub(crate) fn marks(&self) -> &AtomicUsize {
+        &self.0.marks
+    }
+
+    /// Those marks, in order.
+    pub(crate) fn waiting_marks(&self) -> Vec<Control> {
+        let state = self.0.lock();
+        let controls = state.frames.iter().filter_map(|frame| control(frame));
+        controls.filter(|control| is_mark(*control)).collect()
+    }
+
+    /// Copies the frames before the barrier, if that is there or will never be.
+    pub(crate) fn overtake(&self, channel: usize, capture: &mut Capture) -> Found {
+        let state = self.0.lock();
+        let found = |frame: &Vec<u8>| control(frame).map_or(Found::Nothing, |c| capture.finds(c));
+        let mut all = state.frames.iter().map(found).enumerate();
+        let Some((end, found)) = all.find(|(_, found)| *found != Found::Nothing) else {
+            return Found::Nothing;
+        };
+        for frame in state.frames.iter().take(end) {
+            match control(frame) {
+                Some(control) => capture.control(channel, control),
+                None => capture.frame(frame),
+            }
+        }
+        found
     }
 }
 

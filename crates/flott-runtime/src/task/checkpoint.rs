@@ -20,8 +20,15 @@ impl Task {
     ) -> Result<()> {
         for event in events {
             match event {
-                AlignEvent::Aligned { barrier, started } => {
-                    self.checkpoint(barrier, started, context)?;
+                AlignEvent::Take { barrier, started, overtaken } => {
+                    if !barrier.unaligned {
+                        self.recover_all(context)?;
+                    }
+                    if self.phase == Phase::Done {
+                        return Ok(());
+                    }
+                    let pending = self.checkpoint(barrier, started, context)?;
+                    self.record(pending, started, overtaken, context)?;
                 }
                 AlignEvent::Aborted(checkpoint) => self.decline(checkpoint, context)?,
             }
@@ -31,12 +38,12 @@ impl Task {
 
     /// Takes the snapshot: what comes before the barrier is emitted, the barrier is sent, and
     /// references to the state are taken, all before another record is touched.
-    pub(super) fn checkpoint(
+    fn checkpoint(
         &mut self,
         barrier: Barrier,
         aligning_since: MonoTime,
         context: &mut StepContext<'_>,
-    ) -> Result<()> {
+    ) -> Result<PendingSnapshot> {
         let started = self.clock.now();
         let mut parts: Vec<OperatorParts> = Vec::new();
         self.signal(&mut Signal::Prepare(barrier), context)?;
@@ -62,7 +69,6 @@ impl Task {
             }
             Phase::Created | Phase::Running | Phase::Suspended { .. } | Phase::Done => false,
         };
-        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let delay_millis = started.wall.0.saturating_sub(barrier.triggered_at.0).max(0);
         let alignment = started.mono.since(aligning_since);
         let metrics = SubtaskCheckpointMetrics {
@@ -70,10 +76,10 @@ impl Task {
                 .saturating_sub(nanos(alignment)),
             alignment_nanos: nanos(alignment),
             sync_nanos: nanos(self.clock.now().mono.since(started.mono)),
-            async_nanos: 0,
-            bytes: 0,
+            unaligned: barrier.unaligned,
+            ..SubtaskCheckpointMetrics::default()
         };
-        self.events.push(TaskEvent::Snapshot(PendingSnapshot {
+        Ok(PendingSnapshot {
             checkpoint: barrier.checkpoint,
             kind: barrier.kind,
             base: barrier.base,
@@ -82,10 +88,10 @@ impl Task {
             metrics,
             end_of_data,
             parts,
-        }));
-        Ok(())
+        })
     }
 
+    /// Declines a checkpoint that cannot be taken.
     pub(super) fn decline(
         &mut self,
         checkpoint: CheckpointId,
@@ -95,4 +101,9 @@ impl Task {
         self.events.push(TaskEvent::Declined(checkpoint));
         Ok(())
     }
+}
+
+/// A duration in nanoseconds, as metrics have it.
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -21,6 +21,8 @@ pub struct TaskSettings {
     pub checkpointing: bool,
     /// Whether channels wait for each other's barriers.
     pub mode: CheckpointingMode,
+    /// How long barriers wait before they overtake records; `None` is for ever.
+    pub unaligned_after: Option<Duration>,
     /// Whether a task that has seen all its data waits for a checkpoint of that before it ends.
     pub await_final_checkpoint: bool,
     /// Whether restored state that no operator asks for is left out instead of refused.

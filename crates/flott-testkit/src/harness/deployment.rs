@@ -161,6 +161,7 @@ impl Deployment {
             checkpoint,
             triggered_at: self.clock.now().wall,
             base: None,
+            unaligned: false,
         };
         let sources = self.planned.spec.tasks.iter().filter(|task| task.info.is_source);
         let sources: Vec<TaskId> = sources.map(|task| task.info.id).collect();

@@ -138,6 +138,12 @@ impl Process {
         ready.filter(|(worker, task)| !self.machines.hangs(*worker, *task, now.mono)).collect()
     }
 
+    /// Whether a task is one of the slow ones.
+    pub(super) fn is_slow(&self, world: &World, task: TaskId) -> bool {
+        let slow = world.scenario.slow_vertex.and_then(|at| self.planned.plan.graph.vertices.get(at));
+        slow.is_some_and(|vertex| vertex.id == task.vertex)
+    }
+
     pub(super) fn next_task_time(&self, clock: &SimClock) -> Option<MonoTime> {
         let now = clock.now().mono;
         let all = self.machines.workers.iter();

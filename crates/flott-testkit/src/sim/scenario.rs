@@ -63,6 +63,10 @@ pub(crate) struct Scenario {
     pub(crate) keeps_states: bool,
     /// Whether keyed state is in stores, with tables of few entries before them.
     pub(crate) on_disk: bool,
+    /// How long barriers wait before they overtake records; for ever if it is `None`.
+    pub(crate) unaligned_after: Option<Duration>,
+    /// A vertex whose tasks are slow, if there are so many: what is sent to them waits.
+    pub(crate) slow_vertex: Option<usize>,
     /// Whether a job claims the checkpoint of another that it is started from.
     pub(crate) claims: bool,
     /// Whether another job that is started from this one's state has another parallelism.
@@ -118,8 +122,19 @@ impl Scenario {
             rescales: rng.permille(500),
             latency_micros,
             on_disk: rng.permille(400),
+            unaligned_after: Self::draw_unaligned(rng),
+            slow_vertex: rng.permille(400).then(|| 1 + rng.below(4) as usize),
         };
         drawn.fair()
+    }
+
+    fn draw_unaligned(rng: &mut Rng) -> Option<Duration> {
+        let after = Duration::from_millis(rng.below(8));
+        match rng.below(3) {
+            0 => None,
+            1 => Some(Duration::ZERO),
+            _ => Some(after),
+        }
     }
 
     /// Of many tasks one always fails or is late, where storage often does so or time is short: then no checkpoint
@@ -130,11 +145,13 @@ impl Scenario {
         let tasks = 2 * sources + detour + keyed + 2 * sinks;
         let tasks = if self.side_by_side { 2 * (tasks - sources) } else { tasks };
         let fair = |rate: u64| rate * 8 / tasks.max(8);
+        let slowness = if self.slow_vertex.is_some() { 6 } else { 2 };
         Self {
             store_failed: fair(self.store_failed),
             store_unknown: fair(self.store_unknown),
             store_slow: fair(self.store_slow),
-            timeout: self.timeout.max(Duration::from_millis(2 * tasks)),
+            timeout: self.timeout.max(Duration::from_millis(slowness * tasks)),
+            max_concurrent: if self.unaligned_after.is_some() { 1 } else { self.max_concurrent },
             ..self
         }
     }
@@ -186,6 +203,8 @@ impl Scenario {
         config.set(&options::CHECKPOINTING_MODE, CheckpointingMode::ExactlyOnce)?;
         config.set(&options::CHECKPOINT_TIMEOUT, self.timeout)?;
         config.set(&options::MAX_CONCURRENT, Positive(self.max_concurrent))?;
+        config.set(&options::UNALIGNED, Some(self.unaligned_after.is_some()))?;
+        config.set(&options::ALIGNED_CHECKPOINT_TIMEOUT, self.unaligned_after)?;
         config.set(&options::TOLERABLE_FAILED, 1000)?;
         config.set(&options::DATA_INLINE_THRESHOLD, MemorySize(self.inline_threshold))?;
         config.set(&options::CHANNEL_BYTES, MemorySize(self.channel_bytes))?;

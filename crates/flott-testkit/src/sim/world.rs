@@ -37,6 +37,9 @@ use strike::{Forced, Stage};
 /// A run that takes more turns than this hangs.
 const TURNS_MAX: u64 = 300_000;
 
+/// How often a slow task does nothing when it is its turn, out of a thousand times.
+const SLOW_PERMILLE: u64 = 850;
+
 /// How often a task fails, or the process is killed, out of a thousand turns, as long as the
 /// scenario has some left.
 const TASK_FAILURE_PERMILLE: u64 = 6;
@@ -441,6 +444,9 @@ impl World {
         let choice = self.schedule.below(choices as u64) as usize;
         if let Some(task) = ready.get(choice) {
             self.clock.advance(Duration::from_micros(self.schedule.below(400)));
+            if process.is_slow(self, task.1) && self.schedule.permille(SLOW_PERMILLE) {
+                return Ok(());
+            }
             if self.task_failures_left > 0 && self.fails(TASK_FAILURE_PERMILLE) {
                 self.task_failures_left -= 1;
                 process.fail_task(self, *task);

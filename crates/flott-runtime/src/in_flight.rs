@@ -1,0 +1,232 @@
+//! Records in flight: what a barrier overtakes on its way through a channel.
+//!
+//! They become a part of the checkpoint, together with the state of the operator that they were sent to. When a
+//! task is restored they go through that operator before anything that its channels bring, so every sender's
+//! records keep their order, also if they are dealt out to another number of subtasks. They are stored as
+//! batches, each as it would travel between processes, with their schema: a program whose records have changed
+//! reads them as it reads state.
+
+use std::collections::VecDeque;
+
+use flott_checkpoint::snapshot::SchemaText;
+use flott_core::codec;
+use flott_core::element::Control;
+use flott_core::mutant::Mutant;
+use flott_core::{CheckpointId, Error, Result, Timestamp};
+use flott_state::{Redistribution, Schema};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{Batch, NO_TIMESTAMP};
+use crate::build::RestoredTask;
+use crate::exchange::encode_batch;
+use crate::operator::OperatorInstance;
+use crate::watermark::WatermarkValve;
+
+/// Whether a record belongs to a subtask.
+pub(crate) type IsOwned<T> = Box<dyn Fn(&T) -> bool + Send>;
+
+/// An element of what is stored. The numbers of the variants are those of an exchange's frames.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum InFlight<T> {
+    /// How far event time is after all records.
+    Watermark(Timestamp),
+    /// A batch of records without timestamps.
+    Records(Vec<T>),
+    /// A batch of records with their timestamps, or [`NO_TIMESTAMP`].
+    TimedRecords(Vec<(Timestamp, T)>),
+}
+
+impl<T: DeserializeOwned> InFlight<T> {
+    /// The shape of what is stored.
+    pub(crate) fn schema() -> SchemaText {
+        Schema::of::<Self>().to_text()
+    }
+}
+
+/// What one operator puts into a snapshot, encoded.
+pub(crate) struct InFlightParts {
+    /// Whether the records belong to the owner of their key.
+    pub(crate) by_key: bool,
+    pub(crate) schema: SchemaText,
+    pub(crate) batches: Vec<Vec<u8>>,
+}
+
+/// Whether a channel's part of a checkpoint is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Its barrier is still to come.
+    Nothing,
+    /// Its barrier, or its end.
+    Barrier,
+    /// It will never be: a newer barrier, or the end of this checkpoint.
+    Cancellation,
+}
+
+/// Copies what the barriers of one checkpoint overtake.
+pub(crate) struct Capture {
+    checkpoint: CheckpointId,
+    batches: Vec<Vec<u8>>,
+    /// What event time will be when all that was overtaken has been read.
+    valve: WatermarkValve,
+    /// What it was at the snapshot.
+    before: Timestamp,
+}
+
+impl Capture {
+    /// For a task whose channels have brought this so far.
+    pub(crate) fn new(checkpoint: CheckpointId, valve: WatermarkValve) -> Self {
+        let before = valve.watermark();
+        Self { checkpoint, batches: Vec::new(), valve, before }
+    }
+
+    /// What this control element says of the channel that it is on.
+    pub(crate) fn finds(&self, control: Control) -> Found {
+        match control {
+            Control::Barrier(barrier) if barrier.checkpoint > self.checkpoint => {
+                Found::Cancellation
+            }
+            Control::Barrier(barrier) if barrier.checkpoint == self.checkpoint => Found::Barrier,
+            Control::CancelBarrier(checkpoint) if checkpoint == self.checkpoint => {
+                Found::Cancellation
+            }
+            Control::EndOfPartition => Found::Barrier,
+            Control::Barrier(_)
+            | Control::CancelBarrier(_)
+            | Control::Watermark(_)
+            | Control::Idle
+            | Control::Active
+            | Control::EndOfData { .. } => Found::Nothing,
+        }
+    }
+
+    /// A control element was overtaken.
+    pub(crate) fn control(&mut self, channel: usize, control: Control) {
+        match control {
+            Control::Watermark(watermark) => drop(self.valve.watermark_on(channel, watermark)),
+            Control::Idle => drop(self.valve.idle_on(channel, true)),
+            Control::Active => drop(self.valve.idle_on(channel, false)),
+            Control::EndOfData { .. } => drop(self.valve.end_on(channel)),
+            Control::Barrier(_) | Control::CancelBarrier(_) | Control::EndOfPartition => {}
+        }
+    }
+
+    /// A batch was overtaken.
+    ///
+    /// # Errors
+    /// If a record cannot be encoded.
+    pub(crate) fn batch<T: Serialize>(&mut self, batch: &Batch<T>) -> Result<()> {
+        self.frame(&encode_batch(batch)?);
+        Ok(())
+    }
+
+    /// A batch from another process was overtaken.
+    pub(crate) fn frame(&mut self, bytes: &[u8]) {
+        if !Mutant::ForgetOvertaken.is_on() {
+            self.batches.push(bytes.to_vec());
+        }
+    }
+
+    /// All of it. What event time will be is told only if `knows_time`: if all subtasks will have it the same.
+    ///
+    /// # Errors
+    /// None in practice: a time can be encoded.
+    pub(crate) fn finish(self, knows_time: bool) -> Result<Vec<Vec<u8>>> {
+        let Self { mut batches, valve, before, .. } = self;
+        let watermark = valve.watermark();
+        if knows_time && watermark > before {
+            batches.push(codec::encode(&InFlight::<()>::Watermark(watermark))?);
+        }
+        Ok(batches)
+    }
+}
+
+/// What an operator has yet to process of the checkpoint that it started from.
+pub(crate) struct Recovered<T> {
+    by_key: bool,
+    batches: VecDeque<Batch<T>>,
+}
+
+impl<T> Default for Recovered<T> {
+    fn default() -> Self {
+        Self { by_key: false, batches: VecDeque::new() }
+    }
+}
+
+impl<T: DeserializeOwned + 'static> Recovered<T> {
+    /// Takes the records that were in flight to this operator, those that belong to this subtask, out of what its
+    /// task has restored.
+    ///
+    /// # Errors
+    /// If they are damaged, of another shape, or cannot be dealt out because the operator is keyed now, or no
+    /// longer.
+    pub(crate) fn take(restored: &mut RestoredTask, instance: &OperatorInstance) -> Result<Self> {
+        let mut recovered = Self::default();
+        let (mut owned, mut watermark) = (None, None);
+        for state in restored.take_in_flight(instance.id) {
+            let by_key = state.redistribution == (Redistribution::InFlight { by_key: true });
+            owned = owned.or_else(|| restored.is_owned.take_if(|(own, _)| *own == instance.id));
+            let is_owned = owned.as_ref().map(|(_, part)| part.downcast_ref::<IsOwned<T>>());
+            let is_owned: Option<&IsOwned<T>> = match (is_owned, by_key) {
+                (Some(Some(is_owned)), true) => Some(is_owned),
+                (None, false) => None,
+                _ => return Err(keyed_otherwise(instance, by_key)),
+            };
+            recovered.by_key = by_key;
+            for element in state.elements::<InFlight<T>>(&instance.name)? {
+                let mut batch = Batch::default();
+                let mut push = |record, timestamp| {
+                    let is_mine = is_owned.is_none_or(|is_owned| is_owned(&record));
+                    if is_mine || Mutant::RecoverForeign.is_on() {
+                        batch.push(record, timestamp);
+                    }
+                };
+                match element {
+                    InFlight::Watermark(time) => watermark = watermark.max(Some(time)),
+                    InFlight::Records(records) => {
+                        records.into_iter().for_each(|record| push(record, NO_TIMESTAMP));
+                    }
+                    InFlight::TimedRecords(records) => {
+                        records.into_iter().for_each(|(timestamp, record)| push(record, timestamp));
+                    }
+                }
+                recovered.batches.extend(Some(batch).filter(|batch| !batch.is_empty()));
+            }
+        }
+        if let Some(watermark) = watermark {
+            restored.watermarks.insert(instance.id, watermark);
+        }
+        restored.has_in_flight |= !recovered.batches.is_empty() || watermark.is_some();
+        Ok(recovered)
+    }
+
+    /// The next batch.
+    pub(crate) fn next(&mut self) -> Option<Batch<T>> {
+        self.batches.pop_front()
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Recovered<T> {
+    /// What is left belongs to the next checkpoint, too.
+    ///
+    /// # Errors
+    /// If a record cannot be encoded.
+    pub(crate) fn parts(&self) -> Result<Option<InFlightParts>> {
+        if self.batches.is_empty() || Mutant::ForgetRecovered.is_on() {
+            return Ok(None);
+        }
+        let batches = self.batches.iter().map(encode_batch).collect::<Result<_>>()?;
+        let schema = InFlight::<T>::schema();
+        Ok(Some(InFlightParts { by_key: self.by_key, schema, batches }))
+    }
+}
+
+fn keyed_otherwise(instance: &OperatorInstance, by_key: bool) -> Error {
+    let (was, is) = if by_key { ("by key", "not") } else { ("not by key", "by key") };
+    Error::invalid(format!(
+        "operator \"{}\": the checkpoint has records that were on their way to it, partitioned {was}, and now its \
+         input is {is}: start the program that took the checkpoint, take a savepoint with it, which has \
+         no such records, and start this one from there",
+        instance.name
+    ))
+}
