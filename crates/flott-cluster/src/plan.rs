@@ -116,6 +116,7 @@ impl TaskPlan {
             state_backend: StateBackend::Heap,
             channel_bytes: size(config.get(&options::CHANNEL_BYTES)?),
             batch_records: BATCH_RECORDS,
+            records_at_once: BATCH_RECORDS,
             buffer_timeout: config.get(&options::BUFFER_TIMEOUT)?,
         };
         let inline_threshold = size(config.get(&options::DATA_INLINE_THRESHOLD)?);

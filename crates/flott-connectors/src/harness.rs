@@ -112,6 +112,8 @@ impl<T: Data + Ord> Harness<T> {
             state_backend: StateBackend::Heap,
             channel_bytes: 1 << 20,
             batch_records: BATCH,
+            records_at_once: BATCH,
+            unaligned_after: None,
             buffer_timeout: Duration::ZERO,
         };
         let waker = bell.clone();
@@ -200,6 +202,7 @@ impl<T: Data + Ord> Harness<T> {
             checkpoint,
             triggered_at: Timestamp(0),
             base: None,
+            unaligned: false,
         };
         for task in &self.tasks {
             task.mailbox().send(Command::TriggerCheckpoint(barrier));

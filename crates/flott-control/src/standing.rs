@@ -104,7 +104,7 @@ mod tests {
 
     fn barrier(checkpoint: u64, kind: CheckpointKind) -> Barrier {
         let checkpoint = CheckpointId(checkpoint);
-        Barrier { checkpoint, triggered_at: Timestamp(0), kind, base: None }
+        Barrier { checkpoint, triggered_at: Timestamp(0), kind, base: None, unaligned: false }
     }
 
     #[test]

@@ -296,6 +296,110 @@ mod tests {
         assert_eq!(aligner.barrier(1, barrier(2), T), []);
     }
 
+    fn overtaking(channels: usize, after: u64, aligned: &[usize]) -> Aligner {
+        let after = Some(Duration::from_millis(after));
+        exactly_once(channels).overtaking(after, aligned.iter().copied().collect())
+    }
+
+    fn unaligned(id: u64) -> Barrier {
+        Barrier { unaligned: true, ..barrier(id) }
+    }
+
+    fn taken(id: u64, started: MonoTime, overtaken: &[usize]) -> AlignEvent {
+        let overtaken = overtaken.iter().copied().collect();
+        AlignEvent::Take { barrier: unaligned(id), started, overtaken }
+    }
+
+    fn at(millis: u64) -> MonoTime {
+        T.plus(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn an_unaligned_barrier_overtakes_as_soon_as_it_is_seen() {
+        let mut aligner = overtaking(3, 100, &[]);
+        assert_eq!(aligner.announce(unaligned(1), T), []);
+        assert_eq!(aligner.overtake(T), Some(taken(1, T, &[0, 1, 2])));
+        // Its copies find nothing to do, and block nothing.
+        assert_eq!(aligner.announce(unaligned(1), T), []);
+        assert_eq!(aligner.barrier(1, unaligned(1), T), []);
+        assert_eq!(aligner.overtake(T), None);
+        assert!((0..3).all(|channel| !aligner.is_blocked(channel)));
+    }
+
+    #[test]
+    fn a_barrier_that_has_waited_long_enough_overtakes_what_is_left() {
+        let mut aligner = overtaking(3, 100, &[]);
+        aligner.announce(barrier(1), at(5));
+        aligner.barrier(2, barrier(1), at(50));
+        assert_eq!((aligner.overtake(at(104)), aligner.deadline()), (None, Some(at(105))));
+        assert_eq!(aligner.overtake(at(105)), Some(taken(1, at(5), &[0, 1])));
+        assert_eq!(aligner.deadline(), None);
+    }
+
+    #[test]
+    fn barriers_that_are_in_time_overtake_nothing() {
+        let mut aligner = overtaking(2, 100, &[]);
+        aligner.announce(barrier(1), T);
+        assert_eq!(aligner.barrier(0, barrier(1), T), []);
+        assert_eq!(aligner.barrier(1, barrier(1), at(99)), [aligned(1)]);
+        assert_eq!(aligner.overtake(at(200)), None);
+    }
+
+    /// FLINK-22815, FLINK-33693: forced alignment holds whatever the barrier says and the time is.
+    #[test]
+    fn a_channel_that_must_stay_aligned_is_waited_for() {
+        for barrier in [barrier(1), unaligned(1)] {
+            let mut aligner = overtaking(3, 100, &[0, 1]);
+            aligner.announce(barrier, T);
+            assert_eq!(aligner.overtake(at(500)), None);
+            assert_eq!(aligner.barrier(0, barrier, at(500)), []);
+            assert!(aligner.is_blocked(0));
+            assert_eq!(aligner.overtake(at(500)), None);
+            assert_eq!(aligner.end(1), []);
+            assert_eq!(aligner.overtake(at(500)), Some(taken(1, T, &[2])));
+        }
+    }
+
+    #[test]
+    fn a_savepoint_and_at_least_once_overtake_nothing() {
+        let savepoint = Barrier { kind: CheckpointKind::Savepoint, ..barrier(1) };
+        let mut aligner = overtaking(2, 0, &[]);
+        aligner.announce(savepoint, T);
+        aligner.barrier(0, savepoint, T);
+        assert_eq!((aligner.overtake(at(500)), aligner.deadline()), (None, None));
+        let mut counting = Aligner::new(CheckpointingMode::AtLeastOnce, 2)
+            .overtaking(Some(Duration::ZERO), BTreeSet::new());
+        counting.announce(unaligned(1), T);
+        counting.barrier(0, unaligned(1), T);
+        assert_eq!(counting.overtake(at(500)), None);
+    }
+
+    #[test]
+    fn an_aborted_checkpoint_overtakes_nothing() {
+        let mut aligner = overtaking(2, 0, &[]);
+        aligner.announce(barrier(1), T);
+        assert!(aligner.abort(CheckpointId(1)));
+        assert_eq!(aligner.overtake(T), None);
+        aligner.announce(barrier(2), T);
+        assert_eq!(aligner.announce(barrier(3), T), [AlignEvent::Aborted(CheckpointId(2))]);
+        assert_eq!(aligner.barrier(0, barrier(2), T), [], "it is late");
+        assert_eq!(aligner.overtake(T), Some(taken(3, T, &[0, 1])));
+    }
+
+    /// Producers that have finished send no barrier; what they have sent may still be on its way.
+    #[test]
+    fn a_trigger_waits_for_the_ends_of_the_channels_or_overtakes_them() {
+        let mut aligner = overtaking(2, 100, &[]);
+        assert_eq!(aligner.trigger(barrier(1), T), []);
+        aligner.end(0);
+        assert_eq!(aligner.end(1), [aligned(1)]);
+        assert_eq!(aligner.trigger(barrier(2), T), [aligned(2)]);
+        let mut aligner = overtaking(2, 100, &[]);
+        aligner.end(0);
+        aligner.trigger(barrier(1), T);
+        assert_eq!(aligner.overtake(at(100)), Some(taken(1, T, &[1])));
+    }
+
     #[test]
     fn a_repeated_or_late_barrier_changes_nothing() {
         let mut aligner = exactly_once(1);

@@ -87,6 +87,16 @@ impl<T> Batch<T> {
         self.records.append(&mut other.records);
     }
 
+    /// Takes out the first records, so many if there are.
+    pub(crate) fn split_front(&mut self, count: usize) -> Self {
+        let take = count.min(self.records.len());
+        let timestamps = take.min(self.timestamps.len());
+        Self {
+            records: self.records.drain(..take).collect(),
+            timestamps: self.timestamps.drain(..timestamps).collect(),
+        }
+    }
+
     /// Takes every record out, in order, and calls `f` with each and its timestamp.
     ///
     /// # Errors
@@ -171,6 +181,19 @@ mod tests {
         assert!(other.is_empty());
         assert_eq!(drained(&mut batch), [(1, i64::MIN), (2, 5), (3, i64::MIN), (4, 7)]);
         assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn a_batch_is_split_with_its_timestamps() {
+        let mut batch = Batch::default();
+        (0..5u8).for_each(|i| batch.push(i, Timestamp(i64::from(i))));
+        assert_eq!(drained(&mut batch.split_front(2)), [(0, 0), (1, 1)]);
+        assert_eq!(drained(&mut batch.split_front(9)), [(2, 2), (3, 3), (4, 4)]);
+        assert!(batch.split_front(1).is_empty());
+        let mut untimed = Batch::default();
+        untimed.extend_untimed([1u8, 2]);
+        assert!(!untimed.split_front(1).is_timed());
+        assert_eq!(untimed.len(), 1);
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flott_core::metrics::TaskMetrics;
-use flott_core::{AttemptNumber, Error, JobId, OperatorId, Result, TaskId, Timestamp, VertexId};
+use flott_core::{AttemptNumber, Error, JobId, OperatorId, Result, TaskId, VertexId};
 use flott_plan::{JobEdge, JobGraph, JobVertex, NodeId, Partitioning, execution_graph};
 use flott_state::{Redistribution, RestoredOperatorState, StateBackend};
 
 use crate::chain::{failed, guarded};
 use crate::exchange::{ChannelId, Exchange, Link};
+use crate::in_flight::EventTime;
 use crate::operator::{OperatorInstance, RestoredOperator, Wake};
 use crate::program::{Built, Consumers, EdgeCode, NodeCode, OutputPlan, Part, Program, StreamType};
 use crate::task::{Clock, Head, Task, TaskParts, TaskSettings};
@@ -31,8 +32,8 @@ pub struct RestoredTask {
     pub(crate) is_owned: Option<(OperatorId, Part)>,
     /// Whether records are in flight to any operator, as they find out.
     pub(crate) has_in_flight: bool,
-    /// What event time is for an operator when it has processed those.
-    pub(crate) watermarks: BTreeMap<OperatorId, Timestamp>,
+    /// How far event time is for the operators that they are in flight to.
+    pub(crate) event_times: BTreeMap<OperatorId, EventTime>,
 }
 
 impl RestoredTask {

@@ -195,7 +195,7 @@ where
     /// Whoever is downstream has what was sent before.
     fn recover(&mut self, found: &mut bool, context: &mut StepContext<'_>) -> Result<()> {
         self.link.forward(&mut Signal::Recover(found), context)?;
-        if !*found && let Some(mut batch) = self.recovered.next() {
+        if !*found && let Some(mut batch) = self.recovered.next(context.at_once) {
             *found = true;
             context.records_in += batch.len() as u64;
             self.process(&mut batch, context)?;

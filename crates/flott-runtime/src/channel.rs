@@ -287,10 +287,13 @@ fn batch_bytes<T: Serialize>(batch: &Batch<T>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use flott_core::Timestamp;
+    use flott_core::element::{Barrier, CheckpointKind};
+    use flott_core::{CheckpointId, Timestamp, codec};
 
     use super::*;
     use crate::batch::NO_TIMESTAMP;
+    use crate::in_flight::InFlight;
+    use crate::watermark::WatermarkValve;
 
     #[derive(Default)]
     struct Wakes(AtomicUsize);
@@ -338,6 +341,82 @@ mod tests {
         assert!(receiver.receive().unwrap().is_none());
         sender.send(&mut batch(0..1)).unwrap();
         assert_eq!(consumer.0.load(Ordering::SeqCst), 2);
+    }
+
+    fn barrier(checkpoint: u64) -> Control {
+        Control::Barrier(Barrier {
+            checkpoint: CheckpointId(checkpoint),
+            triggered_at: Timestamp(0),
+            kind: CheckpointKind::Checkpoint,
+            base: None,
+            unaligned: true,
+        })
+    }
+
+    fn capture(checkpoint: u64) -> Capture {
+        Capture::new(CheckpointId(checkpoint), WatermarkValve::new(1), None)
+    }
+
+    /// The records that were captured, and what event time will be after them.
+    fn captured(capture: Capture) -> (Vec<u64>, Option<Timestamp>) {
+        let (mut all, mut time) = (Vec::new(), None);
+        for bytes in capture.finish(true).unwrap() {
+            match codec::decode(&bytes).unwrap() {
+                InFlight::<u64>::Time(reached) => time = Some(reached.after),
+                InFlight::Records(records) => all.extend(records),
+                InFlight::TimedRecords(records) => all.extend(records.into_iter().map(|(_, r)| r)),
+            }
+        }
+        (all, time)
+    }
+
+    #[test]
+    fn a_barrier_wakes_a_consumer_that_has_enough_to_read() {
+        let consumer = Arc::new(Wakes::default());
+        let (sender, mut receiver) = channel(64, Arc::new(Wakes::default()), consumer.clone());
+        sender.send(&mut batch(0..1)).unwrap();
+        assert!(!receiver.has_marks());
+        sender.send_control(barrier(1)).unwrap();
+        assert_eq!(consumer.0.load(Ordering::SeqCst), 2);
+        assert!(receiver.has_marks() && receiver.marks() == [barrier(1)]);
+        receiver.receive().unwrap();
+        assert!(receiver.has_marks());
+        receiver.receive().unwrap();
+        assert!(!receiver.has_marks() && receiver.marks().is_empty());
+    }
+
+    #[test]
+    fn what_a_barrier_overtakes_is_what_is_before_it() {
+        let (sender, receiver) =
+            channel(64, Arc::new(Wakes::default()), Arc::new(Wakes::default()));
+        let mut overtaken = capture(2);
+        sender.send_control(barrier(1)).unwrap();
+        sender.send(&mut batch(0..2)).unwrap();
+        sender.send_control(Control::Watermark(Timestamp(7))).unwrap();
+        assert_eq!(receiver.overtake(0, &mut overtaken).unwrap(), Found::Nothing);
+        sender.send(&mut batch(2..3)).unwrap();
+        sender.send_control(barrier(2)).unwrap();
+        sender.send(&mut batch(3..9)).unwrap();
+        assert_eq!(receiver.overtake(0, &mut overtaken).unwrap(), Found::Barrier);
+        assert_eq!(captured(overtaken), (vec![0, 1, 2], Some(Timestamp(7))));
+    }
+
+    /// FLINK-20645: every end that a channel's part can have.
+    #[test]
+    fn a_channel_s_part_ends_with_its_barrier_its_end_or_a_cancellation() {
+        let ends = [
+            (Control::EndOfPartition, Found::Barrier),
+            (Control::CancelBarrier(CheckpointId(2)), Found::Cancellation),
+            (barrier(3), Found::Cancellation),
+        ];
+        for (end, found) in ends {
+            let (sender, receiver) =
+                channel(64, Arc::new(Wakes::default()), Arc::new(Wakes::default()));
+            sender.send_control(Control::CancelBarrier(CheckpointId(1))).unwrap();
+            sender.send(&mut batch(0..1)).unwrap();
+            sender.send_control(end).unwrap();
+            assert_eq!(receiver.overtake(0, &mut capture(2)).unwrap(), found, "{end:?}");
+        }
     }
 
     #[test]

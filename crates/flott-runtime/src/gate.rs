@@ -5,6 +5,7 @@ use flott_core::Result;
 use flott_core::codec::Data;
 use flott_core::element::Control;
 
+use crate::batch::Batch;
 use crate::channel::{Message, Receiver};
 use crate::in_flight::{Capture, Found, InFlight, InFlightParts};
 use crate::stage::{Signal, Stage};
@@ -44,6 +45,9 @@ pub(crate) trait Gate: Send {
     /// All marks that wait, by channel.
     fn marks(&self) -> Vec<(usize, Control)>;
 
+    /// Copies the part of a batch that was read, and is not processed yet.
+    fn overtake_rest(&self, capture: &mut Capture) -> Result<()>;
+
     /// Copies what waits in the channel before the barrier, if that is there or will never be.
     fn overtake(&self, channel: usize, capture: &mut Capture) -> Result<Found>;
 
@@ -58,6 +62,8 @@ pub(crate) struct InputGate<T> {
     /// The channel to look at first: each gets its turn.
     next: usize,
     chain: Box<dyn Stage<T>>,
+    /// A batch that was too large for one time, and its channel.
+    rest: Option<(usize, Batch<T>)>,
     /// Whether records belong to the owner of their key.
     by_key: bool,
     /// The shape of records in flight, once it was asked for.
@@ -70,7 +76,27 @@ impl<T> InputGate<T> {
         chain: Box<dyn Stage<T>>,
         by_key: bool,
     ) -> Self {
-        Self { receivers, next: 0, chain, by_key, schema: None }
+        Self { receivers, next: 0, chain, rest: None, by_key, schema: None }
+    }
+}
+
+impl<T: Data> InputGate<T> {
+    /// Takes a batch through the chain, or as many of its records as may go at once.
+    fn process(
+        &mut self,
+        channel: usize,
+        mut batch: Batch<T>,
+        context: &mut StepContext<'_>,
+    ) -> Result<GateEvent> {
+        if batch.len() > context.at_once {
+            let first = batch.split_front(context.at_once);
+            self.rest = Some((channel, batch));
+            batch = first;
+        }
+        context.records_in += batch.len() as u64;
+        self.chain.process(&mut batch, context)?;
+        self.receivers[channel].recycle(batch);
+        Ok(GateEvent::Processed)
     }
 }
 
@@ -80,6 +106,9 @@ impl<T: Data> Gate for InputGate<T> {
         reading: &mut dyn Reading,
         context: &mut StepContext<'_>,
     ) -> Result<GateEvent> {
+        if let Some((channel, batch)) = self.rest.take() {
+            return self.process(channel, batch, context);
+        }
         let count = self.receivers.len();
         for offset in 0..count {
             let channel = (self.next + offset) % count;
@@ -89,14 +118,11 @@ impl<T: Data> Gate for InputGate<T> {
             let Some(message) = self.receivers[channel].receive()? else { continue };
             self.next = (channel + 1) % count;
             return match message {
-                Message::Batch(mut batch) => {
+                Message::Batch(batch) => {
                     if let Some(capture) = reading.capture(channel) {
                         capture.batch(&batch)?;
                     }
-                    context.records_in += batch.len() as u64;
-                    self.chain.process(&mut batch, context)?;
-                    self.receivers[channel].recycle(batch);
-                    Ok(GateEvent::Processed)
+                    self.process(channel, batch, context)
                 }
                 Message::Control(control) => Ok(GateEvent::Control(channel, control)),
             };
@@ -116,6 +142,13 @@ impl<T: Data> Gate for InputGate<T> {
                 receiver.marks().into_iter().map(move |mark| (channel, mark))
             })
             .collect()
+    }
+
+    fn overtake_rest(&self, capture: &mut Capture) -> Result<()> {
+        match &self.rest {
+            Some((_, batch)) => capture.batch(batch),
+            None => Ok(()),
+        }
     }
 
     fn overtake(&self, channel: usize, capture: &mut Capture) -> Result<Found> {

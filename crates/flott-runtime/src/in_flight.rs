@@ -29,12 +29,28 @@ pub(crate) type IsOwned<T> = Box<dyn Fn(&T) -> bool + Send>;
 /// An element of what is stored. The numbers of the variants are those of an exchange's frames.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum InFlight<T> {
-    /// How far event time is after all records.
-    Watermark(Timestamp),
+    /// How far event time is before and after all records.
+    Time(EventTime),
     /// A batch of records without timestamps.
     Records(Vec<T>),
     /// A batch of records with their timestamps, or [`NO_TIMESTAMP`].
     TimedRecords(Vec<(Timestamp, T)>),
+}
+
+/// The watermark of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EventTime {
+    /// At the snapshot, when no record in flight had been processed.
+    pub(crate) before: Timestamp,
+    /// When all of them will have been.
+    pub(crate) after: Timestamp,
+}
+
+impl EventTime {
+    /// What holds for whoever has records of both.
+    fn or_earlier(self, other: Self) -> Self {
+        Self { before: self.before.min(other.before), after: self.after.min(other.after) }
+    }
 }
 
 impl<T: DeserializeOwned> InFlight<T> {
@@ -71,13 +87,21 @@ pub(crate) struct Capture {
     valve: WatermarkValve,
     /// What it was at the snapshot.
     before: Timestamp,
+    /// Whether an operator has records of the checkpoint that the task started from.
+    has_others: bool,
 }
 
 impl Capture {
-    /// For a task whose channels have brought this so far.
-    pub(crate) fn new(checkpoint: CheckpointId, valve: WatermarkValve) -> Self {
-        let before = valve.watermark();
-        Self { checkpoint, batches: Vec::new(), valve, before }
+    /// For a task whose channels have brought this so far; and what event time will be when it has processed what
+    /// is left of the checkpoint that it started from, if anything is.
+    pub(crate) fn new(
+        checkpoint: CheckpointId,
+        mut valve: WatermarkValve,
+        left: Option<Timestamp>,
+    ) -> Self {
+        let (before, has_others) = (valve.watermark(), left.is_some());
+        left.into_iter().for_each(|after| drop(valve.recover(after)));
+        Self { checkpoint, batches: Vec::new(), valve, before, has_others }
     }
 
     /// What this control element says of the channel that it is on.
@@ -132,10 +156,12 @@ impl Capture {
     /// # Errors
     /// None in practice: a time can be encoded.
     pub(crate) fn finish(self, knows_time: bool) -> Result<Vec<Vec<u8>>> {
-        let Self { mut batches, valve, before, .. } = self;
-        let watermark = valve.watermark();
-        if knows_time && watermark > before {
-            batches.push(codec::encode(&InFlight::<()>::Watermark(watermark))?);
+        let Self { mut batches, valve, before, has_others, .. } = self;
+        let after = if knows_time { valve.watermark() } else { before };
+        let has_records = has_others || !batches.is_empty();
+        if after > before || (has_records && after > Timestamp::MIN) {
+            let time = InFlight::<()>::Time(EventTime { before, after });
+            batches.push(codec::encode(&time)?);
         }
         Ok(batches)
     }
@@ -162,7 +188,7 @@ impl<T: DeserializeOwned + 'static> Recovered<T> {
     /// longer.
     pub(crate) fn take(restored: &mut RestoredTask, instance: &OperatorInstance) -> Result<Self> {
         let mut recovered = Self::default();
-        let (mut owned, mut watermark) = (None, None);
+        let (mut owned, mut reached) = (None, None::<EventTime>);
         for state in restored.take_in_flight(instance.id) {
             let by_key = state.redistribution == (Redistribution::InFlight { by_key: true });
             owned = owned.or_else(|| restored.is_owned.take_if(|(own, _)| *own == instance.id));
@@ -182,7 +208,9 @@ impl<T: DeserializeOwned + 'static> Recovered<T> {
                     }
                 };
                 match element {
-                    InFlight::Watermark(time) => watermark = watermark.max(Some(time)),
+                    InFlight::Time(time) => {
+                        reached = Some(reached.map_or(time, |other| time.or_earlier(other)));
+                    }
                     InFlight::Records(records) => {
                         records.into_iter().for_each(|record| push(record, NO_TIMESTAMP));
                     }
@@ -193,16 +221,15 @@ impl<T: DeserializeOwned + 'static> Recovered<T> {
                 recovered.batches.extend(Some(batch).filter(|batch| !batch.is_empty()));
             }
         }
-        if let Some(watermark) = watermark {
-            restored.watermarks.insert(instance.id, watermark);
-        }
-        restored.has_in_flight |= !recovered.batches.is_empty() || watermark.is_some();
+        restored.has_in_flight |= !recovered.batches.is_empty() || reached.is_some();
+        restored.event_times.extend(reached.map(|reached| (instance.id, reached)));
         Ok(recovered)
     }
 
-    /// The next batch.
-    pub(crate) fn next(&mut self) -> Option<Batch<T>> {
-        self.batches.pop_front()
+    /// The next batch, or so many records of it.
+    pub(crate) fn next(&mut self, at_once: usize) -> Option<Batch<T>> {
+        let batch = self.batches.front_mut()?;
+        if batch.len() > at_once { Some(batch.split_front(at_once)) } else { self.batches.pop_front() }
     }
 }
 

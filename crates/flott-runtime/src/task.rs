@@ -7,6 +7,7 @@
 mod checkpoint;
 mod event;
 mod mailbox;
+mod pace;
 mod settings;
 mod unaligned;
 
@@ -26,6 +27,7 @@ use crate::operator::{SourceStatus, Wake};
 use crate::stage::{Signal, Survey};
 use crate::watermark::{ValveEvent, WatermarkValve};
 
+use pace::Pace;
 use unaligned::{Recording, Wanted};
 
 pub use event::{Progress, TaskEvent};
@@ -44,6 +46,8 @@ pub struct StepContext<'a> {
     pub(crate) batch: bool,
     pub(crate) checkpointing: bool,
     pub(crate) batch_records: usize,
+    /// How many records go through the chain at once.
+    pub(crate) at_once: usize,
     pub(crate) records_in: u64,
     pub(crate) records_out: u64,
 }
@@ -93,6 +97,7 @@ pub struct Task {
     drained: Vec<bool>,
     /// The first operator of the chain.
     head_operator: OperatorId,
+    pace: Pace,
     /// Whether records may be left that were in flight in the checkpoint that the task starts from.
     is_recovering: bool,
     /// A snapshot that is taken, except for what its barriers overtake.
@@ -139,6 +144,7 @@ impl Task {
                 .overtaking(settings.unaligned_after, aligned_channels),
             valve: WatermarkValve::new(channels),
             drained: vec![false; channels],
+            pace: Pace::new(settings.records_at_once),
             settings,
             head,
             waker,
@@ -183,6 +189,7 @@ impl Task {
             batch: self.settings.batch,
             checkpointing: self.settings.checkpointing,
             batch_records: self.settings.batch_records,
+            at_once: self.pace.at_once(),
             records_in: 0,
             records_out: 0,
         };
@@ -191,6 +198,8 @@ impl Task {
         let result = guarded(|| self.try_step(&mut context));
         if context.records_in > 0 {
             self.metrics.records_in.add(context.records_in);
+            let took = self.clock.now().mono.since(context.now.mono);
+            self.pace.measure(context.records_in, took);
         }
         if context.records_out > 0 {
             self.metrics.records_out.add(context.records_out);
@@ -259,11 +268,12 @@ impl Task {
                 restored.unclaimed.join(", ")
             )));
         }
-        self.is_recovering = restored.has_in_flight;
         self.restored = restored;
         self.phase = Phase::Running;
         self.events.push(TaskEvent::Running);
-        if !self.is_recovering {
+        if self.restored.has_in_flight {
+            self.begin_recovery(context)?;
+        } else {
             self.begin_input(context)?;
         }
         Ok(Progress::More)
@@ -317,7 +327,7 @@ impl Task {
     }
 
     fn poll(&mut self, survey: Survey, context: &mut StepContext<'_>) -> Result<Progress> {
-        let limit = self.settings.batch_records;
+        let limit = self.settings.batch_records.min(context.at_once);
         let Head::Source(source) = &mut self.head else { return Ok(Progress::Done) };
         if self.phase != Phase::Running {
             source.signal(&mut Signal::Flush, context)?;
@@ -355,7 +365,7 @@ impl Task {
             if self.phase == Phase::Done {
                 return Ok(Progress::Done);
             }
-            if self.survey(context)?.blocked {
+            if self.pace.is_enough(context.records_in) || self.survey(context)?.blocked {
                 break;
             }
         }

@@ -129,6 +129,7 @@ fn checkpoint(operator: &mut Tested, checkpoint: u64) -> Vec<RestoredOperatorSta
         checkpoint,
         triggered_at: Timestamp(0),
         base: None,
+        unaligned: false,
     };
     operator.prepare_barrier(barrier, &mut Collector::detached()).unwrap();
     let id = OperatorId::from_u128(2);

@@ -133,7 +133,7 @@ mod tests {
                     let kept: Vec<_> = kept.into_iter().map(|(time, record)| (record, time)).collect();
                     prop_assert_eq!(kept, expected);
                 }
-                InFlight::Watermark(_) => prop_assert!(false, "it is a batch"),
+                InFlight::Time(_) => prop_assert!(false, "it is a batch"),
             }
         }
 

@@ -33,6 +33,8 @@ pub struct TaskSettings {
     pub channel_bytes: usize,
     /// How many records a batch has at most.
     pub batch_records: usize,
+    /// How many of them go through a chain at once, at most: fewer do if they take long.
+    pub records_at_once: usize,
     /// How long records may wait in a sender.
     pub buffer_timeout: Duration,
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use flott_core::element::Control;
-use flott_core::{CheckpointId, MonoTime, Result, WallTime};
+use flott_core::{CheckpointId, MonoTime, Result, Timestamp, WallTime};
 
 use super::checkpoint::nanos;
 use super::{Head, StepContext, Task, TaskEvent};
@@ -81,7 +81,14 @@ impl Task {
             self.events.push(TaskEvent::Snapshot(pending));
             return Ok(());
         }
-        let capture = Capture::new(pending.checkpoint, self.valve.clone());
+        let left = self.is_recovering.then(|| {
+            let reached = self.restored.event_times.get(&self.head_operator);
+            reached.map_or(Timestamp::MIN, |reached| reached.after)
+        });
+        let mut capture = Capture::new(pending.checkpoint, self.valve.clone(), left);
+        if let Head::Gate(gate) = &self.head {
+            gate.overtake_rest(&mut capture)?;
+        }
         self.recording = Some(Recording { pending, started, open, capture });
         self.record_waiting(context)
     }
@@ -150,6 +157,23 @@ impl Task {
         self.recording.take_if(|own| own.pending.checkpoint == checkpoint);
     }
 
+    /// Records are left that were in flight in the checkpoint that the task starts from.
+    pub(super) fn begin_recovery(&mut self, context: &mut StepContext<'_>) -> Result<()> {
+        self.is_recovering = true;
+        let reached = self.restored.event_times.get(&self.head_operator);
+        self.reach(reached.map(|reached| reached.before), context)
+    }
+
+    /// Event time was here already before the restore.
+    fn reach(
+        &mut self,
+        watermark: Option<Timestamp>,
+        context: &mut StepContext<'_>,
+    ) -> Result<()> {
+        let events = watermark.map(|watermark| self.valve.recover(watermark));
+        self.valve_events(events.unwrap_or_default(), context)
+    }
+
     /// Processes all of the records in flight that are left, whether or not there is room for what comes of it: they are not to be in flight in
     /// the next checkpoint.
     pub(super) fn recover_all(&mut self, context: &mut StepContext<'_>) -> Result<()> {
@@ -168,9 +192,8 @@ impl Task {
             return Ok(());
         }
         self.is_recovering = false;
-        let reached = self.restored.watermarks.remove(&self.head_operator);
-        let events = reached.map(|watermark| self.valve.recover(watermark)).unwrap_or_default();
-        self.valve_events(events, context)?;
+        let reached = self.restored.event_times.remove(&self.head_operator);
+        self.reach(reached.map(|reached| reached.after), context)?;
         self.begin_input(context)
     }
 }

@@ -127,15 +127,33 @@ impl Deployment {
             };
             self.step(at)?;
         }
-        Err(Error::invalid(format!(
-            "the tasks are still busy after {STEPS_MAX} steps: is there a timer that is always due?"
-        )))
+        Err(busy())
     }
 
     /// Tells every task that there may be something to do, and lets it be done.
     pub(super) fn wake(&mut self) -> Result<()> {
         self.tasks.iter().for_each(|running| running.woken.wake());
         self.settle()
+    }
+
+    /// Tells the sources alone, and lets them emit what they can.
+    pub(super) fn wake_sources(&mut self) -> Result<()> {
+        let (sources, now) = (self.sources(), self.clock.now().wall);
+        let is_source = |running: &Running| sources.contains(&running.task.id());
+        let all = self.tasks.iter().filter(|running| is_source(running));
+        all.for_each(|running| running.woken.wake());
+        for _ in 0..STEPS_MAX {
+            let mut all = self.tasks.iter();
+            let ready = all.position(|running| is_source(running) && running.is_ready(now));
+            let Some(at) = ready else { return Ok(()) };
+            self.step(at)?;
+        }
+        Err(busy())
+    }
+
+    fn sources(&self) -> Vec<TaskId> {
+        let sources = self.planned.spec.tasks.iter().filter(|task| task.info.is_source);
+        sources.map(|task| task.info.id).collect()
     }
 
     /// Lets time pass, with a stop whenever a task wants to be called.
@@ -161,14 +179,11 @@ impl Deployment {
             checkpoint,
             triggered_at: self.clock.now().wall,
             base: None,
-            unaligned: false,
+            unaligned: self.planned.plan.settings.unaligned_after.is_some(),
         };
-        let sources = self.planned.spec.tasks.iter().filter(|task| task.info.is_source);
-        let sources: Vec<TaskId> = sources.map(|task| task.info.id).collect();
-        for running in &self.tasks {
-            if sources.contains(&running.task.id()) {
-                running.task.mailbox().send(Command::TriggerCheckpoint(barrier));
-            }
+        let sources = self.sources();
+        for running in self.tasks.iter().filter(|running| sources.contains(&running.task.id())) {
+            running.task.mailbox().send(Command::TriggerCheckpoint(barrier));
         }
         self.settle()?;
         let snapshots = std::mem::take(&mut self.snapshots);
@@ -220,4 +235,10 @@ impl Deployment {
         }
         Ok(())
     }
+}
+
+fn busy() -> Error {
+    Error::invalid(format!(
+        "the tasks are still busy after {STEPS_MAX} steps: is there a timer that is always due?"
+    ))
 }

@@ -1,6 +1,7 @@
 //! Plays a script in one of its variations.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use flott_checkpoint::storage::{CheckpointStorage, checkpoint_folder};
 use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, OperatorRecord};
@@ -67,7 +68,7 @@ impl<'a, T> Run<'a, T> {
             checkpoint: completed.as_ref().map_or(CheckpointId(0), |record| record.checkpoint),
             completed,
             pending: None,
-            marks: setup.logs.iter().map(|log| log.len()).collect(),
+            marks: vec![0; setup.logs.len()],
             setup,
         };
         run.deployment.settle()?;
@@ -91,7 +92,11 @@ impl<'a, T> Run<'a, T> {
                 Step::Input(subtask, _) => {
                     position += self.input_length(position, *subtask);
                     self.script.release(position);
-                    self.deployment.wake()?;
+                    if self.setup.variation.overtaking {
+                        self.deployment.wake_sources()?;
+                    } else {
+                        self.deployment.wake()?;
+                    }
                     self.fail_before_snapshot()?;
                 }
             }
@@ -161,7 +166,8 @@ impl<'a, T> Run<'a, T> {
                     self.deployment.notify_complete(self.checkpoint)?;
                 }
                 self.restart()?;
-                self.compare_digests()
+                // What was in flight is state of the new tasks, or has gone.
+                if self.setup.variation.overtaking { Ok(()) } else { self.compare_digests() }
             }
         }
     }
@@ -170,7 +176,7 @@ impl<'a, T> Run<'a, T> {
         self.checkpoint = CheckpointId(self.checkpoint.0 + 1);
         let snapshots = self.deployment.checkpoint(self.checkpoint)?;
         self.pending = Some((self.checkpoint, snapshots));
-        self.marks = self.setup.logs.iter().map(|log| log.len()).collect();
+        self.marks = self.setup.logs.iter().map(|log| log.mark()).collect();
         Ok(())
     }
 
@@ -256,6 +262,7 @@ fn deploy(
     settings.await_final_checkpoint = setup.checkpointing;
     settings.batch_records = variation.batch_records;
     settings.state_backend = variation.backends.of(attempt);
+    settings.unaligned_after = variation.overtaking.then_some(Duration::ZERO);
     settings.channel_bytes = variation.channel_bytes.unwrap_or(settings.channel_bytes);
     let attempt = AttemptNumber(attempt);
     let job = (&*program, planned);

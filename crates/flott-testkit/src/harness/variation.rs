@@ -61,6 +61,8 @@ pub(super) struct Variation {
     pub(super) batch_records: usize,
     /// How many bytes a channel holds, if not as many as usual.
     pub(super) channel_bytes: Option<usize>,
+    /// Whether checkpoints are taken before anybody has read what the sources emit, with barriers that overtake it.
+    pub(super) overtaking: bool,
     /// Whether the last tasks of the job are stepped first.
     pub(super) downstream_first: bool,
     /// The parallelism of each deployment in turn; empty for that of the test.
@@ -77,12 +79,13 @@ impl Variation {
         chaining: true,
         batch_records: BATCH_RECORDS,
         channel_bytes: None,
+        overtaking: false,
         downstream_first: false,
         parallelism: &[],
     };
 
     /// Every variation that keeps the parallelism.
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::PLAIN,
         Self { name: "one record per batch", feeding: Feeding::Single, ..Self::PLAIN },
         Self { name: "without chaining", chaining: false, ..Self::PLAIN },
@@ -122,6 +125,21 @@ impl Variation {
             chaining: false,
             ..Self::PLAIN
         },
+        Self {
+            name: "restored after every step with records in flight",
+            feeding: Feeding::Single,
+            failures: Failures::AfterSnapshot,
+            overtaking: true,
+            ..Self::PLAIN
+        },
+        Self {
+            name: "restored after every step with records in flight, without chaining",
+            feeding: Feeding::Single,
+            failures: Failures::AfterSnapshot,
+            overtaking: true,
+            chaining: false,
+            ..Self::PLAIN
+        },
         Self { name: "with state on disk", backends: Backends::Disk, ..Self::PLAIN },
         Self {
             name: "restored after every step, on the heap and on disk in turn",
@@ -133,13 +151,21 @@ impl Variation {
     ];
 
     /// Those that change it.
-    pub(super) const RESCALED: [Self; 2] = [
+    pub(super) const RESCALED: [Self; 3] = [
         Self {
             name: "rescaled from 1 to 2 to 3 to 1 with every step",
             feeding: Feeding::Single,
             failures: Failures::AfterSnapshot,
             backends: Backends::InTurn,
             parallelism: &[1, 2, 3],
+            ..Self::PLAIN
+        },
+        Self {
+            name: "rescaled from 2 to 3 to 1 to 2 with every step with records in flight",
+            feeding: Feeding::Single,
+            failures: Failures::AfterSnapshot,
+            overtaking: true,
+            parallelism: &[2, 3, 1],
             ..Self::PLAIN
         },
         Self {

@@ -57,6 +57,7 @@ impl Process {
         let mut planned = PlannedJob::new(job, graph, &world.config, restored, folder.clone())?;
         let settings = &mut Arc::make_mut(&mut planned.plan).settings;
         settings.batch_records = world.scenario.batch_records;
+        settings.records_at_once = world.scenario.records_at_once;
         settings.state_backend = world.scenario.state_backend();
         let mut leader = Leader::new(world, &planned);
         if let Some(record) = &world.record {

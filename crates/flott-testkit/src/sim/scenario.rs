@@ -28,6 +28,7 @@ pub(crate) struct Scenario {
     /// Whether a stage between sources and keyed operator breaks the order of records.
     pub(crate) detour: bool,
     pub(crate) batch_records: usize,
+    pub(crate) records_at_once: usize,
     pub(crate) channel_bytes: u64,
     /// How many TaskManagers there are, and whether a job uses all of them.
     pub(crate) task_managers: u32,
@@ -123,6 +124,7 @@ impl Scenario {
             latency_micros,
             on_disk: rng.permille(400),
             unaligned_after: Self::draw_unaligned(rng),
+            records_at_once: 1 + rng.below(8) as usize,
             slow_vertex: rng.permille(400).then(|| 1 + rng.below(4) as usize),
         };
         drawn.fair()
