@@ -234,11 +234,7 @@ mod tests {
     }
 
     fn aligned(id: u64) -> AlignEvent {
-        AlignEvent::Take {
-            barrier: barrier(id),
-            started: MonoTime(0),
-            overtaken: BTreeSet::new(),
-        }
+        AlignEvent::Take { barrier: barrier(id), started: MonoTime(0), overtaken: BTreeSet::new() }
     }
 
     fn exactly_once(channels: usize) -> Aligner {

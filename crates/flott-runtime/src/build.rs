@@ -215,7 +215,8 @@ fn build_task(
                 add_consumer(deployment, &mut consumers, edge.source, edge.stream_edge, stage)?;
             }
             (Built::Stage(stage), None) => {
-                let Receivers { ends, aligned } = channels.receivers.remove(&id).unwrap_or_default();
+                let Receivers { ends, aligned } =
+                    channels.receivers.remove(&id).unwrap_or_default();
                 let count = ends.len();
                 let input = code.input.as_ref();
                 let input = input.ok_or_else(|| Error::internal("an operator without input"))?;

@@ -71,11 +71,7 @@ pub(crate) struct InputGate<T> {
 }
 
 impl<T> InputGate<T> {
-    pub(crate) fn new(
-        receivers: Vec<Receiver<T>>,
-        chain: Box<dyn Stage<T>>,
-        by_key: bool,
-    ) -> Self {
+    pub(crate) fn new(receivers: Vec<Receiver<T>>, chain: Box<dyn Stage<T>>, by_key: bool) -> Self {
         Self { receivers, next: 0, chain, rest: None, by_key, schema: None }
     }
 }
@@ -152,9 +148,9 @@ impl<T: Data> Gate for InputGate<T> {
     }
 
     fn overtake(&self, channel: usize, capture: &mut Capture) -> Result<Found> {
-        self.receivers.get(channel).map_or(Ok(Found::Barrier), |receiver| {
-            receiver.overtake(channel, capture)
-        })
+        self.receivers
+            .get(channel)
+            .map_or(Ok(Found::Barrier), |receiver| receiver.overtake(channel, capture))
     }
 
     fn in_flight(&mut self, batches: Vec<Vec<u8>>) -> InFlightParts {

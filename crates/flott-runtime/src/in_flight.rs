@@ -229,7 +229,11 @@ impl<T: DeserializeOwned + 'static> Recovered<T> {
     /// The next batch, or so many records of it.
     pub(crate) fn next(&mut self, at_once: usize) -> Option<Batch<T>> {
         let batch = self.batches.front_mut()?;
-        if batch.len() > at_once { Some(batch.split_front(at_once)) } else { self.batches.pop_front() }
+        if batch.len() > at_once {
+            Some(batch.split_front(at_once))
+        } else {
+            self.batches.pop_front()
+        }
     }
 }
 

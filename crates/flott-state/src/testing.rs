@@ -144,7 +144,9 @@ pub(crate) fn operator_states(
             Redistribution::Split => {
                 state.chunks.push(chunk(handle, |index| index % parallelism == subtask));
             }
-            Redistribution::Union | Redistribution::InFlight { .. } => state.chunks.push(chunk(handle, |_| true)),
+            Redistribution::Union | Redistribution::InFlight { .. } => {
+                state.chunks.push(chunk(handle, |_| true))
+            }
             Redistribution::Broadcast => state.chunks = vec![chunk(handle, |_| true)],
         }
     }

@@ -9,6 +9,29 @@ use crate::snapshot::{
 };
 
 #[test]
+fn records_in_flight_stay_with_their_sender_or_go_to_the_owner_of_their_key() {
+    let assigned = |by_key, old: u32, new: u32| {
+        let redistribution = Redistribution::InFlight { by_key };
+        let record = record(old, |subtask, snapshot| {
+            snapshot.operator_states.push(list(redistribution, subtask, 1));
+        });
+        let assignment = assign(&record, &[operator(new)], false).unwrap();
+        let writers = |subtask| {
+            let dealt = elements(&assignment.restores[&(id(), subtask)]);
+            dealt.into_iter().map(|(writer, _)| writer).collect::<Vec<_>>()
+        };
+        (0..new).map(writers).collect::<Vec<_>>()
+    };
+    assert_eq!(assigned(false, 3, 3), [[0], [1], [2]]);
+    assert_eq!(assigned(false, 3, 2), [vec![0, 2], vec![1]]);
+    assert_eq!(assigned(false, 2, 3), [vec![0], vec![1], vec![]]);
+    assert_eq!(assigned(true, 3, 3), [[0], [1], [2]]);
+    // Key groups 0 to 43, 43 to 86, 86 to 128 become 0 to 64, 64 to 128.
+    assert_eq!(assigned(true, 3, 2), [[0, 1], [1, 2]]);
+    assert_eq!(assigned(true, 1, 2), [[0], [0]]);
+}
+
+#[test]
 fn with_the_same_parallelism_every_subtask_gets_its_own_back() {
     let record = record(2, |subtask, snapshot| {
         snapshot.keyed.push(keyed_state(subtask, 2));

@@ -1,12 +1,14 @@
 //! A job binary for the tests of the command: a job of the examples, and jobs whose functions do what
 //! they should not.
 
+use backlog::backlog;
 use copy_lines::copy_lines;
 use flott::prelude::*;
 use remember::remember;
 use visits::{visits_1, visits_2, visits_3, visits_4};
 use word_totals::word_totals;
 
+mod backlog;
 #[path = "../../../../examples/src/copy_lines.rs"]
 mod copy_lines;
 mod remember;
@@ -86,6 +88,6 @@ fn differs(env: &StreamExecutionEnvironment, _: NoArgs) -> flott::Result<()> {
 }
 
 flott::main! {
-    count, hangs, panics, nothing, executes, differs, word_totals, copy_lines, remember,
+    count, hangs, panics, nothing, executes, differs, word_totals, copy_lines, remember, backlog,
     visits_1, visits_2, visits_3, visits_4,
 }

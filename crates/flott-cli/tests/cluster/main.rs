@@ -11,4 +11,5 @@ mod setup;
 mod soak;
 mod storages;
 mod story;
+mod unaligned;
 mod upgrades;

@@ -2,7 +2,12 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use flott_core::element::{Barrier, CheckpointKind, Control};
+use flott_core::{CheckpointId, Timestamp};
+
 use super::*;
+use crate::in_flight::{Capture, Found};
+use crate::watermark::WatermarkValve;
 
 #[derive(Default)]
 struct Wakes(AtomicUsize);
@@ -177,6 +182,37 @@ fn channels_of_tasks_that_go_on_outlive_an_attempt() {
     let (sender, receiver) = (pair.sender(), pair.receiver(10));
     pair.carry();
     assert!(sender.has_room().unwrap() && receiver.receive().unwrap().is_none());
+}
+
+#[test]
+fn a_barrier_overtakes_frames_that_nobody_reads() {
+    let pair = Pair::new();
+    let (sender, receiver) = (pair.sender(), pair.receiver(10));
+    pair.carry();
+    sender.send(batch(20));
+    pair.carry();
+    assert!(!sender.has_room().unwrap());
+    let woken = pair.wakes[1].count();
+    let barrier = Control::Barrier(Barrier {
+        checkpoint: CheckpointId(1),
+        triggered_at: Timestamp(0),
+        kind: CheckpointKind::Checkpoint,
+        base: None,
+        unaligned: true,
+    });
+    let mut capture = Capture::new(CheckpointId(1), WatermarkValve::new(1), None);
+    assert_eq!(receiver.overtake(0, &mut capture), Found::Nothing);
+    sender.send_free(encode_control(barrier).unwrap());
+    pair.carry();
+    assert_eq!(pair.wakes[1].count(), woken + 1);
+    assert_eq!(receiver.waiting_marks(), [barrier]);
+    assert_eq!(receiver.overtake(0, &mut capture), Found::Barrier);
+    assert_eq!(capture.finish(true).unwrap(), [batch(20)]);
+    // It is still there, behind what it has overtaken.
+    assert_eq!(receiver.receive().unwrap(), Some(batch(20)));
+    assert_eq!(receiver.marks().load(Ordering::Relaxed), 1);
+    assert!(receiver.receive().unwrap().is_some());
+    assert_eq!(receiver.marks().load(Ordering::Relaxed), 0);
 }
 
 #[test]

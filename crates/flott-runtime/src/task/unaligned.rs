@@ -165,11 +165,7 @@ impl Task {
     }
 
     /// Event time was here already before the restore.
-    fn reach(
-        &mut self,
-        watermark: Option<Timestamp>,
-        context: &mut StepContext<'_>,
-    ) -> Result<()> {
+    fn reach(&mut self, watermark: Option<Timestamp>, context: &mut StepContext<'_>) -> Result<()> {
         let events = watermark.map(|watermark| self.valve.recover(watermark));
         self.valve_events(events.unwrap_or_default(), context)
     }

@@ -141,7 +141,8 @@ impl Process {
 
     /// Whether a task is one of the slow ones.
     pub(super) fn is_slow(&self, world: &World, task: TaskId) -> bool {
-        let slow = world.scenario.slow_vertex.and_then(|at| self.planned.plan.graph.vertices.get(at));
+        let slow =
+            world.scenario.slow_vertex.and_then(|at| self.planned.plan.graph.vertices.get(at));
         slow.is_some_and(|vertex| vertex.id == task.vertex)
     }
 

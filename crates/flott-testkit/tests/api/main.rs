@@ -15,6 +15,8 @@ mod keyed_state;
 #[cfg(test)]
 mod operator_state;
 #[cfg(test)]
+mod overtaking;
+#[cfg(test)]
 mod partitioning;
 #[cfg(test)]
 mod plan;
