@@ -7,6 +7,7 @@
 //! It may depend on `flott-cluster` and `flott-rest`, which do all that; it must not know how.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
+mod checkpoint;
 mod client;
 mod cluster;
 mod config;
@@ -52,8 +53,8 @@ enum Action {
     Info(info::InfoArgs),
     /// Cancels a job. Its last checkpoint stays, unless its options say otherwise.
     Cancel(jobs::CancelArgs),
-    /// Takes a checkpoint of a job now, and waits for it.
-    Checkpoint(jobs::JobArgs),
+    /// Takes a checkpoint of a job now, and waits for it; or tidies up a directory of checkpoints (gc).
+    Checkpoint(checkpoint::CheckpointArgs),
     /// Stops a job with a savepoint, and waits for its end.
     Stop(jobs::StopArgs),
     /// Takes a savepoint of a job now, and waits for it. The job goes on.
@@ -103,7 +104,7 @@ fn main() -> ExitCode {
         Action::Info(args) => info::info(args),
         Action::Run(args) => run::run(&client, args),
         Action::Cancel(args) => jobs::cancel(&client, args),
-        Action::Checkpoint(args) => jobs::checkpoint(&client, args),
+        Action::Checkpoint(args) => checkpoint::checkpoint(&client, args),
         Action::Stop(args) => jobs::stop(&client, args),
         Action::Savepoint(args) => jobs::savepoint(&client, args),
         Action::State(args) => state::state(args),

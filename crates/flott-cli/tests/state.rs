@@ -127,3 +127,24 @@ fn any_damage_is_found() {
     let (code, _, error) = state("show", &path, &["-n", "1000"]);
     assert!(code == 1 && error.contains("state \"rolling\", key group"), "{error}");
 }
+
+#[test]
+fn a_directory_is_tidied_up_when_it_is_old_enough() {
+    let directory = tempfile::tempdir().unwrap();
+    let lost = directory.path().join("chk-9");
+    fs::create_dir_all(&lost).unwrap();
+    fs::write(lost.join("a.state"), "12345").unwrap();
+    let gc = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flott"));
+        let output = command.args(["checkpoint", "gc"]).arg(directory.path()).args(arguments);
+        let output = output.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(gc(&[]).contains("left alone") && lost.exists());
+    let told = gc(&["--dry-run", "--min-age", "0 s"]);
+    assert!(told.contains("chk-9/a.state (5 bytes)") && told.contains("1 files, 5 bytes would be"));
+    assert!(lost.exists());
+    assert!(gc(&["--min-age", "0 s"]).contains("1 files, 5 bytes deleted") && !lost.exists());
+    assert!(gc(&[]).contains("There are no checkpoints"));
+}

@@ -15,6 +15,7 @@ mod driver;
 pub mod embedded;
 mod exchange;
 pub mod extract;
+pub mod gc;
 pub mod inspect;
 mod io;
 mod job;

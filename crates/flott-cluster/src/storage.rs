@@ -27,7 +27,7 @@ pub(crate) use place::{Place, Stores};
 pub use savepoint::complete as complete_savepoint;
 
 use memory::JobManagerStorage;
-pub(crate) use store::{Creation, Found};
+pub(crate) use store::{Creation, FileInfo, Found};
 
 /// The storage of a new job.
 ///
@@ -123,7 +123,7 @@ pub(crate) fn highest_number(
 }
 
 /// Whether a folder is called as that of a checkpoint is.
-fn is_checkpoint_folder(place: &Place) -> bool {
+pub(crate) fn is_checkpoint_folder(place: &Place) -> bool {
     place.name().starts_with("chk-")
 }
 

@@ -142,4 +142,19 @@ fn recovers_and_resumes(options: &[&str], base: &str) {
     cluster.feed("4", "hello,1000\n");
     cluster.wait_for_total("hello", 1111);
     cluster.done(&["cancel", &job]);
+    cluster.wait("the job is over", || cluster.status(&job) == "CANCELED");
+
+    // What was lost on the way goes, and what is needed stays.
+    let directory = format!("{base}/checkpoints");
+    let gc = |options: &[&str]| {
+        let told = cluster.done(&[&["checkpoint", "gc", &directory, "--json"], options].concat());
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert!(!told["folders"].as_array().unwrap().is_empty(), "{told}");
+        told["files"].as_u64().unwrap()
+    };
+    assert_eq!(gc(&[]), 0, "all of it is young");
+    let found = gc(&["--dry-run", "--min-age", "0 ms"]);
+    assert_eq!(gc(&["--min-age", "0 ms"]), found);
+    assert_eq!(gc(&["--min-age", "0 ms"]), 0, "it has gone");
+    cluster.done(&["state", "verify", &directory]);
 }

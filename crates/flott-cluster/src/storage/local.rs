@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flott_checkpoint::storage::{METADATA_FILE, StoreError};
 use flott_core::{Error, ErrorKind, Result};
 
-use super::store::{Creation, Entry, Found, Store};
+use crate::clock::wall_time;
+
+use super::store::{Creation, Entry, FileInfo, Found, Store};
 
 /// Numbers of temporary names in this process.
 static TEMPORARY: AtomicU64 = AtomicU64::new(0);
@@ -91,6 +93,35 @@ impl Store for LocalStore {
             is_folder: entry.path().is_dir(),
         };
         Ok(entries.flatten().map(entry).collect())
+    }
+
+    fn files(&self, folder: &str) -> Result<Vec<FileInfo>> {
+        let mut files = Vec::new();
+        let mut folders = vec![String::new()];
+        while let Some(inner) = folders.pop() {
+            let path = Path::new(folder).join(&inner);
+            let entries = match fs::read_dir(&path) {
+                Err(e) if e.kind() == IoErrorKind::NotFound => continue,
+                entries => entries.map_err(|e| error("read", &path, e))?,
+            };
+            for entry in entries {
+                let entry = entry.map_err(|e| error("read", &path, e))?;
+                let name = format!("{inner}{}", entry.file_name().to_string_lossy());
+                let info = match entry.metadata() {
+                    // Deleted meanwhile.
+                    Err(e) if e.kind() == IoErrorKind::NotFound => continue,
+                    info => info.map_err(|e| error("read", &entry.path(), e))?,
+                };
+                // Links are not followed: what is behind them is not in the folder.
+                if info.is_dir() {
+                    folders.push(format!("{name}/"));
+                } else if info.is_file() {
+                    let modified = info.modified().map_err(|e| error("read", &entry.path(), e))?;
+                    files.push(FileInfo { name, bytes: info.len(), modified: wall_time(modified) });
+                }
+            }
+        }
+        Ok(files)
     }
 
     fn find(&self, path: &str) -> Result<Found> {

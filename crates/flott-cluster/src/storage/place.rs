@@ -10,7 +10,7 @@ use flott_core::{Error, ErrorKind, Result};
 
 use super::local::LocalStore;
 use super::remote;
-use super::store::{Creation, Entry, Found, Store};
+use super::store::{Creation, Entry, FileInfo, Found, Store};
 
 /// A file or folder in some store. It need not exist.
 #[derive(Clone)]
@@ -144,6 +144,11 @@ impl Place {
     /// As [`Store::list`].
     pub(crate) fn list(&self) -> Result<Vec<Entry>> {
         self.store.list(self.own_path())
+    }
+
+    /// As [`Store::files`].
+    pub(crate) fn files(&self) -> Result<Vec<FileInfo>> {
+        self.store.files(self.own_path())
     }
 
     /// As [`Store::find`].

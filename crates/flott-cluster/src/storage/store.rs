@@ -1,7 +1,7 @@
 //! What checkpoints, savepoints and job records need of whatever keeps files.
 
 use flott_checkpoint::storage::StoreError;
-use flott_core::Result;
+use flott_core::{Result, WallTime};
 
 /// Files under names. Names have parts between slashes; folders are what names begin with, and a store
 /// need not know them.
@@ -37,6 +37,12 @@ pub(crate) trait Store: Send + Sync {
     /// If that cannot be known.
     fn list(&self, folder: &str) -> Result<Vec<Entry>>;
 
+    /// All files in a folder, and in those in it, in no order; none if there is no such folder.
+    ///
+    /// # Errors
+    /// If that cannot be known.
+    fn files(&self, folder: &str) -> Result<Vec<FileInfo>>;
+
     /// What there is of this name.
     ///
     /// # Errors
@@ -70,6 +76,16 @@ pub(crate) enum Creation {
 pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) is_folder: bool,
+}
+
+/// A file in a folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FileInfo {
+    /// From the folder on, with slashes between its parts.
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    /// When it was written last.
+    pub(crate) modified: WallTime,
 }
 
 /// What there is of a name.

@@ -1,12 +1,16 @@
 //! What every store must do, on this machine's files and on real servers.
 
+use std::time::Duration;
+
 use flott_checkpoint::storage::{METADATA_FILE, StoreError};
-use flott_core::ErrorKind;
 use flott_core::config::Configuration;
+use flott_core::{ErrorKind, WallTime};
+use flott_runtime::Clock;
 
 use super::folder::prove_writable;
 use super::store::{Creation, Entry, Found};
 use super::{Place, Stores};
+use crate::clock::SystemClock;
 
 /// Larger than what is sent at once to a remote store.
 const LARGE: usize = (40 << 20) + 7;
@@ -58,6 +62,17 @@ fn keeps_files(base: &Place) {
     assert_eq!(names(base), [entry("chk-1", true)]);
     let all = [entry(METADATA_FILE, false), entry("a.state", false), entry("large.state", false)];
     assert_eq!(names(&folder), all);
+    let mut files = base.files().unwrap();
+    files.sort();
+    let found = files.iter().map(|file| (file.name.as_str(), file.bytes));
+    let expected =
+        [("chk-1/_metadata", 3), ("chk-1/a.state", 5), ("chk-1/large.state", LARGE as u64)];
+    assert!(found.eq(expected), "{files:?}");
+    let minute = Duration::from_mins(1);
+    let now = SystemClock::new().now().wall;
+    let is_new = |time: WallTime| time.plus(minute) > now && time < now.plus(minute);
+    assert!(files.iter().all(|file| is_new(file.modified)), "{files:?} at {now}");
+    assert!(base.join("chk-3").files().unwrap().is_empty());
     folder.delete_if_empty().unwrap();
     assert_eq!(folder.find().unwrap(), Found::Folder);
     state.delete().unwrap();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flott_checkpoint::storage::{METADATA_FILE, StoreError};
-use flott_core::{Error, ErrorKind, Result};
+use flott_core::{Error, ErrorKind, Result, Timestamp};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{
@@ -18,7 +18,7 @@ use object_store::{
 };
 use tokio::runtime::Handle;
 
-use super::super::store::{Creation, Entry, Found, Store};
+use super::super::store::{Creation, Entry, FileInfo, Found, Store};
 
 /// Larger files travel in parts of this size, some at once.
 const PART: usize = 16 << 20;
@@ -207,6 +207,22 @@ impl Store for RemoteStore {
         };
         let folders = found.common_prefixes.iter().map(|path| entry(path, true));
         Ok(folders.chain(found.objects.iter().map(|file| entry(&file.location, false))).collect())
+    }
+
+    fn files(&self, folder: &str) -> Result<Vec<FileInfo>> {
+        let prefix = self.path(folder)?;
+        let found = self.wait(self.objects.list(Some(&prefix)).try_collect::<Vec<_>>());
+        let found = match found {
+            Err(ObjectError::NotFound { .. }) => Vec::new(),
+            found => found.map_err(|error| self.error("read", folder, error))?,
+        };
+        let file = |object: &ObjectMeta| {
+            let parts = object.location.prefix_match(&prefix)?;
+            let parts: Vec<String> = parts.map(|part| part.as_ref().to_owned()).collect();
+            let modified = Timestamp(object.last_modified.timestamp_millis());
+            Some(FileInfo { name: parts.join("/"), bytes: object.size, modified })
+        };
+        Ok(found.iter().filter_map(file).collect())
     }
 
     fn find(&self, path: &str) -> Result<Found> {
