@@ -7,8 +7,8 @@ use clap::Args;
 use flott_cluster::jobmanager::JobManager;
 use flott_cluster::{taskmanager, wait_for_signal};
 use flott_core::Result;
-use flott_core::config::options;
-use tracing::{Level, info};
+use flott_core::config::{Configuration, options};
+use tracing::{Level, info, warn};
 
 use crate::config;
 
@@ -22,7 +22,7 @@ pub(crate) struct DaemonArgs {
 /// Runs a JobManager until it is told to end.
 pub(crate) fn jobmanager(args: &DaemonArgs) -> Result<()> {
     start_logging();
-    let config = config::load(&args.property)?;
+    let config = load(args)?;
     let rest =
         format!("{}:{}", config.get(&options::REST_ADDRESS)?, config.get(&options::REST_PORT)?);
     let jobmanager = JobManager::start(&config, || std::process::exit(1))?;
@@ -38,7 +38,14 @@ pub(crate) fn jobmanager(args: &DaemonArgs) -> Result<()> {
 /// Runs a TaskManager until it is told to end.
 pub(crate) fn taskmanager(args: &DaemonArgs) -> Result<()> {
     start_logging();
-    taskmanager::run(&config::load(&args.property)?)
+    taskmanager::run(&load(args)?)
+}
+
+/// The configuration; what of it has no effect is logged.
+fn load(args: &DaemonArgs) -> Result<Configuration> {
+    let config = config::load(&args.property)?;
+    config.without_effect().for_each(|told| warn!("{told}"));
+    Ok(config)
 }
 
 /// Logs to stderr; `FLOTT_LOG` is the level: error, warn, info (the default), debug or trace.

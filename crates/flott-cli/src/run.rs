@@ -8,6 +8,7 @@ use std::thread::{Builder, JoinHandle};
 
 use clap::Args;
 use flott_cluster::wait_for_signal;
+use flott_core::config::{Configuration, Origin};
 use flott_core::{Error, ErrorKind, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -71,6 +72,12 @@ pub(crate) fn run(client: &Client, args: &RunArgs) -> Result<()> {
             .ok_or_else(|| Error::invalid(format!("-D {property}: expected key=value")))?;
         options.insert(key.trim(), value.trim());
     }
+    let mut config = Configuration::new();
+    for (key, value) in &options {
+        // What is wrong with an option, whoever runs the job says.
+        let _ = config.set_text(key, value, Origin::CommandLine);
+    }
+    config.without_effect().for_each(|told| eprintln!("{told}"));
     let binary = upload(client, &args.binary)?;
     let request = json!({
         "entryClass": args.class,

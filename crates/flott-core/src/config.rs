@@ -3,6 +3,7 @@
 //! Keys, defaults and value syntax are Flink's; [`options`] has the table. Of several sources the
 //! one with the higher [`Origin`] wins: whoever starts a job has the last word.
 
+mod foreign;
 pub mod options;
 mod value;
 
@@ -134,6 +135,8 @@ impl fmt::Display for Origin {
 #[derive(Clone, Debug, Default)]
 pub struct Configuration {
     values: BTreeMap<&'static str, (String, Origin)>,
+    /// Options of Flink that mean nothing here, and why.
+    without_effect: BTreeMap<String, &'static str>,
 }
 
 impl Configuration {
@@ -142,12 +145,19 @@ impl Configuration {
         Self::default()
     }
 
-    /// Sets a value by any of the option's keys, unless a later origin has set it already.
+    /// Sets a value by any of the option's keys, unless a later origin has set it already. An option of Flink that
+    /// means nothing here is accepted, and remembered as such.
     ///
     /// # Errors
     /// If no option has this key (the error names the nearest one) or the value is not one of it.
     pub fn set_text(&mut self, key: &str, text: &str, origin: Origin) -> Result<()> {
-        let option = options::find(key)?;
+        let option = match (options::find(key), foreign::why(key)) {
+            (Err(_), Some(why)) => {
+                self.without_effect.insert(key.to_owned(), why);
+                return Ok(());
+            }
+            (option, _) => option?,
+        };
         option.check(text)?;
         self.put(option.key(), text.to_owned(), origin);
         Ok(())
@@ -182,12 +192,19 @@ impl Configuration {
         self.values.iter().map(|(key, (text, origin))| (*key, text.as_str(), *origin))
     }
 
+    /// What was set that has no effect here: a sentence for each, with the key and the reason.
+    pub fn without_effect(&self) -> impl Iterator<Item = String> {
+        let all = self.without_effect.iter();
+        all.map(|(key, why)| format!("The option {key} has no effect: {why}."))
+    }
+
     /// The same without what is secret.
     #[must_use]
     pub fn without_secrets(&self) -> Self {
         let is_secret = |key: &str| options::find(key).is_ok_and(AnyOption::is_secret);
-        let values = self.values.iter().filter(|(key, _)| !is_secret(key));
-        Self { values: values.map(|(key, value)| (*key, value.clone())).collect() }
+        let mut left = self.clone();
+        left.values.retain(|key, _| !is_secret(key));
+        left
     }
 
     fn put(&mut self, key: &'static str, text: String, origin: Origin) {
@@ -219,6 +236,28 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("did you mean \"execution.checkpointing.interval\"?"), "{error}");
+    }
+
+    #[test]
+    fn an_option_of_flink_that_means_nothing_here_is_accepted_and_named() {
+        let mut config = Configuration::new();
+        let shipped = [
+            ("env.java.opts.all", "--add-exports=java.base/sun.net.util=ALL-UNNAMED"),
+            ("jobmanager.memory.process.size", "1600m"),
+            ("taskmanager.memory.process.size", "1728m"),
+            ("jobmanager.bind-host", "localhost"),
+            ("taskmanager.bind-host", "localhost"),
+            ("rest.bind-address", "localhost"),
+            ("taskmanager.memory.managed.size", "64 mb"),
+            ("parallelism.default", "1"),
+        ];
+        for (key, text) in shipped {
+            config.set_text(key, text, Origin::File).unwrap();
+        }
+        let told: Vec<String> = config.without_effect().collect();
+        assert_eq!(told.len(), 4, "{told:?}");
+        assert_eq!(told[0], "The option env.java.opts.all has no effect: there is no JVM.");
+        assert_eq!(config.get(&options::MANAGED_MEMORY).unwrap(), MemorySize(64 << 20));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use flott_cluster::worker;
 use flott_core::config::{Configuration, Origin, options};
 use flott_core::{Error, Result};
 use flott_datastream::StreamExecutionEnvironment;
+use tracing::warn;
 
 use crate::describe::describe;
 
@@ -213,6 +214,7 @@ fn configure(mut config: Configuration, matches: &ArgMatches) -> Result<Configur
         set("parallelism.default", parallelism)
             .map_err(|error| error.context(format!("-p {parallelism}")))?;
     }
+    config.without_effect().for_each(|told| warn!("{told}"));
     // Read once here, so that a bad value is reported before anything starts.
     config.get(&options::PARALLELISM)?;
     Ok(config)
