@@ -94,7 +94,8 @@ impl CheckpointConfig {
     }
 }
 
-/// Which records a barrier overtakes is known only if each is waited for, and one alone.
+/// How long barriers keep their place. Which records they overtake is known only if all of them are waited for, and
+/// those of one checkpoint at a time.
 fn unaligned_after(
     config: &Configuration,
     mode: CheckpointingMode,

@@ -193,6 +193,18 @@ pub struct OperatorSnapshot {
     pub digest: u64,
 }
 
+impl OperatorSnapshot {
+    /// The same after what was in flight has been processed: the subtask has finished.
+    #[must_use]
+    pub fn without_in_flight(mut self) -> Self {
+        let is_in_flight = |state: &OperatorStateHandle| {
+            matches!(state.redistribution, Redistribution::InFlight { .. })
+        };
+        self.operator_states.retain(|state| !is_in_flight(state));
+        self
+    }
+}
+
 /// Everything that a task sends with its acknowledgement.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSnapshot {

@@ -181,8 +181,10 @@ impl Aligner {
         let id = barrier.checkpoint;
         let mut events = Vec::new();
         if self.mode == CheckpointingMode::ExactlyOnce {
-            // An older alignment cannot complete any more: one of its barriers will never come.
+            // An older alignment cannot complete any more: one of its barriers will never come. Others that
+            // still come, of producers that have heard less, are late.
             events.extend(self.abort_below(id));
+            self.settled = self.settled.max(CheckpointId(id.0.saturating_sub(1)));
         }
         let alignment = self.pending.entry(id).or_insert_with(|| Alignment {
             barrier,
@@ -194,14 +196,13 @@ impl Aligner {
     }
 
     fn settle(&mut self, id: CheckpointId) {
-        self.settled = id;
+        self.settled = self.settled.max(id);
         self.aborted.retain(|aborted| *aborted > id);
     }
 
     fn abort_below(&mut self, id: CheckpointId) -> Vec<AlignEvent> {
         let newer = self.pending.split_off(&id);
         let older = std::mem::replace(&mut self.pending, newer);
-        self.aborted.extend(older.keys());
         older.into_keys().map(AlignEvent::Aborted).collect()
     }
 
@@ -380,6 +381,21 @@ mod tests {
         assert_eq!(aligner.announce(barrier(3), T), [AlignEvent::Aborted(CheckpointId(2))]);
         assert_eq!(aligner.barrier(0, barrier(2), T), [], "it is late");
         assert_eq!(aligner.overtake(T), Some(taken(3, T, &[0, 1])));
+    }
+
+    /// The coordinator had aborted 1: one producer has heard of it, the other and this task have not.
+    #[test]
+    fn a_late_barrier_does_not_begin_its_checkpoint_again() {
+        let mut aligner = overtaking(2, 0, &[]);
+        aligner.announce(unaligned(2), T);
+        assert_eq!(aligner.announce(unaligned(1), T), []);
+        assert_eq!(aligner.overtake(T), Some(taken(2, T, &[0, 1])));
+        assert_eq!(aligner.overtake(T), None);
+        assert!(!aligner.abort(CheckpointId(1)));
+        assert_eq!(aligner.barrier(1, unaligned(1), T), []);
+        assert_eq!(aligner.announce(unaligned(2), T), []);
+        assert_eq!(aligner.overtake(T), None);
+        assert!(!aligner.is_blocked(0) && !aligner.is_blocked(1));
     }
 
     /// Producers that have finished send no barrier; what they have sent may still be on its way.

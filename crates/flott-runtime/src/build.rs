@@ -131,6 +131,9 @@ impl Channels {
             let producers = vertex(graph, edge.source_vertex)?.parallelism;
             let consumers = vertex(graph, edge.target_vertex)?.parallelism;
             let carried = carried(deployment, edge)?;
+            // Who looks for the records of his keys must not meet records without one.
+            let by_key = graph.inputs_of(edge.target_vertex).any(is_by_key);
+            let overtakes = edge.partitioning.can_be_overtaken() && by_key == is_by_key(edge);
             for (producer, consumer) in execution_graph::channels(edge, producers, consumers) {
                 let target = TaskId { vertex: edge.target_vertex, subtask: consumer };
                 let source = TaskId { vertex: edge.source_vertex, subtask: producer };
@@ -139,7 +142,7 @@ impl Channels {
                 channels.senders.entry((edge.id.0, producer)).or_default().extend(sender);
                 let Some(receiver) = receiver else { continue };
                 let receivers = channels.receivers.entry(target).or_default();
-                if !edge.partitioning.can_be_overtaken() {
+                if !overtakes {
                     receivers.aligned.insert(receivers.ends.len());
                 }
                 receivers.ends.push(receiver);
@@ -247,6 +250,10 @@ fn build_task(
     }))
 }
 
+fn is_by_key(edge: &JobEdge) -> bool {
+    edge.partitioning == Partitioning::Hash
+}
+
 /// If records come to a vertex by key: what says which belong to a subtask.
 fn owner_test(
     deployment: &Deployment<'_>,
@@ -254,8 +261,7 @@ fn owner_test(
     input: &dyn StreamType,
     subtask: u32,
 ) -> Result<Option<Part>> {
-    let mut edges = deployment.graph.inputs_of(vertex.id);
-    let Some(edge) = edges.find(|edge| edge.partitioning == Partitioning::Hash) else {
+    let Some(edge) = deployment.graph.inputs_of(vertex.id).find(|edge| is_by_key(edge)) else {
         return Ok(None);
     };
     let code = edge_code(deployment, edge.stream_edge)?;

@@ -51,7 +51,7 @@ struct Queue<T> {
 pub(crate) struct Channel<T> {
     queue: Mutex<Queue<T>>,
     bytes_max: usize,
-    /// How many marks are in the queue.
+    /// How many marks have been sent.
     marks: AtomicUsize,
     producer: Arc<dyn Wake>,
     consumer: Arc<dyn Wake>,
@@ -59,7 +59,7 @@ pub(crate) struct Channel<T> {
 
 impl<T> Channel<T> {
     fn lock(&self) -> MutexGuard<'_, Queue<T>> {
-        // Nothing panics while the lock is held; were it poisoned, the queue would still be whole.
+        // If a record's code panics while the lock is held, the queue is whole all the same.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -155,7 +155,7 @@ impl<T: Serialize> Channel<T> {
         // A reader that waits for its own outputs must see what overtakes the records.
         let is_mark = matches!(message, Message::Control(control) if is_mark(control));
         if is_mark {
-            self.marks.fetch_add(1, Ordering::Relaxed);
+            self.marks.fetch_add(1, Ordering::SeqCst);
         }
         queue.bytes += bytes;
         queue.messages.push_back((bytes, message));
@@ -181,13 +181,12 @@ impl<T: Data> Receiver<T> {
         }
     }
 
-    /// Whether marks wait in the channel.
-    pub(crate) fn has_marks(&self) -> bool {
-        let marks = match self {
-            Self::Local(channel) => &channel.marks,
-            Self::Remote(receiver, _) => receiver.marks(),
-        };
-        marks.load(Ordering::Relaxed) > 0
+    /// How many marks have come into the channel. The consumer is woken after each.
+    pub(crate) fn marks_sent(&self) -> usize {
+        match self {
+            Self::Local(channel) => channel.marks.load(Ordering::SeqCst),
+            Self::Remote(receiver, _) => receiver.marks_sent(),
+        }
     }
 
     /// The marks that wait in the channel, in order.
@@ -205,14 +204,11 @@ impl<T: Data> Receiver<T> {
         }
     }
 
-    /// Copies what waits before the barrier, if that is there or will never be.
-    ///
-    /// # Errors
-    /// If a record cannot be encoded.
-    pub(crate) fn overtake(&self, channel: usize, capture: &mut Capture) -> Result<Found> {
+    /// Copies what waits before the barrier, if that is there.
+    pub(crate) fn overtake(&self, channel: usize, capture: &mut Capture) -> Found {
         match self {
             Self::Local(local) => local.overtake(channel, capture),
-            Self::Remote(receiver, _) => Ok(receiver.overtake(channel, capture)),
+            Self::Remote(receiver, _) => receiver.overtake(channel, capture),
         }
     }
 
@@ -231,9 +227,6 @@ impl<T> Channel<T> {
         let mut queue = self.lock();
         let (bytes, message) = queue.messages.pop_front()?;
         queue.bytes -= bytes;
-        if matches!(message, Message::Control(control) if is_mark(control)) {
-            self.marks.fetch_sub(1, Ordering::Relaxed);
-        }
         let wake = queue.producer_waits && queue.bytes <= self.bytes_max / 2;
         if wake {
             queue.producer_waits = false;
@@ -255,23 +248,26 @@ impl<T> Channel<T> {
 }
 
 impl<T: Serialize> Channel<T> {
-    fn overtake(&self, channel: usize, capture: &mut Capture) -> Result<Found> {
+    fn overtake(&self, channel: usize, capture: &mut Capture) -> Found {
         let queue = self.lock();
         let found = |(_, message): &(usize, Message<T>)| match message {
             Message::Batch(_) => Found::Nothing,
             Message::Control(control) => capture.finds(*control),
         };
         let mut all = queue.messages.iter().map(found).enumerate();
-        let Some((end, found)) = all.find(|(_, found)| *found != Found::Nothing) else {
-            return Ok(Found::Nothing);
-        };
-        for (_, message) in queue.messages.iter().take(end) {
-            match message {
-                Message::Batch(batch) => capture.batch(batch)?,
-                Message::Control(control) => capture.control(channel, *control),
+        match all.find(|(_, found)| *found != Found::Nothing) {
+            Some((end, Found::Barrier)) => {
+                for (_, message) in queue.messages.iter().take(end) {
+                    match message {
+                        Message::Batch(batch) => capture.batch(batch),
+                        Message::Control(control) => capture.control(channel, *control),
+                    }
+                }
+                Found::Barrier
             }
+            Some((_, found)) => found,
+            None => Found::Nothing,
         }
-        Ok(found)
     }
 }
 
@@ -375,14 +371,13 @@ mod tests {
         let consumer = Arc::new(Wakes::default());
         let (sender, mut receiver) = channel(64, Arc::new(Wakes::default()), consumer.clone());
         sender.send(&mut batch(0..1)).unwrap();
-        assert!(!receiver.has_marks());
+        assert_eq!(receiver.marks_sent(), 0);
         sender.send_control(barrier(1)).unwrap();
         assert_eq!(consumer.0.load(Ordering::SeqCst), 2);
-        assert!(receiver.has_marks() && receiver.marks() == [barrier(1)]);
+        assert_eq!((receiver.marks_sent(), receiver.marks()), (1, vec![barrier(1)]));
         receiver.receive().unwrap();
-        assert!(receiver.has_marks());
         receiver.receive().unwrap();
-        assert!(!receiver.has_marks() && receiver.marks().is_empty());
+        assert_eq!((receiver.marks_sent(), receiver.marks()), (1, vec![]));
     }
 
     #[test]
@@ -393,11 +388,11 @@ mod tests {
         sender.send_control(barrier(1)).unwrap();
         sender.send(&mut batch(0..2)).unwrap();
         sender.send_control(Control::Watermark(Timestamp(7))).unwrap();
-        assert_eq!(receiver.overtake(0, &mut overtaken).unwrap(), Found::Nothing);
+        assert_eq!(receiver.overtake(0, &mut overtaken), Found::Nothing);
         sender.send(&mut batch(2..3)).unwrap();
         sender.send_control(barrier(2)).unwrap();
         sender.send(&mut batch(3..9)).unwrap();
-        assert_eq!(receiver.overtake(0, &mut overtaken).unwrap(), Found::Barrier);
+        assert_eq!(receiver.overtake(0, &mut overtaken), Found::Barrier);
         assert_eq!(captured(overtaken), (vec![0, 1, 2], Some(Timestamp(7))));
     }
 
@@ -415,7 +410,7 @@ mod tests {
             sender.send_control(Control::CancelBarrier(CheckpointId(1))).unwrap();
             sender.send(&mut batch(0..1)).unwrap();
             sender.send_control(end).unwrap();
-            assert_eq!(receiver.overtake(0, &mut capture(2)).unwrap(), found, "{end:?}");
+            assert_eq!(receiver.overtake(0, &mut capture(2)), found, "{end:?}");
         }
     }
 

@@ -6,6 +6,7 @@ use flott_core::codec::Data;
 use flott_core::element::Control;
 
 use crate::batch::Batch;
+use crate::chain::guarded;
 use crate::channel::{Message, Receiver};
 use crate::in_flight::{Capture, Found, InFlight, InFlightParts};
 use crate::stage::{Signal, Stage};
@@ -39,20 +40,23 @@ pub(crate) trait Gate: Send {
         context: &mut StepContext<'_>,
     ) -> Result<GateEvent>;
 
-    /// Whether marks wait in any channel.
-    fn has_marks(&self) -> bool;
+    /// Whether marks have come into any channel since the last call.
+    fn has_new_marks(&mut self) -> bool;
 
-    /// All marks that wait, by channel.
-    fn marks(&self) -> Vec<(usize, Control)>;
+    /// All marks that wait in any channel.
+    fn marks(&self) -> Vec<Control>;
 
     /// Copies the part of a batch that was read, and is not processed yet.
-    fn overtake_rest(&self, capture: &mut Capture) -> Result<()>;
+    fn overtake_rest(&self, capture: &mut Capture);
 
-    /// Copies what waits in the channel before the barrier, if that is there or will never be.
-    fn overtake(&self, channel: usize, capture: &mut Capture) -> Result<Found>;
+    /// Copies what waits in the channel before the barrier, if that is there.
+    fn overtake(&self, channel: usize, capture: &mut Capture) -> Found;
 
     /// What was overtaken, with its shape.
-    fn in_flight(&mut self, batches: Vec<Vec<u8>>) -> InFlightParts;
+    ///
+    /// # Errors
+    /// If the shape is not known: the type's code panics.
+    fn in_flight(&mut self, batches: Vec<Vec<u8>>) -> Result<InFlightParts>;
 
     fn signal(&mut self, signal: &mut Signal<'_>, context: &mut StepContext<'_>) -> Result<()>;
 }
@@ -66,13 +70,15 @@ pub(crate) struct InputGate<T> {
     rest: Option<(usize, Batch<T>)>,
     /// Whether records belong to the owner of their key.
     by_key: bool,
+    /// How many marks have come into all channels, when that was asked last.
+    marks: usize,
     /// The shape of records in flight, once it was asked for.
     schema: Option<SchemaText>,
 }
 
 impl<T> InputGate<T> {
     pub(crate) fn new(receivers: Vec<Receiver<T>>, chain: Box<dyn Stage<T>>, by_key: bool) -> Self {
-        Self { receivers, next: 0, chain, rest: None, by_key, schema: None }
+        Self { receivers, next: 0, chain, rest: None, by_key, marks: 0, schema: None }
     }
 }
 
@@ -116,7 +122,7 @@ impl<T: Data> Gate for InputGate<T> {
             return match message {
                 Message::Batch(batch) => {
                     if let Some(capture) = reading.capture(channel) {
-                        capture.batch(&batch)?;
+                        capture.batch(&batch);
                     }
                     self.process(channel, batch, context)
                 }
@@ -126,36 +132,29 @@ impl<T: Data> Gate for InputGate<T> {
         Ok(GateEvent::Empty)
     }
 
-    fn has_marks(&self) -> bool {
-        self.receivers.iter().any(Receiver::has_marks)
+    fn has_new_marks(&mut self) -> bool {
+        let marks = self.receivers.iter().map(Receiver::marks_sent).sum();
+        std::mem::replace(&mut self.marks, marks) != marks
     }
 
-    fn marks(&self) -> Vec<(usize, Control)> {
-        let channels = self.receivers.iter().enumerate();
-        let marked = channels.filter(|(_, receiver)| receiver.has_marks());
-        marked
-            .flat_map(|(channel, receiver)| {
-                receiver.marks().into_iter().map(move |mark| (channel, mark))
-            })
-            .collect()
+    fn marks(&self) -> Vec<Control> {
+        self.receivers.iter().flat_map(Receiver::marks).collect()
     }
 
-    fn overtake_rest(&self, capture: &mut Capture) -> Result<()> {
-        match &self.rest {
-            Some((_, batch)) => capture.batch(batch),
-            None => Ok(()),
-        }
+    fn overtake_rest(&self, capture: &mut Capture) {
+        self.rest.iter().for_each(|(_, batch)| capture.batch(batch));
     }
 
-    fn overtake(&self, channel: usize, capture: &mut Capture) -> Result<Found> {
-        self.receivers
-            .get(channel)
-            .map_or(Ok(Found::Barrier), |receiver| receiver.overtake(channel, capture))
+    fn overtake(&self, channel: usize, capture: &mut Capture) -> Found {
+        self.receivers[channel].overtake(channel, capture)
     }
 
-    fn in_flight(&mut self, batches: Vec<Vec<u8>>) -> InFlightParts {
-        let schema = self.schema.get_or_insert_with(InFlight::<T>::schema).clone();
-        InFlightParts { by_key: self.by_key, schema, batches }
+    fn in_flight(&mut self, batches: Vec<Vec<u8>>) -> Result<InFlightParts> {
+        let schema = match &self.schema {
+            Some(schema) => schema.clone(),
+            None => self.schema.insert(guarded(|| Ok(InFlight::<T>::schema()))?).clone(),
+        };
+        Ok(InFlightParts { by_key: self.by_key, schema, batches })
     }
 
     fn signal(&mut self, signal: &mut Signal<'_>, context: &mut StepContext<'_>) -> Result<()> {

@@ -19,9 +19,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, NO_TIMESTAMP};
 use crate::build::RestoredTask;
+use crate::chain::guarded;
 use crate::exchange::encode_batch;
 use crate::operator::OperatorInstance;
 use crate::watermark::WatermarkValve;
+
+/// So much of it is kept in memory at most, for one task: a barrier that is so late is not worth it.
+const CAPTURE_MAX: usize = 256 << 20;
 
 /// Whether a record belongs to a subtask.
 pub(crate) type IsOwned<T> = Box<dyn Fn(&T) -> bool + Send>;
@@ -68,6 +72,12 @@ pub(crate) struct InFlightParts {
     pub(crate) batches: Vec<Vec<u8>>,
 }
 
+impl InFlightParts {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.batches.iter().map(|batch| batch.len() as u64).sum()
+    }
+}
+
 /// Whether a channel's part of a checkpoint is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -83,6 +93,9 @@ pub(crate) enum Found {
 pub(crate) struct Capture {
     checkpoint: CheckpointId,
     batches: Vec<Vec<u8>>,
+    bytes: usize,
+    /// Whether something could not be copied.
+    is_broken: bool,
     /// What event time will be when all that was overtaken has been read.
     valve: WatermarkValve,
     /// What it was at the snapshot.
@@ -101,7 +114,8 @@ impl Capture {
     ) -> Self {
         let (before, has_others) = (valve.watermark(), left.is_some());
         left.into_iter().for_each(|after| drop(valve.recover(after)));
-        Self { checkpoint, batches: Vec::new(), valve, before, has_others }
+        let (batches, bytes, is_broken) = (Vec::new(), 0, false);
+        Self { checkpoint, batches, bytes, is_broken, valve, before, has_others }
     }
 
     /// What this control element says of the channel that it is on.
@@ -135,31 +149,38 @@ impl Capture {
         }
     }
 
-    /// A batch was overtaken.
-    ///
-    /// # Errors
-    /// If a record cannot be encoded.
-    pub(crate) fn batch<T: Serialize>(&mut self, batch: &Batch<T>) -> Result<()> {
-        self.frame(&encode_batch(batch)?);
-        Ok(())
-    }
-
-    /// A batch from another process was overtaken.
-    pub(crate) fn frame(&mut self, bytes: &[u8]) {
-        if !Mutant::ForgetOvertaken.is_on() {
-            self.batches.push(bytes.to_vec());
+    /// A batch was overtaken. If it cannot be encoded, which is the user's code, the checkpoint fails, and not the
+    /// task.
+    pub(crate) fn batch<T: Serialize>(&mut self, batch: &Batch<T>) {
+        match guarded(|| encode_batch(batch)) {
+            Ok(bytes) => self.frame(bytes),
+            Err(_) => self.is_broken = true,
         }
     }
 
-    /// All of it. What event time will be is told only if `knows_time`: if all subtasks will have it the same.
+    /// A batch from another process was overtaken.
+    pub(crate) fn frame(&mut self, bytes: Vec<u8>) {
+        self.bytes += bytes.len();
+        if !Mutant::ForgetOvertaken.is_on() {
+            self.batches.push(bytes);
+        }
+    }
+
+    /// Whether the checkpoint cannot be taken: something cannot be encoded, or it is too much.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken || self.bytes > CAPTURE_MAX
+    }
+
+    /// All of it, with event time only if `knows_time`: if all subtasks will have it the same.
     ///
     /// # Errors
     /// None in practice: a time can be encoded.
     pub(crate) fn finish(self, knows_time: bool) -> Result<Vec<Vec<u8>>> {
         let Self { mut batches, valve, before, has_others, .. } = self;
-        let after = if knows_time { valve.watermark() } else { before };
+        let after = valve.watermark();
         let has_records = has_others || !batches.is_empty();
-        if after > before || (has_records && after > Timestamp::MIN) {
+        let says_something = after > before || (has_records && after > Timestamp::MIN);
+        if knows_time && says_something {
             let time = InFlight::<()>::Time(EventTime { before, after });
             batches.push(codec::encode(&time)?);
         }
@@ -192,14 +213,14 @@ impl<T: DeserializeOwned + 'static> Recovered<T> {
         for state in restored.take_in_flight(instance.id) {
             let by_key = state.redistribution == (Redistribution::InFlight { by_key: true });
             owned = owned.or_else(|| restored.is_owned.take_if(|(own, _)| *own == instance.id));
-            let is_owned = owned.as_ref().map(|(_, part)| part.downcast_ref::<IsOwned<T>>());
-            let is_owned: Option<&IsOwned<T>> = match (is_owned, by_key) {
-                (Some(Some(is_owned)), true) => Some(is_owned),
-                (None, false) => None,
-                _ => return Err(keyed_otherwise(instance, by_key)),
-            };
+            let is_owned = owned.as_ref().and_then(|(_, part)| part.downcast_ref::<IsOwned<T>>());
             recovered.by_key = by_key;
-            for element in state.elements::<InFlight<T>>(&instance.name)? {
+            let elements = state.elements::<InFlight<T>>(&instance.name);
+            for element in elements.map_err(|error| error.context(advice(instance)))? {
+                let has_records = !matches!(element, InFlight::Time(_));
+                if has_records && is_owned.is_some() != by_key {
+                    return Err(keyed_otherwise(instance, by_key));
+                }
                 let mut batch = Batch::default();
                 let mut push = |record, timestamp| {
                     let is_mine = is_owned.is_none_or(|is_owned| is_owned(&record));
@@ -255,9 +276,15 @@ impl<T: Serialize + DeserializeOwned> Recovered<T> {
 fn keyed_otherwise(instance: &OperatorInstance, by_key: bool) -> Error {
     let (was, is) = if by_key { ("by key", "not") } else { ("not by key", "by key") };
     Error::invalid(format!(
-        "operator \"{}\": the checkpoint has records that were on their way to it, partitioned {was}, and now its \
-         input is {is}: start the program that took the checkpoint, take a savepoint with it, which has \
-         no such records, and start this one from there",
-        instance.name
+        "they were partitioned {was}, and the input of the operator is {is} now"
     ))
+    .context(advice(instance))
+}
+
+fn advice(instance: &OperatorInstance) -> String {
+    format!(
+        "the checkpoint has records that were on their way to operator \"{}\", which cannot be read: start the program \
+         that took the checkpoint, take a savepoint with it, which has no such records, and start this one from there",
+        instance.name
+    )
 }

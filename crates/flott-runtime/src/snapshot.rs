@@ -56,6 +56,11 @@ impl OperatorParts {
         self.in_flight.push(parts);
     }
 
+    /// How many bytes those have.
+    pub(crate) fn in_flight_bytes(&self) -> u64 {
+        self.in_flight.iter().map(InFlightParts::bytes).sum()
+    }
+
     fn memories(&self) -> impl Iterator<Item = (OperatorId, String, StateMemory)> {
         let keyed = self.keyed.iter().flat_map(KeyedSnapshot::memories);
         let timers = self.timers.iter().map(TimerSnapshot::memory);
@@ -100,8 +105,7 @@ impl PendingSnapshot {
 
     /// Adds records that were on their way to an operator of the task.
     pub(crate) fn add_in_flight(&mut self, operator: OperatorId, in_flight: InFlightParts) {
-        let bytes = in_flight.batches.iter().map(Vec::len).sum::<usize>();
-        self.metrics.overtaken_bytes += bytes as u64;
+        self.metrics.overtaken_bytes += in_flight.bytes();
         match self.parts.iter_mut().find(|part| part.operator == operator) {
             Some(part) => part.add_in_flight(in_flight),
             None => {

@@ -365,7 +365,9 @@ impl Task {
             if self.phase == Phase::Done {
                 return Ok(Progress::Done);
             }
-            if self.pace.is_enough(context.records_in) || self.survey(context)?.blocked {
+            let Self { pace, clock, .. } = self;
+            let took = || clock.now().mono.since(context.now.mono);
+            if pace.is_enough(context.records_in, took) || self.survey(context)?.blocked {
                 break;
             }
         }
@@ -462,7 +464,8 @@ impl Task {
     }
 
     fn finish(&mut self, context: &mut StepContext<'_>) -> Result<()> {
-        self.recording = None;
+        // What was overtaken is not known to its end: the checkpoint must not do without it.
+        self.abandon_recording(context)?;
         self.signal(&mut Signal::Emit(Control::EndOfPartition), context)?;
         self.signal(&mut Signal::Close, context)?;
         self.end(TaskEvent::Finished);

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flott_cluster::disk_state::check_backend;
 use flott_cluster::extract::{JobBinary, JobEntry, JobPlan, Outcome, cluster_settings};
 use flott_cluster::{configuration, settings};
 use flott_core::config::{Configuration, options};
@@ -61,6 +62,7 @@ struct Planner {
 impl Executor for Planner {
     fn execute(&self, program: Arc<Program>, config: &Configuration) -> Result<JobExecutionResult> {
         let plan = || {
+            check_backend(config)?;
             Ok(JobPlan {
                 name: config.get(&options::JOB_NAME)?.unwrap_or_default(),
                 program: program.graph.clone(),

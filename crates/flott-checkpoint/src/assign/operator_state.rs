@@ -17,17 +17,20 @@ pub(super) fn deal(
     parallelism: u32,
 ) -> Vec<OperatorStateRestore> {
     let is_rescaled = parallelism != old.info.parallelism;
+    // Keys have other owners then, too.
+    let is_dealt_anew = is_rescaled || max != old.info.max_parallelism;
     let mut states = Vec::new();
     for writers in by_state(old) {
         let Some((_, first)) = writers.first() else { continue };
         let chunks = match first.redistribution {
-            Redistribution::Split | Redistribution::InFlight { .. } if !is_rescaled => {
+            Redistribution::Split | Redistribution::InFlight { by_key: false } if !is_rescaled => {
                 own(&writers, subtask)
             }
+            Redistribution::InFlight { by_key: true } if !is_dealt_anew => own(&writers, subtask),
             Redistribution::Split => round_robin(&writers, subtask, parallelism),
             Redistribution::Union => writers.iter().map(|(_, state)| whole(state)).collect(),
             Redistribution::Broadcast => copy(&writers, subtask % old.info.parallelism),
-            // Records of one sender stay together, in their order.
+            // Records that one subtask was to get stay together, in their order.
             Redistribution::InFlight { by_key: false } => {
                 let mine = writers.iter().filter(|(writer, _)| writer % parallelism == subtask);
                 mine.map(|(_, state)| whole(state)).collect()

@@ -32,6 +32,22 @@ fn records_in_flight_stay_with_their_sender_or_go_to_the_owner_of_their_key() {
 }
 
 #[test]
+fn with_another_number_of_key_groups_records_in_flight_are_looked_for_everywhere() {
+    let record = record(2, |subtask, snapshot| {
+        let redistribution = Redistribution::InFlight { by_key: true };
+        snapshot.operator_states.push(list(redistribution, subtask, 1));
+    });
+    let fewer = MaxParallelism::new(64).unwrap();
+    let program =
+        ProgramOperator { max_parallelism: fewer, max_parallelism_explicit: true, ..operator(2) };
+    let assignment = assign(&record, &[program], false).unwrap();
+    for subtask in 0..2 {
+        assert_eq!(assignment.max_parallelism[&id()], fewer);
+        assert_eq!(elements(&assignment.restores[&(id(), subtask)]).len(), 2);
+    }
+}
+
+#[test]
 fn with_the_same_parallelism_every_subtask_gets_its_own_back() {
     let record = record(2, |subtask, snapshot| {
         snapshot.keyed.push(keyed_state(subtask, 2));

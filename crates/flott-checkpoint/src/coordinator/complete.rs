@@ -13,7 +13,7 @@ use super::pending::{BACKOFF_MAX, BACKOFF_MIN, Part, PartState, Pending, Phase};
 use super::run::FinalCheckpoint;
 use crate::reason::FailureReason;
 use crate::record::{CompletedCheckpoint, OperatorRecord};
-use crate::snapshot::{CheckpointTimes, OperatorInfo};
+use crate::snapshot::{CheckpointTimes, OperatorInfo, OperatorSnapshot};
 
 impl Coordinator {
     /// Writes the record of the oldest fully acknowledged checkpoint, unless one is being written:
@@ -211,7 +211,8 @@ impl Coordinator {
                         before.info.parallelism
                     ));
                 }
-                (before.and_then(|before| before.subtasks.get(&task.subtask)).cloned(), true)
+                let last = before.and_then(|before| before.subtasks.get(&task.subtask)).cloned();
+                (last.map(OperatorSnapshot::without_in_flight), true)
             }
         };
         if let Some(snapshot) = snapshot {

@@ -33,10 +33,7 @@ const FOREIGN: [(&str, &str); 16] = [
         "execution.checkpointing.unaligned.recover-output-on-downstream.",
         "records in flight are always restored where they were sent to",
     ),
-    (
-        "state.backend.rocksdb.",
-        "there is no RocksDB here: state on disk is state.backend.type: lsm",
-    ),
+    ("state.backend.rocksdb.", "what state on disk may take is taskmanager.memory.managed.size"),
 ];
 
 /// Why an option of Flink has no effect, if it is one of those.

@@ -100,8 +100,10 @@ pub enum StateBackendKind {
     HashMap,
     /// On local disk, in log-structured merge trees; what is in use is in memory, too.
     Lsm,
+    /// On local disk, in RocksDB, if the job binary has it (feature `rocksdb`); what is in use is in memory, too.
+    RocksDb,
 }
-choice!(StateBackendKind { HashMap = "hashmap", Lsm = "lsm" });
+choice!(StateBackendKind { HashMap = "hashmap", Lsm = "lsm", RocksDb = "rocksdb" });
 
 /// How the slots of a job are spread over TaskManagers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

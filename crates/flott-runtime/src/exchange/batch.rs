@@ -1,5 +1,5 @@
-//! How batches and control elements become bytes between processes. Both ends are the same program,
-//! so this is no format that anybody keeps.
+//! How batches and control elements become bytes between processes. Both ends are the same program; but
+//! checkpoints keep batches, too, as they are here (see [`crate::in_flight`]).
 //!
 //! The first byte says what follows: a control element, or records, with timestamps or without.
 

@@ -130,7 +130,7 @@ pub(super) struct Inbound {
     attempt: AttemptNumber,
     bytes_max: usize,
     consumer: Arc<dyn Wake>,
-    /// How many marks are among the frames.
+    /// How many marks have come.
     marks: AtomicUsize,
     state: Mutex<Receiving>,
 }
@@ -179,7 +179,7 @@ impl Inbound {
         // As in a channel within a process.
         let is_mark = control(&bytes).is_some_and(is_mark);
         if is_mark {
-            self.marks.fetch_add(1, Ordering::Relaxed);
+            self.marks.fetch_add(1, Ordering::SeqCst);
         }
         state.frames.push_back(bytes);
         drop(state);
@@ -229,8 +229,6 @@ impl FrameReceiver {
         // What took no credit gives none back.
         if !is_control(&bytes) {
             state.consumed += bytes.len();
-        } else if control(&bytes).is_some_and(is_mark) {
-            end.marks.fetch_sub(1, Ordering::Relaxed);
         }
         if state.consumed > end.bytes_max / 2
             && let Some(link) = state.link.clone()
@@ -244,33 +242,36 @@ impl FrameReceiver {
 }
 
 impl FrameReceiver {
-    /// How many marks wait among the frames.
-    pub(crate) fn marks(&self) -> &AtomicUsize {
-        &self.0.marks
+    /// How many marks have come.
+    pub(crate) fn marks_sent(&self) -> usize {
+        self.0.marks.load(Ordering::SeqCst)
     }
 
-    /// Those marks, in order.
+    /// The marks that wait among the frames, in order.
     pub(crate) fn waiting_marks(&self) -> Vec<Control> {
         let state = self.0.lock();
         let controls = state.frames.iter().filter_map(|frame| control(frame));
         controls.filter(|control| is_mark(*control)).collect()
     }
 
-    /// Copies the frames before the barrier, if that is there or will never be.
+    /// Copies the frames before the barrier, if that is there.
     pub(crate) fn overtake(&self, channel: usize, capture: &mut Capture) -> Found {
         let state = self.0.lock();
         let found = |frame: &Vec<u8>| control(frame).map_or(Found::Nothing, |c| capture.finds(c));
         let mut all = state.frames.iter().map(found).enumerate();
-        let Some((end, found)) = all.find(|(_, found)| *found != Found::Nothing) else {
-            return Found::Nothing;
-        };
-        for frame in state.frames.iter().take(end) {
-            match control(frame) {
-                Some(control) => capture.control(channel, control),
-                None => capture.frame(frame),
+        match all.find(|(_, found)| *found != Found::Nothing) {
+            Some((end, Found::Barrier)) => {
+                for frame in state.frames.iter().take(end) {
+                    match control(frame) {
+                        Some(control) => capture.control(channel, control),
+                        None => capture.frame(frame.clone()),
+                    }
+                }
+                Found::Barrier
             }
+            Some((_, found)) => found,
+            None => Found::Nothing,
         }
-        found
     }
 }
 

@@ -21,7 +21,7 @@ impl Task {
         for event in events {
             match event {
                 AlignEvent::Take { barrier, started, overtaken } => {
-                    if !barrier.unaligned {
+                    if barrier.kind.is_savepoint() {
                         self.recover_all(context)?;
                     }
                     if self.phase == Phase::Done {
@@ -77,6 +77,7 @@ impl Task {
             alignment_nanos: nanos(alignment),
             sync_nanos: nanos(self.clock.now().mono.since(started.mono)),
             unaligned: barrier.unaligned,
+            overtaken_bytes: parts.iter().map(OperatorParts::in_flight_bytes).sum(),
             ..SubtaskCheckpointMetrics::default()
         };
         Ok(PendingSnapshot {

@@ -2,6 +2,7 @@
 //! and after a restore it is processed first.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use flott_core::element::Control;
 use flott_core::{CheckpointId, MonoTime, Result, Timestamp, WallTime};
@@ -45,18 +46,21 @@ impl Task {
     /// Looks at the barriers that wait in the channels, and takes the snapshot ahead of what is before them if it
     /// is time to.
     pub(super) fn look_ahead(&mut self, context: &mut StepContext<'_>) -> Result<()> {
-        let Head::Gate(gate) = &self.head else { return Ok(()) };
+        let Head::Gate(gate) = &mut self.head else { return Ok(()) };
         if !self.aligner.may_overtake() {
             return Ok(());
         }
-        if gate.has_marks() {
-            for (_, mark) in gate.marks() {
+        if gate.has_new_marks() {
+            for mark in gate.marks() {
                 if let Control::Barrier(barrier) = mark {
                     let events = self.aligner.announce(barrier, context.now.mono);
                     self.align_events(events, context)?;
                 }
             }
             self.record_waiting(context)?;
+        }
+        if self.recording.as_ref().is_some_and(|own| own.capture.is_broken()) {
+            self.abandon_recording(context)?;
         }
         let due = self.aligner.overtake(context.now.mono);
         self.align_events(due.into_iter().collect(), context)
@@ -66,7 +70,8 @@ impl Task {
     pub(super) fn overtaking_time(&self, context: &StepContext<'_>) -> Option<WallTime> {
         let now = context.now;
         let deadline = self.aligner.deadline().filter(|deadline| *deadline > now.mono)?;
-        Some(now.wall.plus(deadline.since(now.mono)))
+        // To the millisecond after it: a time that has come must be one at which it is due.
+        Some(now.wall.plus(deadline.since(now.mono) + Duration::from_millis(1)))
     }
 
     /// The state is taken; the snapshot is whole when what its barrier has overtaken is copied.
@@ -87,8 +92,9 @@ impl Task {
         });
         let mut capture = Capture::new(pending.checkpoint, self.valve.clone(), left);
         if let Head::Gate(gate) = &self.head {
-            gate.overtake_rest(&mut capture)?;
+            gate.overtake_rest(&mut capture);
         }
+        // If there is another one, its checkpoint is over: there is one at a time.
         self.recording = Some(Recording { pending, started, open, capture });
         self.record_waiting(context)
     }
@@ -100,14 +106,14 @@ impl Task {
         };
         let mut open = BTreeSet::new();
         for channel in std::mem::take(&mut recording.open) {
-            match gate.overtake(channel, &mut recording.capture)? {
+            match gate.overtake(channel, &mut recording.capture) {
                 Found::Nothing => drop(open.insert(channel)),
                 Found::Barrier => {}
                 Found::Cancellation => return self.abandon_recording(context),
             }
         }
         recording.open = open;
-        self.finish_recording()
+        self.finish_recording(context)
     }
 
     /// A control element has been read.
@@ -124,28 +130,34 @@ impl Task {
             Found::Barrier => drop(recording.open.remove(&channel)),
             Found::Cancellation => return self.abandon_recording(context),
         }
-        self.finish_recording()
+        self.finish_recording(context)
     }
 
-    fn finish_recording(&mut self) -> Result<()> {
+    fn finish_recording(&mut self, context: &mut StepContext<'_>) -> Result<()> {
         let Some(recording) = self.recording.take_if(|own| own.open.is_empty()) else {
             return Ok(());
         };
         let Recording { mut pending, started, capture, .. } = recording;
+        let is_broken = capture.is_broken();
         // Where channels stay aligned, one subtask's time is not another's.
         let batches = capture.finish(self.aligner.all_may_be_overtaken())?;
         if let Head::Gate(gate) = &mut self.head
             && !batches.is_empty()
         {
-            pending.add_in_flight(self.head_operator, gate.in_flight(batches));
+            match gate.in_flight(batches) {
+                Ok(in_flight) if !is_broken => {
+                    pending.add_in_flight(self.head_operator, in_flight);
+                }
+                Ok(_) | Err(_) => return self.decline(pending.checkpoint, context),
+            }
         }
         pending.metrics.alignment_nanos = nanos(self.clock.now().mono.since(started));
         self.events.push(TaskEvent::Snapshot(pending));
         Ok(())
     }
 
-    /// One of the barriers will never come.
-    fn abandon_recording(&mut self, context: &mut StepContext<'_>) -> Result<()> {
+    /// What was overtaken will never be known to its end.
+    pub(super) fn abandon_recording(&mut self, context: &mut StepContext<'_>) -> Result<()> {
         match self.recording.take() {
             Some(recording) => self.decline(recording.pending.checkpoint, context),
             None => Ok(()),
