@@ -12,6 +12,9 @@ use flott_state::{DiskBackend, StateBackend};
 use super::matrix::{Fault, Plot};
 use crate::rng::Rng;
 
+/// How many subtasks sources, the keyed operator, and the sink have at most.
+const PARALLELISM_MAX: [u32; 3] = [3, 3, 2];
+
 /// Everything about a run that is drawn before it begins.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
@@ -142,12 +145,14 @@ impl Scenario {
     /// Of many tasks one always fails or is late, where storage often does so or time is short: then no checkpoint
     /// would ever be complete. So storage does so less often, and there is more time, the more tasks there are.
     fn fair(self) -> Self {
-        let [sources, keyed, sinks] = self.parallelism.map(u64::from);
+        // Another job that goes on may have more tasks.
+        let most = if self.rescales { PARALLELISM_MAX } else { self.parallelism };
+        let [sources, keyed, sinks] = most.map(u64::from);
         let detour = if self.detour { keyed } else { 0 };
         let tasks = 2 * sources + detour + keyed + 2 * sinks;
         let tasks = if self.side_by_side { 2 * (tasks - sources) } else { tasks };
         let fair = |rate: u64| rate * 8 / tasks.max(8);
-        let slowness = if self.slow_vertex.is_some() { 6 } else { 2 };
+        let slowness = if self.slow_vertex.is_some() { 10 } else { 2 };
         Self {
             store_failed: fair(self.store_failed),
             store_unknown: fair(self.store_unknown),
@@ -186,7 +191,7 @@ impl Scenario {
     /// How many subtasks sources, the keyed operator, and the sink have.
     pub(crate) fn draw_parallelism(rng: &mut Rng, side_by_side: bool) -> [u32; 3] {
         let drawn = [1 + rng.below(3) as u32, 1 + rng.below(3) as u32, 1 + rng.below(2) as u32];
-        let most = if side_by_side { [2, 2, 1] } else { [3, 3, 2] };
+        let most = if side_by_side { [2, 2, 1] } else { PARALLELISM_MAX };
         std::array::from_fn(|at| drawn[at].min(most[at]))
     }
 
