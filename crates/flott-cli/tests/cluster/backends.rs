@@ -8,7 +8,10 @@ use crate::setup::{Cluster, kill};
 /// Words that make up so much state that one part in ten of it is all the memory that there is.
 const WORDS: u32 = 160_000;
 const MEMORY: &str = "taskmanager.memory.managed.size: 2 mb";
-const ON_DISK: [&str; 2] = ["-D", "state.backend.type=lsm"];
+const ON_DISK: [&str; 2] = [
+    "-D",
+    if cfg!(feature = "rocksdb") { "state.backend.type=rocksdb" } else { "state.backend.type=lsm" },
+];
 
 fn word(number: u32) -> String {
     format!("{number}-a-word-that-is-as-long-as-an-identifier-in-many-an-application")
@@ -23,12 +26,13 @@ impl Cluster {
         stopped["location"].as_str().unwrap().to_owned()
     }
 
-    /// Whether a worker keeps state on disk: the folders of the trees in which it is.
+    /// Whether a worker keeps state on disk: the folders of the trees, or databases, in which it is.
     fn has_trees(&self) -> bool {
         let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
         let folders = entries(&self.path("work")).map(|entry| entry.path());
         let mut own = folders.filter(|path| path.to_string_lossy().contains("flott-state-"));
-        own.any(|folder| entries(&folder).any(|tree| tree.path().join("tables").is_dir()))
+        let is_store = |path: &Path| path.join("tables").is_dir() || path.join("CURRENT").exists();
+        own.any(|folder| entries(&folder).any(|store| is_store(&store.path())))
     }
 
     /// Two snapshots have the same in them, entry by entry.
