@@ -159,6 +159,11 @@ impl World {
                 JobEffect::Checkpoint(Effect::Discard { paths }) => {
                     self.haunt(GhostEvent::Discard(number, paths));
                 }
+                // The number of a stop leaves a trace now, and then it looks.
+                JobEffect::Checkpoint(Effect::PersistMetadata {
+                    kind: CheckpointKind::Stop { .. },
+                    ..
+                }) if !Mutant::ActUnfenced.is_on() => return,
                 JobEffect::Checkpoint(Effect::PersistMetadata { kind, record, .. }) => {
                     self.haunt(GhostEvent::Record(number, kind, record));
                 }
