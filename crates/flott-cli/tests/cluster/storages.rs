@@ -115,6 +115,11 @@ fn recovers_and_resumes(options: &[&str], base: &str) {
     cluster.wait_for_total("world", 2);
     cluster.wait_for_checkpoint(&job);
     kill(cluster.workers()[0], "-KILL");
+    // Who is left goes on for a moment, as if nothing had been.
+    cluster.wait("it is missed", || {
+        let exceptions = cluster.get(&format!("/jobs/{job}/exceptions"));
+        !exceptions["exceptionHistory"]["entries"].as_array().unwrap().is_empty()
+    });
     cluster.feed("2", "hello,10\nworld,20\n");
     cluster.wait_for_total("hello", 11);
     cluster.wait_for_total("world", 22);
