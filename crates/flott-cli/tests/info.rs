@@ -82,7 +82,7 @@ fn a_binary_says_which_jobs_it_has() {
     assert!(matches!(binary.outcome, Outcome::Nothing));
     let jobs: Vec<_> = binary.jobs.iter().map(|job| (&*job.name, job.about.as_deref())).collect();
     assert_eq!(jobs[0], ("count", Some("Counts up")));
-    assert_eq!(jobs.len(), 13);
+    assert_eq!(jobs.len(), 14);
 }
 
 #[test]

@@ -217,11 +217,11 @@ fn a_checkpoint_of_a_newer_version_is_refused() {
     let record = stored.newest.metadata();
     let mut bytes = fs::read(&record).unwrap();
     // The version follows the eight magic bytes.
-    bytes[8..10].copy_from_slice(&3_u16.to_le_bytes());
+    bytes[8..10].copy_from_slice(&99_u16.to_le_bytes());
     fs::write(&record, bytes).unwrap();
     stored.refuses_and_offers_the_older([
         text(&record),
-        "was written by a newer version of Flott: its format is 3",
+        "was written by a newer version of Flott: its format is 99",
     ]);
 }
 
