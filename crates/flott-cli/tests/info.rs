@@ -104,3 +104,13 @@ fn what_is_no_job_binary_is_not_started() {
         .report();
     assert!(error.contains("did not describe itself, but ended: exit status: 0"), "{error}");
 }
+
+/// Before it is submitted, not when its tasks begin.
+#[test]
+#[cfg(not(feature = "rocksdb"))]
+fn a_backend_that_the_binary_was_built_without_is_refused() {
+    let (code, _, error) =
+        info(&["-c", "count", "-D", "state.backend.type=rocksdb", "--", "--to", "1"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("rocksdb is not in this job binary: build it with"), "{error}");
+}

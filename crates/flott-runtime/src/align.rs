@@ -219,12 +219,13 @@ impl Aligner {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod testing {
     use flott_core::Timestamp;
 
     use super::*;
 
-    fn barrier(id: u64) -> Barrier {
+    /// The barrier of a checkpoint that waits for its turn.
+    pub(crate) fn barrier(id: u64) -> Barrier {
         Barrier {
             kind: CheckpointKind::Checkpoint,
             checkpoint: CheckpointId(id),
@@ -233,6 +234,17 @@ mod tests {
             unaligned: false,
         }
     }
+
+    /// The barrier of a checkpoint that overtakes records.
+    pub(crate) fn unaligned(id: u64) -> Barrier {
+        Barrier { unaligned: true, ..barrier(id) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{barrier, unaligned};
+    use super::*;
 
     fn aligned(id: u64) -> AlignEvent {
         AlignEvent::Take { barrier: barrier(id), started: MonoTime(0), overtaken: BTreeSet::new() }
@@ -296,10 +308,6 @@ mod tests {
     fn overtaking(channels: usize, after: u64, aligned: &[usize]) -> Aligner {
         let after = Some(Duration::from_millis(after));
         exactly_once(channels).overtaking(after, aligned.iter().copied().collect())
-    }
-
-    fn unaligned(id: u64) -> Barrier {
-        Barrier { unaligned: true, ..barrier(id) }
     }
 
     fn taken(id: u64, started: MonoTime, overtaken: &[usize]) -> AlignEvent {

@@ -265,7 +265,7 @@ fn owner_test(
         return Ok(None);
     };
     let code = edge_code(deployment, edge.stream_edge)?;
-    input.owner_test(code, vertex.max_parallelism, subtask, vertex.parallelism).map(Some)
+    input.owner_test(code, vertex, subtask).map(Some)
 }
 
 fn build_output(

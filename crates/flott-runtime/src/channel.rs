@@ -30,6 +30,15 @@ pub(crate) enum Message<T> {
     Control(Control),
 }
 
+impl<T> Message<T> {
+    fn control(&self) -> Option<Control> {
+        match self {
+            Self::Batch(_) => None,
+            Self::Control(control) => Some(*control),
+        }
+    }
+}
+
 /// Whether a control element says something of a checkpoint that its channel's reader wants to know before its
 /// turn comes.
 pub(crate) fn is_mark(control: Control) -> bool {
@@ -194,10 +203,7 @@ impl<T: Data> Receiver<T> {
         match self {
             Self::Local(channel) => {
                 let queue = channel.lock();
-                let controls = queue.messages.iter().filter_map(|(_, message)| match message {
-                    Message::Batch(_) => None,
-                    Message::Control(control) => Some(*control),
-                });
+                let controls = queue.messages.iter().filter_map(|(_, message)| message.control());
                 controls.filter(|control| is_mark(*control)).collect()
             }
             Self::Remote(receiver, _) => receiver.waiting_marks(),
@@ -250,24 +256,12 @@ impl<T> Channel<T> {
 impl<T: Serialize> Channel<T> {
     fn overtake(&self, channel: usize, capture: &mut Capture) -> Found {
         let queue = self.lock();
-        let found = |(_, message): &(usize, Message<T>)| match message {
-            Message::Batch(_) => Found::Nothing,
-            Message::Control(control) => capture.finds(*control),
-        };
-        let mut all = queue.messages.iter().map(found).enumerate();
-        match all.find(|(_, found)| *found != Found::Nothing) {
-            Some((end, Found::Barrier)) => {
-                for (_, message) in queue.messages.iter().take(end) {
-                    match message {
-                        Message::Batch(batch) => capture.batch(batch),
-                        Message::Control(control) => capture.control(channel, *control),
-                    }
-                }
-                Found::Barrier
+        let control = |(_, message): &(usize, Message<T>)| message.control();
+        capture.overtake(channel, &queue.messages, control, |capture, (_, message)| {
+            if let Message::Batch(batch) = message {
+                capture.batch(batch);
             }
-            Some((_, found)) => found,
-            None => Found::Nothing,
-        }
+        })
     }
 }
 
@@ -283,10 +277,10 @@ fn batch_bytes<T: Serialize>(batch: &Batch<T>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use flott_core::element::{Barrier, CheckpointKind};
     use flott_core::{CheckpointId, Timestamp, codec};
 
     use super::*;
+    use crate::align;
     use crate::batch::NO_TIMESTAMP;
     use crate::in_flight::InFlight;
     use crate::watermark::WatermarkValve;
@@ -340,13 +334,7 @@ mod tests {
     }
 
     fn barrier(checkpoint: u64) -> Control {
-        Control::Barrier(Barrier {
-            checkpoint: CheckpointId(checkpoint),
-            triggered_at: Timestamp(0),
-            kind: CheckpointKind::Checkpoint,
-            base: None,
-            unaligned: true,
-        })
+        Control::Barrier(align::testing::unaligned(checkpoint))
     }
 
     fn capture(checkpoint: u64) -> Capture {

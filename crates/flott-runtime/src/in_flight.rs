@@ -138,6 +138,33 @@ impl Capture {
         }
     }
 
+    /// Copies what waits in a channel before the barrier, if that is there. `control` tells control elements from
+    /// batches, which `batch` copies.
+    pub(crate) fn overtake<M>(
+        &mut self,
+        channel: usize,
+        waiting: &VecDeque<M>,
+        control: impl Fn(&M) -> Option<Control>,
+        batch: impl Fn(&mut Self, &M),
+    ) -> Found {
+        let found =
+            |message| control(message).map_or(Found::Nothing, |control| self.finds(control));
+        let mut all = waiting.iter().map(found).enumerate();
+        match all.find(|(_, found)| *found != Found::Nothing) {
+            Some((end, Found::Barrier)) => {
+                for message in waiting.iter().take(end) {
+                    match control(message) {
+                        Some(control) => self.control(channel, control),
+                        None => batch(self, message),
+                    }
+                }
+                Found::Barrier
+            }
+            Some((_, found)) => found,
+            None => Found::Nothing,
+        }
+    }
+
     /// A control element was overtaken.
     pub(crate) fn control(&mut self, channel: usize, control: Control) {
         match control {
@@ -174,8 +201,13 @@ impl Capture {
     /// All of it, with event time only if `knows_time`: if all subtasks will have it the same.
     ///
     /// # Errors
-    /// None in practice: a time can be encoded.
+    /// If it is broken.
     pub(crate) fn finish(self, knows_time: bool) -> Result<Vec<Vec<u8>>> {
+        if self.is_broken() {
+            return Err(Error::invalid(
+                "what a barrier has overtaken cannot be encoded, or is too much",
+            ));
+        }
         let Self { mut batches, valve, before, has_others, .. } = self;
         let after = valve.watermark();
         let has_records = has_others || !batches.is_empty();
@@ -288,3 +320,6 @@ fn advice(instance: &OperatorInstance) -> String {
         instance.name
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use flott_core::codec::Data;
 use flott_core::{Error, MaxParallelism, Result};
-use flott_plan::{Partitioning, StreamGraph};
+use flott_plan::{JobVertex, Partitioning, StreamGraph};
 
 use crate::batch::Batch;
 use crate::chain::{Chained, SourceHead, SourceStage};
@@ -218,13 +218,7 @@ pub(crate) trait StreamType: Send + Sync {
     fn gate(&self, receivers: Vec<Part>, stage: Part, by_key: bool) -> Result<Box<dyn Gate>>;
 
     /// For an edge that partitions by key: an `IsOwned<T>` of a subtask.
-    fn owner_test(
-        &self,
-        code: &EdgeCode,
-        max_parallelism: MaxParallelism,
-        subtask: u32,
-        parallelism: u32,
-    ) -> Result<Part>;
+    fn owner_test(&self, code: &EdgeCode, vertex: &JobVertex, subtask: u32) -> Result<Part>;
 
     /// Adds the `Box<dyn Stage<T>>`s that read a side output.
     fn add_side_output(
@@ -279,18 +273,13 @@ impl<T: Data> StreamType for TypeOf<T> {
         Ok(Box::new(InputGate::new(receivers, typed::<Box<dyn Stage<T>>>(stage)?, by_key)))
     }
 
-    fn owner_test(
-        &self,
-        code: &EdgeCode,
-        max_parallelism: MaxParallelism,
-        subtask: u32,
-        parallelism: u32,
-    ) -> Result<Part> {
+    fn owner_test(&self, code: &EdgeCode, vertex: &JobVertex, subtask: u32) -> Result<Part> {
         let code = code.partition.as_deref().and_then(|code| code.downcast_ref());
         let Some(PartitionCode::<T>::Hash(hash)) = code else {
             return Err(Error::internal("an edge has no code for its partitioning"));
         };
-        let hash = *hash;
+        let (hash, max_parallelism) = (*hash, vertex.max_parallelism);
+        let parallelism = vertex.parallelism;
         let is_owned: IsOwned<T> = Box::new(move |record| {
             let group = max_parallelism.key_group(hash(record));
             max_parallelism.owner(group, parallelism) == subtask

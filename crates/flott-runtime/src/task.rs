@@ -273,18 +273,10 @@ impl Task {
         self.events.push(TaskEvent::Running);
         if self.restored.has_in_flight {
             self.begin_recovery(context)?;
-        } else {
-            self.begin_input(context)?;
-        }
-        Ok(Progress::More)
-    }
-
-    /// Everything that was restored has gone through; a source may have been at its end then.
-    fn begin_input(&mut self, context: &mut StepContext<'_>) -> Result<()> {
-        if self.restored.end_of_data && matches!(self.head, Head::Source(_)) {
+        } else if self.restored.end_of_data && matches!(self.head, Head::Source(_)) {
             self.end_of_data(context)?;
         }
-        Ok(())
+        Ok(Progress::More)
     }
 
     fn command(&mut self, command: Command, context: &mut StepContext<'_>) -> Result<()> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use flott_core::element::{Barrier, CheckpointKind};
 use flott_core::{AttemptNumber, CheckpointId, MonoTime, OperatorId, TaskId, WallTime};
 
+use crate::config::CheckpointConfig;
 use crate::record::{CompletedCheckpoint, files_of};
 use crate::snapshot::TaskSnapshot;
 
@@ -36,8 +37,6 @@ pub(super) struct Pending {
     pub(super) kind: CheckpointKind,
     /// The folder of the savepoint that a job stops with.
     pub(super) folder: Option<String>,
-    /// Whether its barriers overtake records from the beginning.
-    pub(super) unaligned: bool,
     /// What its tasks may refer to: kept for as long as they may.
     pub(super) base: Option<Arc<CompletedCheckpoint>>,
     /// Triggered when no task had data left.
@@ -106,13 +105,15 @@ impl Part {
 }
 
 impl Pending {
-    pub(super) fn barrier(&self) -> Barrier {
+    /// What goes through the job for it. It overtakes records from the beginning if `config` wants that.
+    pub(super) fn barrier(&self, config: &CheckpointConfig) -> Barrier {
+        let overtakes = config.unaligned_after == Some(Duration::ZERO);
         Barrier {
             checkpoint: self.checkpoint,
             triggered_at: self.triggered_at,
             kind: self.kind,
             base: self.base.as_ref().map(|base| base.checkpoint),
-            unaligned: self.unaligned,
+            unaligned: overtakes && !self.kind.is_savepoint(),
         }
     }
 

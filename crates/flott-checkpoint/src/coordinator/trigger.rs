@@ -1,7 +1,5 @@
 //! From the wish for a checkpoint to its barriers.
 
-use std::time::Duration;
-
 use flott_core::element::CheckpointKind;
 use flott_core::mutant::Mutant;
 use flott_core::{AttemptNumber, CheckpointId, Now, TaskId};
@@ -215,7 +213,6 @@ impl Coordinator {
             attempt: run.attempt,
             request: request.as_ref().map(|request| request.id),
             kind,
-            unaligned: !kind.is_savepoint() && self.config.unaligned_after == Some(Duration::ZERO),
             folder: request.and_then(|request| request.folder),
             is_final,
             triggered_at: now.wall,
@@ -263,7 +260,7 @@ impl Coordinator {
         let mut tasks: Vec<TaskId> = run.triggers().into_iter().filter(is_waiting).collect();
         tasks.retain(|task| pending.triggered.insert(*task));
         if !tasks.is_empty() {
-            let (attempt, barrier) = (pending.attempt, pending.barrier());
+            let (attempt, barrier) = (pending.attempt, pending.barrier(&self.config));
             self.effects.push_back(Effect::TriggerSources { attempt, barrier, tasks });
         }
     }

@@ -1,61 +1,124 @@
 //! Flink's options that nothing here depends on: a configuration that was made for Flink is accepted, and whoever
 //! made it is told.
 
-/// What keys begin with, and why they have no effect.
-const FOREIGN: [(&str, &str); 16] = [
-    ("env.java.", "there is no JVM"),
-    ("classloader.", "there is no JVM: a job is an executable"),
-    ("pekko.", "processes talk by gRPC"),
-    ("akka.", "processes talk by gRPC"),
-    ("jobmanager.memory.", "memory is not divided beforehand"),
+/// Keys, or what keys begin with if that ends with a dot or a hyphen, and why they have no effect.
+const FOREIGN: [(&[&str], &str); 13] = [
+    (&["env.java."], "there is no JVM"),
+    (&["classloader."], "there is no JVM: a job is an executable"),
+    (&["pekko.", "akka."], "processes talk by gRPC"),
     (
-        "taskmanager.memory.",
+        &[
+            "jobmanager.memory.",
+            "taskmanager.memory.process.size",
+            "taskmanager.memory.flink.size",
+            "taskmanager.memory.framework.",
+            "taskmanager.memory.task.",
+            "taskmanager.memory.jvm-",
+            "taskmanager.memory.managed.fraction",
+            "taskmanager.memory.managed.consumer-weights",
+            "taskmanager.memory.segment-size",
+            "taskmanager.memory.min-segment-size",
+        ],
         "memory is not divided beforehand, except for taskmanager.memory.managed.size",
     ),
     (
-        "taskmanager.network.",
+        &[
+            "taskmanager.memory.network.",
+            "taskmanager.network.memory.buffers-per-channel",
+            "taskmanager.network.memory.floating-buffers-per-gate",
+            "taskmanager.network.memory.max-buffers-per-channel",
+            "taskmanager.network.memory.max-overdraft-buffers-per-gate",
+            "taskmanager.network.memory.read-buffer.",
+            "taskmanager.network.memory.buffer-debloat.",
+        ],
         "a channel's memory is taskmanager.network.memory.max-bytes-per-channel",
     ),
-    ("jobmanager.bind-host", "a process listens where it is called: jobmanager.rpc.address"),
-    ("pipeline.object-reuse", "records are handed over, and never copied"),
-    ("pipeline.generic-types", "types are serde's"),
-    ("pipeline.serialization-config", "types are serde's"),
-    ("execution.checkpointing.unaligned.forced", "there are no iterations"),
     (
-        "execution.checkpointing.unaligned.interruptible-timers.",
-        "a barrier waits for the timers of one watermark",
+        &[
+            "taskmanager.network.netty.",
+            "taskmanager.network.request-backoff.",
+            "taskmanager.network.retries",
+            "taskmanager.network.max-num-tcp-connections",
+            "taskmanager.network.tcp-connection.",
+            "taskmanager.network.partition-request-timeout",
+        ],
+        "there is one connection between two processes",
     ),
     (
-        "execution.checkpointing.unaligned.max-subtasks-per-channel-state-file",
-        "records in flight are in the file of their task's state",
+        &[
+            "taskmanager.network.batch-shuffle.",
+            "taskmanager.network.blocking-shuffle.",
+            "taskmanager.network.hybrid-shuffle.",
+            "taskmanager.network.sort-shuffle.",
+            "taskmanager.network.compression.",
+        ],
+        "batch jobs are pipelined, and nothing is compressed between processes",
     ),
+    (&["jobmanager.bind-host"], "a process listens where it is called: jobmanager.rpc.address"),
+    (&["pipeline.object-reuse"], "records are handed over: only what goes two ways is cloned"),
+    (&["pipeline.generic-types", "pipeline.serialization-config"], "types are serde's"),
+    (&["execution.checkpointing.unaligned.forced"], "there are no iterations"),
     (
-        "execution.checkpointing.unaligned.recover-output-on-downstream.",
-        "records in flight are always restored where they were sent to",
+        &[
+            "execution.checkpointing.unaligned.interruptible-timers.",
+            "execution.checkpointing.unaligned.max-subtasks-per-channel-state-file",
+            "execution.checkpointing.unaligned.recover-output-on-downstream.",
+        ],
+        "records in flight are state of the operator that they were sent to, and a barrier waits for the timers of \
+         one watermark",
     ),
-    ("state.backend.rocksdb.", "what state on disk may take is taskmanager.memory.managed.size"),
+    (&["state.backend.rocksdb."], "what state on disk may take is taskmanager.memory.managed.size"),
 ];
 
 /// Why an option of Flink has no effect, if it is one of those.
 pub(super) fn why(key: &str) -> Option<&'static str> {
-    let found = FOREIGN.iter().find(|(start, _)| key.starts_with(start));
+    let is_it = |known: &&str| {
+        if known.ends_with(['.', '-']) { key.starts_with(known) } else { key == *known }
+    };
+    let found = FOREIGN.iter().find(|(keys, _)| keys.iter().any(|known| is_it(&known)));
     found.map(|(_, why)| *why)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::options;
+    use super::super::{Configuration, Origin, options};
     use super::*;
 
     #[test]
-    fn what_is_an_option_has_an_effect_whatever_it_begins_with() {
-        let foreign = options::ALL.iter().filter(|option| why(option.key()).is_some());
-        let foreign: Vec<&str> = foreign.map(|option| option.key()).collect();
-        for key in foreign {
-            let mut config = super::super::Configuration::new();
-            let default = options::find(key).unwrap().default();
-            config.set_text(key, default, super::super::Origin::File).unwrap();
-            assert_eq!(config.without_effect().count(), 0, "{key}");
+    fn no_option_of_ours_is_foreign() {
+        for option in options::ALL {
+            for key in std::iter::once(option.key()).chain(option.aliases().iter().copied()) {
+                assert_eq!(why(key), None, "{key}");
+            }
         }
+    }
+
+    #[test]
+    fn a_mistyped_option_is_refused_though_flink_has_some_that_begin_like_it() {
+        for (typo, meant) in [
+            ("taskmanager.memory.managed.sise", "taskmanager.memory.managed.size"),
+            (
+                "taskmanager.network.memory.max-byte-per-channel",
+                "taskmanager.network.memory.max-bytes-per-channel",
+            ),
+            (
+                "execution.checkpointing.unaligned.enable",
+                "execution.checkpointing.unaligned.enabled",
+            ),
+        ] {
+            let mut config = Configuration::new();
+            let error = config.set_text(typo, "1", Origin::File).unwrap_err().to_string();
+            assert!(error.contains(&format!("did you mean \"{meant}\"")), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_option_of_flink_is_accepted_and_reported() {
+        let mut config = Configuration::new();
+        for key in ["env.java.opts.all", "taskmanager.memory.jvm-overhead.min", "pekko.ask.timeout"]
+        {
+            config.set_text(key, "1", Origin::File).unwrap();
+        }
+        assert_eq!(config.without_effect().count(), 3);
     }
 }

@@ -87,10 +87,11 @@ pub(crate) fn decode<T: Data>(frame: &[u8], mut free: Batch<T>) -> Result<Messag
 #[cfg(test)]
 mod tests {
     use flott_core::CheckpointId;
-    use flott_core::element::{Barrier, CheckpointKind};
+    use flott_core::element::Barrier;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::align::testing::unaligned;
     use crate::in_flight::InFlight;
 
     fn drained<T>(batch: &mut Batch<T>) -> Vec<(T, Timestamp)> {
@@ -145,13 +146,8 @@ mod tests {
 
     #[test]
     fn a_control_element_arrives_as_it_was_sent() {
-        let barrier = Barrier {
-            kind: CheckpointKind::Checkpoint,
-            checkpoint: CheckpointId(7),
-            triggered_at: Timestamp(9),
-            base: Some(CheckpointId(6)),
-            unaligned: true,
-        };
+        let barrier =
+            Barrier { triggered_at: Timestamp(9), base: Some(CheckpointId(6)), ..unaligned(7) };
         let frame = encode_control(Control::Barrier(barrier)).unwrap();
         assert!(is_control(&frame));
         let arrived = decode::<u8>(&frame, Batch::default()).unwrap();

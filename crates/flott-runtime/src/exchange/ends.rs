@@ -257,21 +257,10 @@ impl FrameReceiver {
     /// Copies the frames before the barrier, if that is there.
     pub(crate) fn overtake(&self, channel: usize, capture: &mut Capture) -> Found {
         let state = self.0.lock();
-        let found = |frame: &Vec<u8>| control(frame).map_or(Found::Nothing, |c| capture.finds(c));
-        let mut all = state.frames.iter().map(found).enumerate();
-        match all.find(|(_, found)| *found != Found::Nothing) {
-            Some((end, Found::Barrier)) => {
-                for frame in state.frames.iter().take(end) {
-                    match control(frame) {
-                        Some(control) => capture.control(channel, control),
-                        None => capture.frame(frame.clone()),
-                    }
-                }
-                Found::Barrier
-            }
-            Some((_, found)) => found,
-            None => Found::Nothing,
-        }
+        let control = |frame: &Vec<u8>| control(frame);
+        capture.overtake(channel, &state.frames, control, |capture, frame| {
+            capture.frame(frame.clone());
+        })
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flott_core::element::{Barrier, CheckpointKind, Control};
-use flott_core::{CheckpointId, Timestamp};
+use flott_core::CheckpointId;
+use flott_core::element::Control;
 
 use super::*;
+use crate::align::testing::unaligned;
 use crate::in_flight::{Capture, Found};
 use crate::watermark::WatermarkValve;
 
@@ -193,13 +194,7 @@ fn a_barrier_overtakes_frames_that_nobody_reads() {
     pair.carry();
     assert!(!sender.has_room().unwrap());
     let woken = pair.wakes[1].count();
-    let barrier = Control::Barrier(Barrier {
-        checkpoint: CheckpointId(1),
-        triggered_at: Timestamp(0),
-        kind: CheckpointKind::Checkpoint,
-        base: None,
-        unaligned: true,
-    });
+    let barrier = Control::Barrier(unaligned(1));
     let mut capture = Capture::new(CheckpointId(1), WatermarkValve::new(1), None);
     assert_eq!(receiver.overtake(0, &mut capture), Found::Nothing);
     sender.send_free(encode_control(barrier).unwrap());

@@ -138,17 +138,16 @@ impl Task {
             return Ok(());
         };
         let Recording { mut pending, started, capture, .. } = recording;
-        let is_broken = capture.is_broken();
         // Where channels stay aligned, one subtask's time is not another's.
-        let batches = capture.finish(self.aligner.all_may_be_overtaken())?;
+        let Ok(batches) = capture.finish(self.aligner.all_may_be_overtaken()) else {
+            return self.decline(pending.checkpoint, context);
+        };
         if let Head::Gate(gate) = &mut self.head
             && !batches.is_empty()
         {
             match gate.in_flight(batches) {
-                Ok(in_flight) if !is_broken => {
-                    pending.add_in_flight(self.head_operator, in_flight);
-                }
-                Ok(_) | Err(_) => return self.decline(pending.checkpoint, context),
+                Ok(in_flight) => pending.add_in_flight(self.head_operator, in_flight),
+                Err(_) => return self.decline(pending.checkpoint, context),
             }
         }
         pending.metrics.alignment_nanos = nanos(self.clock.now().mono.since(started));
@@ -182,8 +181,8 @@ impl Task {
         self.valve_events(events.unwrap_or_default(), context)
     }
 
-    /// Processes all of the records in flight that are left, whether or not there is room for what comes of it: they are not to be in flight in
-    /// the next checkpoint.
+    /// Processes all of the records in flight that are left, whether or not there is room for what comes of it:
+    /// they are not to be in flight in the next checkpoint.
     pub(super) fn recover_all(&mut self, context: &mut StepContext<'_>) -> Result<()> {
         while self.is_recovering {
             self.recover(context)?;
@@ -201,7 +200,6 @@ impl Task {
         }
         self.is_recovering = false;
         let reached = self.restored.event_times.remove(&self.head_operator);
-        self.reach(reached.map(|reached| reached.after), context)?;
-        self.begin_input(context)
+        self.reach(reached.map(|reached| reached.after), context)
     }
 }

@@ -61,6 +61,12 @@ fn files_that_a_newer_checkpoint_shares_outlive_their_folder() {
     assert_eq!(f.feed(persisted(3)).last().unwrap(), "discard chk-1 chk-2");
 }
 
+/// What a checkpoint that is under way builds upon, as its barrier says.
+fn base(f: &Fixture, checkpoint: u64) -> Option<CheckpointId> {
+    let pending = &f.coordinator.pending[&CheckpointId(checkpoint)];
+    pending.barrier(&f.coordinator.config).base
+}
+
 #[test]
 fn what_a_checkpoint_under_way_builds_upon_stays_until_it_is_over() {
     let mut f = Fixture::completed(&[("max-concurrent-checkpoints", "2")]);
@@ -68,9 +74,7 @@ fn what_a_checkpoint_under_way_builds_upon_stays_until_it_is_over() {
     assert_eq!(f.feed(prepared(2)), ["trigger 2 @0 [s0 s1]"]);
     f.tick(3_000);
     f.feed(prepared(3));
-    let bases: Vec<_> =
-        f.coordinator.pending.values().map(|pending| pending.barrier().base).collect();
-    assert_eq!(bases, [Some(CheckpointId(1)); 2], "the newest that was complete");
+    assert_eq!([base(&f, 2), base(&f, 3)], [Some(CheckpointId(1)); 2], "the newest complete one");
     for name in ["s0", "s1", "k0"] {
         f.feed(ack(2, name));
     }
@@ -83,7 +87,7 @@ fn what_a_checkpoint_under_way_builds_upon_stays_until_it_is_over() {
     assert_eq!(all.last().unwrap(), "discard chk-2 chk-1/k0 chk-1/s1");
     f.tick(4_000);
     f.feed(prepared(4));
-    assert_eq!(f.coordinator.pending[&CheckpointId(4)].barrier().base, Some(CheckpointId(3)));
+    assert_eq!(base(&f, 4), Some(CheckpointId(3)));
 }
 
 #[test]
@@ -91,11 +95,11 @@ fn nothing_builds_upon_a_savepoint_and_a_savepoint_upon_nothing() {
     let mut f = Fixture::completed(&[]);
     f.feed(Input::SavepointRequested { request: 1 });
     f.feed(prepared(2));
-    assert_eq!(f.coordinator.pending[&CheckpointId(2)].barrier().base, None);
+    assert_eq!(base(&f, 2), None);
     let taken_by_another = JobId::from_name("another");
     let mut f = Fixture::restored(&[], Some(restore::taken_by(taken_by_another, 41)));
     f.feed(tasks_running(0));
     f.tick(1_000);
     f.feed(prepared(42));
-    assert_eq!(f.coordinator.pending[&CheckpointId(42)].barrier().base, None);
+    assert_eq!(base(&f, 42), None);
 }
