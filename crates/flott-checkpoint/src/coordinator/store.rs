@@ -1,5 +1,6 @@
 //! The completed checkpoints that are kept, and the files of those that are not.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -112,7 +113,9 @@ impl Store {
         files.chain(records).collect()
     }
 
-    /// What can be deleted now: whole folders where nothing in them is `live`, else single files.
+    /// What can be deleted now, in this order: whole folders where nothing in them is `live`, else single files.
+    /// Whoever is killed in between leaves no record whose files are gone: a checkpoint's files are in its own folder
+    /// and in older ones, so the newest go first, and of each its record.
     pub(super) fn sweep(&mut self, live: &BTreeSet<String>) -> Vec<String> {
         let mut dead = BTreeSet::new();
         let mut folders = BTreeSet::new();
@@ -128,7 +131,13 @@ impl Store {
         });
         dead.retain(|path| !folders.iter().any(|folder| path.starts_with(folder)));
         let folders = folders.iter().map(|folder| folder.trim_end_matches('/').to_owned());
-        folders.chain(dead).collect()
+        let mut all: Vec<String> = folders.chain(dead).collect();
+        all.sort_by_cached_key(|path| {
+            let (folder, file) = path.split_once('/').unwrap_or((path, METADATA_FILE));
+            let checkpoint = checkpoint_of(&format!("{folder}/{METADATA_FILE}"));
+            (Reverse(checkpoint), file != METADATA_FILE, path.clone())
+        });
+        all
     }
 }
 

@@ -224,6 +224,16 @@ fn check_effects(f: &mut Fixture, past: &mut Past, seed: u64) {
 }
 
 fn check_discard(f: &Fixture, paths: &[String], seed: u64) {
+    // Whoever is killed in between must leave no record whose files, which are in its folder or an older one, are gone.
+    let number = |path: &String| {
+        path.strip_prefix("chk-")?.split('/').next()?.parse::<u64>().ok()
+    };
+    let numbers: Vec<Option<u64>> = paths.iter().map(number).collect();
+    assert!(numbers.is_sorted_by(|a, b| a >= b), "seed {seed}: {paths:?}");
+    for (before, path) in paths.iter().zip(&paths[1..]) {
+        let is_late = path.ends_with("/_metadata") && number(before) == number(path);
+        assert!(!is_late, "seed {seed}: {paths:?}");
+    }
     let writing = f.coordinator.pending.values().filter_map(|pending| pending.record());
     for record in f.coordinator.retained().map(|record| &**record).chain(writing) {
         let metadata = format!("chk-{}/_metadata", record.checkpoint);

@@ -99,7 +99,7 @@ fn a_checkpoint_of_the_job_itself_is_subsumed_like_any_other() {
         f.feed(ack(42, name));
     }
     let effects = f.feed(persisted(42));
-    assert_eq!(effects.last().unwrap(), "discard chk-1 chk-41");
+    assert_eq!(effects.last().unwrap(), "discard chk-41 chk-1");
 }
 
 #[test]

@@ -44,6 +44,20 @@ fn completed_checkpoints_beyond_the_number_to_keep_are_discarded_oldest_first() 
     );
 }
 
+/// One that was killed in between left a record without its files.
+#[test]
+fn the_newest_go_first_when_a_job_ends() {
+    let mut f = Fixture::completed(&[]);
+    f.tick(2_000);
+    f.feed(prepared(2));
+    f.feed(ack_of(0, 2, "s0", "chk-1/s0", false));
+    f.feed(ack(2, "s1"));
+    f.feed(ack(2, "k0"));
+    f.feed(persisted(2));
+    let ended = Input::Shutdown { status: TerminalStatus::Finished };
+    assert_eq!(f.feed(ended), ["discard chk-2 chk-1"]);
+}
+
 #[test]
 fn files_that_a_newer_checkpoint_shares_outlive_their_folder() {
     let mut f = Fixture::completed(&[]);
@@ -58,7 +72,7 @@ fn files_that_a_newer_checkpoint_shares_outlive_their_folder() {
     for name in ["s0", "s1", "k0"] {
         f.feed(ack(3, name));
     }
-    assert_eq!(f.feed(persisted(3)).last().unwrap(), "discard chk-1 chk-2");
+    assert_eq!(f.feed(persisted(3)).last().unwrap(), "discard chk-2 chk-1");
 }
 
 /// What a checkpoint that is under way builds upon, as its barrier says.
