@@ -8,6 +8,7 @@ use flott_cluster::jobmanager::JobManager;
 use flott_cluster::{taskmanager, wait_for_signal};
 use flott_core::Result;
 use flott_core::config::{Configuration, options};
+use flott_rest::Services;
 use tracing::{Level, info, warn};
 
 use crate::config;
@@ -26,10 +27,14 @@ pub(crate) fn jobmanager(args: &DaemonArgs) -> Result<()> {
     let rest =
         format!("{}:{}", config.get(&options::REST_ADDRESS)?, config.get(&options::REST_PORT)?);
     let jobmanager = JobManager::start(&config, || std::process::exit(1))?;
-    let handle = jobmanager.handle();
-    let submissions = Arc::new(jobmanager.handle());
-    let server =
-        flott_rest::serve(&rest, move || handle.view(), jobmanager.jobs(), Some(submissions))?;
+    let (seen, handle) = (jobmanager.handle(), Arc::new(jobmanager.handle()));
+    let services = Services {
+        view: Arc::new(move || seen.view()),
+        actions: Arc::new(jobmanager.jobs()),
+        submissions: Some(handle.clone()),
+        processes: handle,
+    };
+    let server = flott_rest::serve(&rest, services)?;
     info!("The JobManager is called at {}.", jobmanager.address());
     info!("REST API and dashboard at {}", server.url());
     wait_for_signal()

@@ -1,27 +1,23 @@
 //! The only place that reads the system's clocks.
 
+use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use flott_core::{MonoTime, Now, Timestamp, WallTime};
 use flott_runtime::Clock;
 
-/// The system's clocks; monotonic time counts from when this was made.
-pub(crate) struct SystemClock {
-    origin: Instant,
-}
+#[expect(clippy::disallowed_methods, reason = "this is the place that reads the clock")]
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-impl SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the clock")]
-    pub(crate) fn new() -> Self {
-        Self { origin: Instant::now() }
-    }
-}
+/// The system's clocks; monotonic time counts from when a process first asked for it.
+#[derive(Clone, Copy)]
+pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the place that reads the clock")]
     fn now(&self) -> Now {
         Now {
-            mono: MonoTime(u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)),
+            mono: MonoTime(u64::try_from(ORIGIN.elapsed().as_nanos()).unwrap_or(u64::MAX)),
             wall: wall_time(SystemTime::now()),
         }
     }

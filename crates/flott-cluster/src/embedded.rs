@@ -93,7 +93,7 @@ impl EmbeddedCluster {
 
 impl Executor for EmbeddedCluster {
     fn execute(&self, program: Arc<Program>, config: &Configuration) -> Result<JobExecutionResult> {
-        let clock = Arc::new(SystemClock::new());
+        let clock = Arc::new(SystemClock);
         let stores = Stores::new(config);
         self.jobs.reach(&stores);
         let mut planned = prepare::prepare(&stores, new_job_id(&*clock), &program.graph, config)?;
@@ -178,6 +178,10 @@ impl Workplace for ThisProcess {
 
     fn metrics(&self) -> &BTreeMap<TaskId, TaskMetrics> {
         self.deployed.metrics()
+    }
+
+    fn task_manager_of(&self, _: TaskId) -> Option<String> {
+        None
     }
 
     fn waiting_for(&self) -> Option<String> {

@@ -61,7 +61,7 @@ impl Garbage {
         others: &[String],
         min_age: Duration,
     ) -> Result<Self> {
-        let now = SystemClock::new().now().wall;
+        let now = SystemClock.now().wall;
         let stores = Stores::new(config);
         let directory = stores.place(directory)?.absolute()?;
         let files = directory.files()?;

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use flott_checkpoint::coordinator::CheckpointStatus;
 use flott_checkpoint::{CompletedCheckpoint, TerminalStatus};
+use flott_control::view::JobView;
 use flott_control::{JobEffect, JobInput, JobMaster, JobSpec, JobStatus};
 use flott_core::accumulator::merged;
 use flott_core::metrics::TaskMetrics;
@@ -56,6 +57,9 @@ pub(crate) trait Workplace {
 
     /// What the tasks count.
     fn metrics(&self) -> &BTreeMap<TaskId, TaskMetrics>;
+
+    /// The TaskManager that a task is on, as people call it.
+    fn task_manager_of(&self, task: TaskId) -> Option<String>;
 
     /// What a deployment waits for, in words.
     fn waiting_for(&self) -> Option<String>;
@@ -168,7 +172,12 @@ impl<W: Workplace> JobRunner<W> {
             let input = self.wait();
             let now = self.clock.now();
             match input {
-                Some(Input::Job(input)) => self.master.handle(now, input),
+                Some(Input::Job(mut input)) => {
+                    if let JobInput::TaskFailed { task, failure, .. } = &mut input {
+                        failure.endpoint = self.workplace.task_manager_of(*task);
+                    }
+                    self.master.handle(now, input);
+                }
                 Some(Input::Workplace(event)) => self.workplace.handle(event),
                 None => self.master.handle_timeout(now),
             }
@@ -202,7 +211,12 @@ impl<W: Workplace> JobRunner<W> {
             let location = |checkpoint| location(planned, savepoints, checkpoint);
             let now = self.clock.now().mono;
             let waiting_for = self.workplace.waiting_for();
-            publisher.publish(now, &self.master, self.workplace.metrics(), location, waiting_for);
+            publisher.publish(now, &self.master, |description| {
+                let (metrics, place) =
+                    (self.workplace.metrics(), |task| self.workplace.task_manager_of(task));
+                let view = JobView::new(&self.master, description, metrics, place, location);
+                JobView { waiting_for, ..view }
+            });
         }
     }
 

@@ -95,7 +95,7 @@ impl JobManager {
         // What it asks job binaries for their plans with inherits it.
         crate::confine()?;
         let stores = Stores::new(config);
-        let ha = HaStore::lead(config, &stores, &SystemClock::new(), lead_lost)?.map(Arc::new);
+        let ha = HaStore::lead(config, &stores, &SystemClock, lead_lost)?.map(Arc::new);
         let mut threads = Vec::new();
         let stop_showing = match ha.clone() {
             None => None,

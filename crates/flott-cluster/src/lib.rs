@@ -23,6 +23,7 @@ pub mod jobmanager;
 mod jobs;
 pub mod plan;
 mod prepare;
+mod process;
 mod rpc;
 mod signals;
 pub mod snapshot;
@@ -45,5 +46,6 @@ fn confine() -> flott_core::Result<()> {
 pub use embedded::{CancelHandle, EmbeddedCluster};
 pub use jobs::Jobs;
 pub use prepare::{configuration, settings};
+pub use process::ThisProcess;
 pub use signals::wait_for_signal;
 pub use view::Views;

@@ -22,6 +22,8 @@ pub struct PlannedJob {
     pub spec: JobSpec,
     /// What running its tasks takes, beside the code.
     pub plan: Arc<TaskPlan>,
+    /// What it was started with, except for secrets.
+    pub options: Configuration,
     /// The folder of the checkpoint that it was told to start from.
     pub started_from: Option<String>,
 }
@@ -89,7 +91,7 @@ impl PlannedJob {
             exception_history_size: config.get(&options::EXCEPTION_HISTORY_SIZE)?.0 as usize,
         };
         let plan = Arc::new(TaskPlan::new(job, graph, config, storage)?);
-        Ok(Self { spec, plan, started_from: None })
+        Ok(Self { spec, plan, options: config.without_secrets(), started_from: None })
     }
 }
 

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use crate::address::{self, JobManagerAddress};
 use crate::clock::SystemClock;
 use crate::prepare::{configuration, settings_with_secrets};
+use crate::process;
 use crate::rpc::messages::{FromTaskManager, Settings, TaskManagerInfo, ToTaskManager};
 use crate::rpc::{Client, Incoming, Outgoing};
 use crate::storage::Stores;
@@ -80,7 +81,7 @@ pub fn run(config: &Configuration) -> Result<()> {
 
 /// Belongs to a JobManager, and to the next one when that is lost. The workers go on if there is one.
 async fn offer(config: &TaskManagerConfig) -> Result<()> {
-    let clock = SystemClock::new();
+    let clock = SystemClock;
     let blobs = Blobs::new(config)?;
     let stores = Stores::new(&configuration(&config.settings)?);
     let name = name(config.host);
@@ -151,6 +152,14 @@ async fn serve(
                 Ok(ToTaskManager::Heartbeat) => {}
                 Ok(ToTaskManager::StartWorker(start)) => workers.start(start, client.clone()),
                 Ok(ToTaskManager::StopWorker { job, worker }) => workers.stop(job, worker),
+                Ok(ToTaskManager::Ask { number, question }) => {
+                    let outgoing = outgoing.clone();
+                    // It may have to read a file.
+                    tokio::task::spawn_blocking(move || {
+                        let answer = process::answer(&question, true).map_err(|e| e.report());
+                        let _ = outgoing.send(FromTaskManager::Answer { number, answer });
+                    });
+                }
                 Err(why) => return why,
             }
         }

@@ -1,13 +1,11 @@
 //! What others see of the jobs that run here: each job's thread publishes, anybody may look.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flott_control::JobMaster;
 use flott_control::view::{ClusterView, JobDescription, JobView};
-use flott_core::metrics::TaskMetrics;
-use flott_core::{CheckpointId, MonoTime, TaskId};
+use flott_core::MonoTime;
 use flott_runtime::Clock;
 
 use crate::clock::SystemClock;
@@ -26,22 +24,21 @@ pub struct Views {
     shared: Arc<Shared>,
 }
 
+#[derive(Default)]
 struct Shared {
-    clock: SystemClock,
     /// Newest first.
     jobs: Mutex<Vec<Arc<JobView>>>,
 }
 
 impl Views {
     pub(crate) fn new() -> Self {
-        let shared = Shared { clock: SystemClock::new(), jobs: Mutex::default() };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::default() }
     }
 
     /// What the cluster looks like now.
     pub fn latest(&self) -> ClusterView {
         let jobs = self.shared.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        ClusterView { now: self.shared.clock.now().wall, jobs, task_managers: None }
+        ClusterView { now: SystemClock.now(), jobs, task_managers: None }
     }
 
     fn publish(&self, view: JobView) {
@@ -80,6 +77,7 @@ impl Publisher {
             graph: planned.plan.graph.clone(),
             checkpointing: spec.checkpointing.clone(),
             restart: spec.restart.clone(),
+            options: planned.options.clone(),
             restored_from: spec.restored.as_ref().map(|record| record.checkpoint),
         };
         Self {
@@ -96,16 +94,12 @@ impl Publisher {
         &mut self,
         now: MonoTime,
         master: &JobMaster,
-        metrics: &BTreeMap<TaskId, TaskMetrics>,
-        location: impl Fn(CheckpointId) -> String,
-        waiting_for: Option<String>,
+        view: impl FnOnce(Arc<JobDescription>) -> JobView,
     ) {
         self.pending = now < self.next && !master.status().is_terminal();
         if !self.pending {
             self.next = now.plus(PAUSE);
-            let description = self.description.clone();
-            let view = JobView::new(master, description, metrics, location);
-            self.views.publish(JobView { waiting_for, ..view });
+            self.views.publish(view(self.description.clone()));
         }
     }
 

@@ -5,7 +5,7 @@
 //! the latest completed checkpoint. [`exception`] keeps what went wrong, for people, and [`view`] is
 //! what they see of a run. In a cluster, [`placement`] is between the master and the workers, and
 //! [`slots`] between the jobs; [`standing`]
-//! is what a worker tells the next JobManager. [`actions`] is what people can do.
+//! is what a worker tells the next JobManager. [`actions`] is what people can do, [`processes`] what they can ask.
 //!
 //! This crate performs nothing: machines go in by inputs and come out by effects. It does not know
 //! processes, sockets or threads, nor what a task computes. Start with [`job::JobMaster`].
@@ -15,6 +15,7 @@ pub mod exception;
 pub mod job;
 pub mod leadership;
 pub mod placement;
+pub mod processes;
 pub mod restart;
 pub mod slots;
 pub mod standing;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use flott_checkpoint::CheckpointConfig;
 use flott_checkpoint::coordinator::{CheckpointStatus, CheckpointingStats};
+use flott_core::config::Configuration;
 use flott_core::metrics::TaskMetrics;
-use flott_core::{CheckpointId, JobId, TaskId, WallTime};
+use flott_core::{AttemptNumber, CheckpointId, JobId, Now, TaskId, WallTime};
 use flott_plan::JobGraph;
 
 use crate::exception::ExceptionHistory;
@@ -18,7 +19,7 @@ use crate::restart::RestartStrategyConfig;
 #[derive(Clone, Debug)]
 pub struct ClusterView {
     /// The moment.
-    pub now: WallTime,
+    pub now: Now,
     /// Its jobs, newest first.
     pub jobs: Vec<Arc<JobView>>,
     /// Its TaskManagers; nothing if one process is everything.
@@ -55,6 +56,8 @@ pub struct JobDescription {
     pub checkpointing: CheckpointConfig,
     /// What it does after a failure.
     pub restart: RestartStrategyConfig,
+    /// The options that it was started with, except for secrets.
+    pub options: Configuration,
     /// The checkpoint of another job that it was started from.
     pub restored_from: Option<CheckpointId>,
 }
@@ -89,22 +92,36 @@ pub struct SubtaskView {
     pub state: ExecutionState,
     /// Since when.
     pub since: WallTime,
+    /// When it entered each state that it has been in, in this attempt.
+    pub entered: BTreeMap<ExecutionState, WallTime>,
+    /// The attempt that it began with.
+    pub attempt: AttemptNumber,
+    /// The TaskManager that it is on, as people call it; nothing if it is on none, or one process is everything.
+    pub task_manager: Option<String>,
     /// What it counts; starts from zero with every attempt.
     pub metrics: TaskMetrics,
 }
 
 impl JobView {
-    /// The job of a master. Tasks without `metrics` have counted nothing; `location` names the place
-    /// of a checkpoint of this job.
+    /// The job of a master. Tasks without `metrics` have counted nothing; `task_manager` says where a task is, and
+    /// `location` names the place of a checkpoint of this job.
     pub fn new(
         master: &JobMaster,
         description: Arc<JobDescription>,
         metrics: &BTreeMap<TaskId, TaskMetrics>,
+        task_manager: impl Fn(TaskId) -> Option<String>,
         location: impl Fn(CheckpointId) -> String,
     ) -> Self {
         let tasks = master.tasks().map(|task| {
-            let metrics = metrics.get(&task.id).cloned().unwrap_or_default();
-            (task.id, SubtaskView { state: task.state, since: task.since, metrics })
+            let subtask = SubtaskView {
+                state: task.state,
+                since: task.since,
+                entered: task.entered.clone(),
+                attempt: task.attempt,
+                task_manager: task_manager(task.id),
+                metrics: metrics.get(&task.id).cloned().unwrap_or_default(),
+            };
+            (task.id, subtask)
         });
         let checkpoints = master.coordinator().stats().clone();
         let completed = checkpoints.history.iter().chain(&checkpoints.latest_completed);

@@ -5,13 +5,19 @@
 
 pub(crate) mod accumulators;
 pub(crate) mod binaries;
+pub(crate) mod checkpoint_details;
 pub(crate) mod checkpoints;
 pub(crate) mod cluster;
 pub(crate) mod exceptions;
+mod io_metrics;
 pub(crate) mod job;
+pub(crate) mod live;
+pub(crate) mod metrics;
 pub(crate) mod operation;
 pub(crate) mod overview;
 pub(crate) mod plan;
+pub(crate) mod processes;
+pub(crate) mod subtasks;
 mod summary;
 pub(crate) mod task_managers;
 

@@ -18,9 +18,10 @@ mod dto;
 mod guard;
 mod operations;
 mod page;
+mod rates;
 mod routes;
 mod server;
 #[cfg(test)]
 mod testing;
 
-pub use server::{Server, serve};
+pub use server::{Server, Services, serve};

@@ -1,22 +1,24 @@
 //! Which path answers what.
 
 mod act;
+mod own;
+mod processes;
 mod submit;
+mod vertices;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{FromRef, Path, State};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
-use flott_control::actions::{Actions, Submissions};
 use flott_control::view::{ClusterView, JobView};
-use flott_core::{JobId, WallTime};
+use flott_core::{JobId, Now};
 use serde::Serialize;
 
 use crate::dto::Errors;
@@ -28,20 +30,32 @@ use crate::dto::job::{JobConfig, JobDetailsInfo, JobExecutionResultInfo, JobStat
 use crate::dto::overview::{JobIdsWithStatus, MultipleJobsDetails};
 use crate::dto::plan::JobPlanInfo;
 use crate::dto::task_managers::{TaskManagerInfo, TaskManagersInfo};
+use crate::rates::Rates;
+use crate::server::Services;
 use crate::{guard, page};
 
 /// What is shown, asked for anew with each request.
 pub(crate) type View = Arc<dyn Fn() -> ClusterView + Send + Sync>;
 
+/// What is shown, and how fast it goes.
+#[derive(Clone)]
+pub(crate) struct Watched {
+    pub(crate) view: View,
+    pub(crate) rates: Rates,
+}
+
+impl FromRef<Watched> for View {
+    fn from_ref(watched: &Watched) -> Self {
+        watched.view.clone()
+    }
+}
+
 /// Every route. Flink's are there twice: its command line asks for `/v1/…`, its dashboard for the
 /// same without.
-pub(crate) fn router(
-    view: View,
-    actions: Arc<dyn Actions>,
-    submissions: Option<Arc<dyn Submissions>>,
-) -> Router {
+pub(crate) fn router(watched: Watched, services: Services) -> Router {
+    let Services { actions, submissions, processes, .. } = services;
     let submits = submissions.is_some();
-    let mut router = page::routes();
+    let mut router = page::routes().merge(vertices::routes()).merge(own::routes());
     for v in ["", "/v1"] {
         router = router
             .route(
@@ -64,8 +78,9 @@ pub(crate) fn router(
             .route(&format!("{v}/jobs/{{jobid}}/checkpoints/config"), job(CheckpointConfigInfo::of))
             .route(&format!("{v}/jobs/{{jobid}}/checkpoints/details/{{id}}"), get(details));
     }
-    let reading = router.with_state(view.clone());
-    let mut all = reading.merge(act::routes(view, actions));
+    let reading = router.with_state(watched.clone());
+    let mut all = reading.merge(processes::routes(processes, watched.view.clone()));
+    all = all.merge(act::routes(watched.view, actions));
     if let Some(submissions) = submissions {
         all = all.merge(submit::routes(submissions));
     }
@@ -73,12 +88,12 @@ pub(crate) fn router(
 }
 
 /// An answer about the cluster.
-fn cluster<T: Serialize + 'static>(answer: fn(&ClusterView) -> T) -> MethodRouter<View> {
+fn cluster<T: Serialize + 'static>(answer: fn(&ClusterView) -> T) -> MethodRouter<Watched> {
     get(async move |State(view): State<View>| json(&answer(&view())))
 }
 
 /// An answer about the job that the path names.
-fn job<T: Serialize + 'static>(answer: fn(WallTime, &JobView) -> T) -> MethodRouter<View> {
+fn job<T: Serialize + 'static>(answer: fn(Now, &JobView) -> T) -> MethodRouter<Watched> {
     get(async move |State(view): State<View>, id: Result<Path<String>, PathRejection>| {
         let view = view();
         match find(&view, id.as_ref().map_or("", |Path(id)| id)) {
@@ -130,12 +145,7 @@ async fn details(
     };
     match find(&view(), job).map(|job| Checkpoint::details(job, id)) {
         Ok(Some(details)) => json(&details),
-        Ok(None) => error(
-            StatusCode::NOT_FOUND,
-            format!(
-                "{HANDLER_EXCEPTION}: Could not find checkpointing statistics for checkpoint {id}."
-            ),
-        ),
+        Ok(None) => *vertices::no_checkpoint(id),
         Err(refusal) => *refusal,
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use flott_control::actions::{Actions, Submissions};
+use flott_control::processes::Processes;
 use flott_control::view::ClusterView;
 use flott_core::{Error, ErrorKind, Result};
 use hyper::server::conn::http1;
@@ -14,7 +15,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
+use tokio::time::MissedTickBehavior;
 
+use crate::rates::Rates;
+use crate::routes::Watched;
 use crate::{address, routes};
 
 /// How many connections are served at once; more have to wait. A browser opens six.
@@ -40,17 +44,24 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Shows what `view` returns, on a thread of its own, and does what `actions` and `submissions` can.
-/// `address` is a port (0 is any that is free), or a loopback host with a port.
+/// What a server shows and does.
+pub struct Services {
+    /// What is shown, asked anew with each request.
+    pub view: Arc<dyn Fn() -> ClusterView + Send + Sync>,
+    /// What can be done to jobs.
+    pub actions: Arc<dyn Actions>,
+    /// What can be done with job binaries, if this is a cluster.
+    pub submissions: Option<Arc<dyn Submissions>>,
+    /// What processes can be asked.
+    pub processes: Arc<dyn Processes>,
+}
+
+/// Shows and does what `services` can, on a thread of its own. `address` is a port (0 is any that is free), or a
+/// loopback host with a port.
 ///
 /// # Errors
 /// If the address is none, is not on loopback or is in use, or the thread cannot be started.
-pub fn serve(
-    address: &str,
-    view: impl Fn() -> ClusterView + Send + Sync + 'static,
-    actions: impl Actions + 'static,
-    submissions: Option<Arc<dyn Submissions>>,
-) -> Result<Server> {
+pub fn serve(address: &str, services: Services) -> Result<Server> {
     let listener = address::bind(address::parse(address)?)?;
     let io = |what| move |error| Error::with_source(ErrorKind::Io, what, error);
     let address = listener.local_addr().map_err(io("the dashboard has no address"))?;
@@ -63,10 +74,12 @@ pub fn serve(
         let _entered = runtime.enter();
         TcpListener::from_std(listener).map_err(io("the dashboard cannot listen"))?
     };
-    let router = routes::router(Arc::new(view), Arc::new(actions), submissions);
+    let watched = Watched { view: services.view.clone(), rates: Rates::default() };
+    let router = routes::router(watched.clone(), services);
     let (stop, stopped) = oneshot::channel::<()>();
     let body = move || {
         runtime.spawn(accept(listener, router));
+        runtime.spawn(watch(watched));
         // Ends when the sender is dropped; with the runtime end all connections.
         let _ = runtime.block_on(stopped);
     };
@@ -96,6 +109,16 @@ impl Drop for Server {
             // What a handler panics with ends its connection, not the thread.
             let _ = thread.join();
         }
+    }
+}
+
+/// Takes note once a second of how fast jobs go.
+async fn watch(watched: Watched) {
+    let mut times = tokio::time::interval(Duration::from_secs(1));
+    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        times.tick().await;
+        watched.rates.look(&(watched.view)());
     }
 }
 

@@ -73,6 +73,7 @@ impl Run {
                 attempts: 5,
                 delay: Duration::from_secs(2),
             },
+            options: config,
             restored_from: None,
         };
         let master = JobMaster::new(now(0), spec(&description), 1);
@@ -159,12 +160,9 @@ impl Run {
         let metrics: BTreeMap<TaskId, TaskMetrics> =
             self.tasks().into_iter().map(counted).collect();
         let location = |id| format!("file:/checkpoints/{JOB}/chk-{id}");
-        let job = JobView::new(&self.master, self.description.clone(), &metrics, location);
-        ClusterView {
-            now: now(self.millis + 5).wall,
-            jobs: vec![Arc::new(job)],
-            task_managers: None,
-        }
+        let place = |task: TaskId| (task.subtask == 0).then(|| "localhost:34413-03de8b".to_owned());
+        let job = JobView::new(&self.master, self.description.clone(), &metrics, place, location);
+        ClusterView { now: now(self.millis + 5), jobs: vec![Arc::new(job)], task_managers: None }
     }
 
     fn is_source(&self, task: TaskId) -> bool {

@@ -4,13 +4,18 @@
 #[path = "../src/testing.rs"]
 mod testing;
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use flott_control::actions::{Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer};
-use flott_core::{CheckpointId, Error, JobId};
-use flott_rest::{Server, serve};
+use flott_control::processes::{
+    Answer as Told, Load, LogFile, ProcessName, Processes, Question, ThreadView,
+};
+use flott_core::{CheckpointId, Error, JobId, Timestamp};
+use flott_rest::{Server, Services, serve};
 use serde_json::Value;
 use testing::JOB;
 
@@ -81,8 +86,50 @@ impl Actions for Recorded {
     }
 }
 
+/// A process that logs to one file, and has no TaskManager.
+struct Alone;
+
+impl Processes for Alone {
+    fn options(&self) -> Vec<(String, String)> {
+        vec![("rest.port".into(), "8081".into())]
+    }
+
+    fn ask(&self, process: &ProcessName, question: Question) -> flott_core::Result<Told> {
+        if let ProcessName::TaskManager(name) = process {
+            return Err(Error::invalid(format!("No TaskExecutor registered under {name}.")));
+        }
+        Ok(match question {
+            Question::Logs => {
+                let name = "flott-jobmanager.log".to_owned();
+                Told::Logs(vec![LogFile { name, size: 9, modified: Timestamp(7) }])
+            }
+            Question::Log { name, .. } if name == "flott-jobmanager.log" => {
+                Told::Log(b"<script>\n".to_vec())
+            }
+            Question::Log { name, .. } => return Err(Error::invalid(format!("no log {name}"))),
+            Question::Threads => {
+                let (name, state) = ("driver-0".to_owned(), "runs".to_owned());
+                Told::Threads(vec![ThreadView { id: 3, name, state, cpu: Duration::from_secs(1) }])
+            }
+            Question::Load => {
+                let own = Load { processes: 1, memory: 4096, threads: 2, ..Load::default() };
+                Told::Load { own, workers: None }
+            }
+        })
+    }
+}
+
+fn services(recorded: Recorded) -> Services {
+    Services {
+        view: Arc::new(testing::view),
+        actions: Arc::new(recorded),
+        submissions: None,
+        processes: Arc::new(Alone),
+    }
+}
+
 fn server() -> Server {
-    serve("0", testing::view, Recorded::default(), None).unwrap()
+    serve("0", services(Recorded::default())).unwrap()
 }
 
 /// Sends these lines and reads until the server closes the connection.
@@ -102,6 +149,88 @@ fn get(server: &Server, path: &str) -> Answer {
     ask(server, &[&format!("GET {path} HTTP/1.1"), &host], "")
 }
 
+/// The id of the source of the one job.
+fn vertex() -> String {
+    testing::view().jobs[0].description.graph.vertices[0].id.to_string()
+}
+
+#[test]
+fn metrics_are_named_or_told_one_by_one_or_together() {
+    let server = server();
+    let vertex = format!("/v1/jobs/{JOB}/vertices/{}", vertex());
+    let body = |path: &str| get(&server, path).body;
+    let names = body(&format!("{vertex}/metrics"));
+    assert!(names.contains(r#"{"id":"1.busyTimeMsPerSecond"}"#), "{names}");
+    assert_eq!(
+        body(&format!("{vertex}/metrics?get=0.numRecordsOut,1.numRecordsOut,2.numRecordsOut")),
+        r#"[{"id":"0.numRecordsOut","value":"40"},{"id":"1.numRecordsOut","value":"40"}]"#
+    );
+    assert_eq!(
+        body(&format!("{vertex}/subtasks/1/metrics?get=numRecordsOut")),
+        r#"[{"id":"numRecordsOut","value":"40"}]"#
+    );
+    let together = format!("{vertex}/subtasks/metrics?get=numRecordsOut&agg=min,sum");
+    assert_eq!(body(&together), r#"[{"id":"numRecordsOut","min":40.0,"sum":80.0}]"#);
+    assert_eq!(
+        body(&format!("{together}&subtasks=1-5")),
+        r#"[{"id":"numRecordsOut","min":40.0,"sum":40.0}]"#
+    );
+    assert_eq!(body(&format!("{vertex}/watermarks")), "[]", "it is a source");
+    assert_eq!(
+        body(&format!("/jobs/{JOB}/metrics?get=numRestarts")),
+        r#"[{"id":"numRestarts","value":"1"}]"#
+    );
+    assert_eq!(
+        body("/jobs/metrics?get=numRestarts&agg=max"),
+        r#"[{"id":"numRestarts","max":1.0}]"#
+    );
+    assert_eq!(
+        body("/jobmanager/metrics?get=numRunningJobs,Status.Process.Memory.RSS"),
+        r#"[{"id":"numRunningJobs","value":"1"},{"id":"Status.Process.Memory.RSS","value":"4096"}]"#
+    );
+    for (wrong, status) in [
+        (format!("{vertex}/subtasks/metrics?agg=median&get=x"), 400),
+        (format!("{vertex}/subtasks/metrics?subtasks=1-99999999999"), 400),
+        (format!("{vertex}/subtasks/9"), 404),
+        (format!("{vertex}/subtasks/0/attempts/7"), 404),
+        (format!("/jobs/{JOB}/vertices/x"), 400),
+        (format!("/jobs/{JOB}/vertices/{JOB}"), 404),
+    ] {
+        let answer = get(&server, &wrong);
+        assert_eq!(answer.status, status, "{wrong}: {}", answer.body);
+        assert!(answer.json()["errors"][0].is_string());
+    }
+}
+
+#[test]
+fn processes_show_their_logs_threads_and_options_and_nothing_else() {
+    let server = server();
+    let body = |path: &str| get(&server, path).body;
+    assert_eq!(body("/v1/jobmanager/config"), r#"[{"key":"rest.port","value":"8081"}]"#);
+    assert!(body("/jobmanager/environment").contains("none: flott"));
+    assert_eq!(
+        body("/jobmanager/logs"),
+        r#"{"logs":[{"name":"flott-jobmanager.log","size":9,"mtime":7}]}"#
+    );
+    for path in ["/jobmanager/logs/flott-jobmanager.log", "/jobmanager/log"] {
+        let log = get(&server, path);
+        assert_eq!(log.body, "<script>\n");
+        assert!(log.head.contains("content-type: text/plain"), "{}", log.head);
+    }
+    assert!(body("/jobmanager/thread-dump").contains("\\\"driver-0\\\" Id=3 runs, 1000 ms"));
+    for path in [
+        "/jobmanager/stdout",
+        "/jobmanager/logs/..%2f..%2fetc%2fpasswd",
+        "/jobmanager/logs/%2e%2e/passwd",
+        "/jobmanager/logs/..%252f..%252fetc%252fpasswd",
+        "/taskmanagers/none/logs",
+        "/taskmanagers/none/metrics",
+        "/taskmanagers/none/thread-dump",
+    ] {
+        assert_eq!(get(&server, path).status, 404, "{path}");
+    }
+}
+
 #[test]
 fn every_route_answers_with_and_without_its_version() {
     let server = server();
@@ -119,8 +248,18 @@ fn every_route_answers_with_and_without_its_version() {
         ("/jobs/{}/checkpoints", "counts"),
         ("/jobs/{}/checkpoints/config", "interval"),
         ("/jobs/{}/checkpoints/details/1", "className"),
+        ("/jobs/{}/checkpoints/details/1/subtasks/{v}", "subtasks"),
+        ("/jobs/{}/vertices/{v}", "aggregated"),
+        ("/jobs/{}/vertices/{v}/subtasktimes", "subtasks"),
+        ("/jobs/{}/vertices/{v}/taskmanagers", "taskmanagers"),
+        ("/jobs/{}/vertices/{v}/accumulators", "user-accumulators"),
+        ("/jobs/{}/vertices/{v}/backpressure", "backpressureLevel"),
+        ("/jobs/{}/vertices/{v}/subtasks/accumulators", "parallelism"),
+        ("/jobs/{}/vertices/{v}/subtasks/1", "attempt"),
+        ("/jobs/{}/vertices/{v}/subtasks/1/attempts/1", "attempt"),
+        ("/jobs/{}/vertices/{v}/subtasks/1/attempts/1/accumulators", "id"),
     ] {
-        let path = path.replace("{}", JOB);
+        let path = path.replace("{}", JOB).replace("{v}", &vertex());
         for path in [path.clone(), format!("/v1{path}")] {
             let answer = get(&server, &path);
             assert_eq!(answer.status, 200, "{path}: {}", answer.body);
@@ -189,7 +328,7 @@ fn send(server: &Server, line: &str, body: &str) -> Answer {
 #[test]
 fn a_job_is_cancelled_with_flinks_request() {
     let recorded = Recorded::default();
-    let server = serve("0", testing::view, recorded.clone(), None).unwrap();
+    let server = serve("0", services(recorded.clone())).unwrap();
     let answer = send(&server, &format!("PATCH /v1/jobs/{JOB}?mode=cancel"), "{}");
     assert_eq!((answer.status, answer.body.as_str()), (202, "{}"));
     assert_eq!(*recorded.0.lock().unwrap(), [format!("cancel {JOB}")]);
@@ -202,7 +341,7 @@ fn a_job_is_cancelled_with_flinks_request() {
 #[test]
 fn a_checkpoint_is_triggered_once_per_trigger_id_and_asked_for() {
     let recorded = Recorded::default();
-    let server = serve("0", testing::view, recorded.clone(), None).unwrap();
+    let server = serve("0", services(recorded.clone())).unwrap();
     let path = format!("/v1/jobs/{JOB}/checkpoints");
     let body = r#"{"checkpointType":"CONFIGURED","triggerId":null}"#;
     let triggered = send(&server, &format!("POST {path}"), body);
@@ -257,7 +396,7 @@ fn a_savepoint_is_triggered_and_its_place_told() {
 #[test]
 fn a_job_is_cancelled_after_its_savepoint_if_that_is_wanted() {
     let recorded = Recorded::default();
-    let server = serve("0", testing::view, recorded.clone(), None).unwrap();
+    let server = serve("0", services(recorded.clone())).unwrap();
     let path = format!("/v1/jobs/{JOB}/savepoints");
     let body = r#"{"target-directory":"/sp","cancel-job":true}"#;
     assert_eq!(send(&server, &format!("POST {path}"), body).status, 202);
@@ -306,7 +445,7 @@ fn a_trigger_that_is_wrong_or_unknown_is_refused() {
 #[test]
 fn other_sites_and_their_forms_change_nothing() {
     let recorded = Recorded::default();
-    let server = serve("0", testing::view, recorded.clone(), None).unwrap();
+    let server = serve("0", services(recorded.clone())).unwrap();
     let line = format!("POST /jobs/{JOB}/checkpoints HTTP/1.1");
     for from in [
         &["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"][..],
@@ -350,7 +489,9 @@ fn requests_that_are_too_large_are_refused() {
 #[test]
 fn every_answer_has_the_security_headers() {
     let server = server();
-    for path in ["/", "/page.js", "/page.css", "/page.json", "/jobs", "/nonexist"] {
+    for path in
+        ["/", "/main.js", "/style.css", "/vendor/uplot.js", "/api/jobs/0", "/jobs", "/nonexist"]
+    {
         let head = get(&server, path).head;
         for header in [
             "content-security-policy: default-src 'none'; script-src 'self';",
@@ -372,31 +513,49 @@ fn the_page_has_no_inline_script_and_asks_nobody_else() {
     let server = server();
     let page = get(&server, "/");
     assert!(page.head.contains("content-type: text/html"), "{}", page.head);
-    assert!(page.body.contains("<script src=\"page.js\" defer></script>"));
+    assert!(page.body.contains("<script src=\"main.js\" type=\"module\"></script>"));
     assert!(!page.body.contains("style=") && !page.body.contains("onload"));
-    let files = ["/", "/page.js", "/page.css"].map(|path| get(&server, path).body);
-    for file in files {
+    let mut seen = BTreeSet::new();
+    let mut next = vec!["main.js".to_owned(), "style.css".to_owned(), "icon.svg".to_owned()];
+    while let Some(name) = next.pop() {
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        let answer = get(&server, &format!("/{name}"));
+        assert_eq!(answer.status, 200, "{name}");
+        // Every module that a module asks for is there.
+        let modules = answer.body.split("from \"./").skip(1);
+        next.extend(modules.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+        if name.starts_with("vendor/") {
+            continue;
+        }
         for word in ["http:", "https:", "//cdn", "innerHTML", "insertAdjacentHTML", "eval("] {
-            assert!(!file.contains(word), "{word} in {file}");
+            let own = answer.body.replace("http://www.w3.org/2000/svg", "");
+            assert!(!own.contains(word), "{word} in {name}");
         }
     }
+    assert!(seen.len() > 15, "{seen:?}");
 }
 
 #[test]
-fn the_page_gets_everything_in_one_document() {
-    let page = get(&server(), "/page.json").json();
-    let job = &page["job"];
+fn a_job_is_one_document_for_the_dashboard() {
+    let server = server();
+    let job = get(&server, &format!("/api/jobs/{JOB}")).json();
     assert_eq!((&job["status"], &job["restarts"]), (&"RUNNING".into(), &1.into()));
-    assert_eq!(job["vertices"][0]["records_in"], 60);
-    assert_eq!(job["checkpoints"]["last"]["pause_nanos"], 12_000);
-    assert_eq!(job["exceptions"][0]["others"], 1);
+    assert_eq!(job["vertices"][0]["recordsOut"], 80);
+    assert_eq!(job["vertices"][0]["tasks"]["RUNNING"], 2);
+    assert_eq!(job["edges"][0]["target"], job["vertices"][1]["id"]);
+    assert_eq!(job["edges"][0]["ship"], "HASH");
+    assert_eq!((&job["checkpoints"]["last"]["id"], &job["failures"]), (&1.into(), &1.into()));
+    let history = format!("/api/jobs/{JOB}/vertices/{}/history", vertex());
+    assert!(get(&server, &history).json().is_array());
+    assert_eq!(get(&server, "/api/jobs/x").status, 400);
 }
 
 #[test]
 fn only_loopback_can_be_listened_on() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8081", "example.com:8081"] {
-        let error =
-            serve(address, testing::view, Recorded::default(), None).unwrap_err().to_string();
+        let error = serve(address, services(Recorded::default())).unwrap_err().to_string();
         assert!(error.contains("loopback only"), "{error}");
     }
 }
@@ -405,7 +564,7 @@ fn only_loopback_can_be_listened_on() {
 fn a_port_in_use_is_named_with_the_way_out() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = other.local_addr().unwrap().port().to_string();
-    let error = serve(&port, testing::view, Recorded::default(), None).unwrap_err().to_string();
+    let error = serve(&port, services(Recorded::default())).unwrap_err().to_string();
     assert!(error.contains(&port) && error.contains("in use"), "{error}");
 }
 
@@ -416,5 +575,5 @@ fn dropping_the_server_frees_its_port_even_with_a_reader_on_the_line() {
     let mut idle = TcpStream::connect(address).unwrap();
     idle.write_all(b"GET /jobs").unwrap();
     drop(server);
-    drop(serve(&address.to_string(), testing::view, Recorded::default(), None).unwrap());
+    drop(serve(&address.to_string(), services(Recorded::default())).unwrap());
 }

@@ -118,20 +118,23 @@ impl<T: Serialize> Sender<T> {
         }
     }
 
-    /// Sends the batch, whether or not there is room, and leaves an empty one in its place.
+    /// Sends the batch, whether or not there is room, and leaves an empty one in its place. Says how many bytes it
+    /// had.
     ///
     /// # Errors
     /// If a record that has to be encoded cannot be.
-    pub(crate) fn send(&self, batch: &mut Batch<T>) -> Result<()> {
+    pub(crate) fn send(&self, batch: &mut Batch<T>) -> Result<usize> {
         match self {
-            Self::Local(channel) => channel.send(batch),
+            Self::Local(channel) => Ok(channel.send(batch)),
             Self::Remote(sender) => {
                 let encoded = exchange::encode_batch(batch);
                 batch.clear();
-                sender.send(encoded?);
+                let encoded = encoded?;
+                let bytes = encoded.len();
+                sender.send(encoded);
+                Ok(bytes)
             }
         }
-        Ok(())
     }
 
     pub(crate) fn send_control(&self, control: Control) -> Result<()> {
@@ -151,12 +154,13 @@ impl<T: Serialize> Channel<T> {
         has_room
     }
 
-    fn send(&self, batch: &mut Batch<T>) {
+    fn send(&self, batch: &mut Batch<T>) -> usize {
         let bytes = batch_bytes(batch);
         let mut queue = self.lock();
         let empty = queue.free.pop().unwrap_or_default();
         let full = std::mem::replace(batch, empty);
         self.push(queue, bytes, Message::Batch(full));
+        bytes
     }
 
     fn push(&self, mut queue: MutexGuard<'_, Queue<T>>, bytes: usize, message: Message<T>) {
@@ -176,15 +180,18 @@ impl<T: Serialize> Channel<T> {
 }
 
 impl<T: Data> Receiver<T> {
-    /// The next message, if there is one. If not, the consumer is woken when there is.
+    /// The next message, if there is one, with its bytes. If not, the consumer is woken when there is.
     ///
     /// # Errors
     /// If the producer's process is lost, or has sent what is no message.
-    pub(crate) fn receive(&mut self) -> Result<Option<Message<T>>> {
+    pub(crate) fn receive(&mut self) -> Result<Option<(usize, Message<T>)>> {
         match self {
             Self::Local(channel) => Ok(channel.receive()),
             Self::Remote(receiver, free) => match receiver.receive()? {
-                Some(frame) => exchange::decode(&frame, std::mem::take(free)).map(Some),
+                Some(frame) => {
+                    let message = exchange::decode(&frame, std::mem::take(free))?;
+                    Ok(Some((frame.len(), message)))
+                }
                 None => Ok(None),
             },
         }
@@ -229,7 +236,7 @@ impl<T: Data> Receiver<T> {
 }
 
 impl<T> Channel<T> {
-    fn receive(&self) -> Option<Message<T>> {
+    fn receive(&self) -> Option<(usize, Message<T>)> {
         let mut queue = self.lock();
         let (bytes, message) = queue.messages.pop_front()?;
         queue.bytes -= bytes;
@@ -241,7 +248,7 @@ impl<T> Channel<T> {
         if wake {
             self.producer.wake();
         }
-        Some(message)
+        Some((bytes, message))
     }
 
     /// Keeps an empty batch for the producer.
@@ -325,9 +332,9 @@ mod tests {
         assert_eq!(consumer.0.load(Ordering::SeqCst), 1);
         assert!(matches!(
             receiver.receive().unwrap(),
-            Some(Message::Control(Control::Watermark(_)))
+            Some((0, Message::Control(Control::Watermark(_))))
         ));
-        assert!(matches!(receiver.receive().unwrap(), Some(Message::Batch(_))));
+        assert!(matches!(receiver.receive().unwrap(), Some((8, Message::Batch(_)))));
         assert!(receiver.receive().unwrap().is_none());
         sender.send(&mut batch(0..1)).unwrap();
         assert_eq!(consumer.0.load(Ordering::SeqCst), 2);

@@ -117,10 +117,11 @@ impl<T: Data> Gate for InputGate<T> {
             if reading.is_blocked(channel) {
                 continue;
             }
-            let Some(message) = self.receivers[channel].receive()? else { continue };
+            let Some((bytes, message)) = self.receivers[channel].receive()? else { continue };
             self.next = (channel + 1) % count;
             return match message {
                 Message::Batch(batch) => {
+                    context.bytes_in += bytes as u64;
                     if let Some(capture) = reading.capture(channel) {
                         capture.batch(&batch);
                     }

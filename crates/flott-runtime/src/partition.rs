@@ -62,22 +62,22 @@ impl<T: Serialize> Output<T> {
         Self { partitioner, senders, buffers, turn, producer, waiting_since: None, timeout }
     }
 
-    fn send_full(&mut self, limit: usize) -> Result<()> {
+    fn send_full(&mut self, limit: usize, context: &mut StepContext<'_>) -> Result<()> {
         for (sender, buffer) in self.senders.iter().zip(&mut self.buffers) {
             if buffer.len() >= limit {
-                sender.send(buffer)?;
+                context.bytes_out += sender.send(buffer)? as u64;
             }
         }
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<()> {
+    fn flush(&mut self, context: &mut StepContext<'_>) -> Result<()> {
         self.waiting_since = None;
-        self.send_full(1)
+        self.send_full(1, context)
     }
 
-    fn control(&mut self, control: Control) -> Result<()> {
-        self.flush()?;
+    fn control(&mut self, control: Control, context: &mut StepContext<'_>) -> Result<()> {
+        self.flush(context)?;
         self.senders.iter().try_for_each(|sender| sender.send_control(control))
     }
 }
@@ -184,21 +184,23 @@ impl<T: Clone + Send + Serialize> Stage<T> for Output<T> {
         guarded(|| self.partition(batch)).map_err(|error| {
             error.context(format!("the output of {} cannot be partitioned", self.producer))
         })?;
-        self.send_full(BATCH_RECORDS.min(context.batch_records))?;
+        self.send_full(BATCH_RECORDS.min(context.batch_records), context)?;
         let since = *self.waiting_since.get_or_insert(context.now.mono);
         if context.now.mono.since(since) >= self.timeout {
-            self.flush()?;
+            self.flush(context)?;
         }
         Ok(())
     }
 
-    fn signal(&mut self, signal: &mut Signal<'_>, _: &mut StepContext<'_>) -> Result<()> {
+    fn signal(&mut self, signal: &mut Signal<'_>, context: &mut StepContext<'_>) -> Result<()> {
         match signal {
-            Signal::Watermark(watermark) => self.control(Control::Watermark(*watermark))?,
-            Signal::Idle(true) => self.control(Control::Idle)?,
-            Signal::Idle(false) => self.control(Control::Active)?,
-            Signal::Emit(control) => self.control(*control)?,
-            Signal::Flush => self.flush()?,
+            Signal::Watermark(watermark) => {
+                self.control(Control::Watermark(*watermark), context)?
+            }
+            Signal::Idle(true) => self.control(Control::Idle, context)?,
+            Signal::Idle(false) => self.control(Control::Active, context)?,
+            Signal::Emit(control) => self.control(*control, context)?,
+            Signal::Flush => self.flush(context)?,
             Signal::Survey(survey) => {
                 // Every sender is asked: each must remember that its producer waits.
                 for sender in &self.senders {

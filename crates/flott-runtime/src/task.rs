@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flott_core::element::{CheckpointKind, Control};
-use flott_core::metrics::TaskMetrics;
+use flott_core::metrics::{Occupation, TaskMetrics};
 use flott_core::mutant::Mutant;
 use flott_core::{AttemptNumber, CheckpointId, Error, Now, OperatorId, Result, TaskId, Timestamp};
 
@@ -50,6 +50,8 @@ pub struct StepContext<'a> {
     pub(crate) at_once: usize,
     pub(crate) records_in: u64,
     pub(crate) records_out: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,25 +194,45 @@ impl Task {
             at_once: self.pace.at_once(),
             records_in: 0,
             records_out: 0,
+            bytes_in: 0,
+            bytes_out: 0,
         };
+        self.metrics.times.enter(Occupation::Busy, context.now.mono);
         // Operators are guarded, with their names. What they send is the user's, too: it may panic
         // where it is cloned or measured.
         let result = guarded(|| self.try_step(&mut context));
-        if context.records_in > 0 {
-            self.metrics.records_in.add(context.records_in);
-            let took = self.clock.now().mono.since(context.now.mono);
-            self.pace.measure(context.records_in, took);
-        }
-        if context.records_out > 0 {
-            self.metrics.records_out.add(context.records_out);
-        }
-        result.unwrap_or_else(|error| {
+        let progress = result.unwrap_or_else(|error| {
             // What matters is the first failure, not what closing a failed task says.
             let opened = self.phase != Phase::Created;
             let _ = guarded(|| self.signal(&mut Signal::Flush, &mut context));
             let _ = guarded(|| self.signal(&mut Signal::Close, &mut context));
             self.end(TaskEvent::Failed { error, opened })
-        })
+        });
+        self.count(&context, progress);
+        progress
+    }
+
+    fn count(&mut self, context: &StepContext<'_>, progress: Progress) {
+        let now = self.clock.now().mono;
+        let occupation = match progress {
+            Progress::More => Occupation::Busy,
+            Progress::Blocked(_) => Occupation::Backpressured,
+            Progress::Idle(_) | Progress::Done => Occupation::Idle,
+        };
+        self.metrics.times.enter(occupation, now);
+        for (counter, count) in [
+            (&self.metrics.records_in, context.records_in),
+            (&self.metrics.records_out, context.records_out),
+            (&self.metrics.bytes_in, context.bytes_in),
+            (&self.metrics.bytes_out, context.bytes_out),
+        ] {
+            if count > 0 {
+                counter.add(count);
+            }
+        }
+        if context.records_in > 0 {
+            self.pace.measure(context.records_in, now.since(context.now.mono));
+        }
     }
 
     fn try_step(&mut self, context: &mut StepContext<'_>) -> Result<Progress> {

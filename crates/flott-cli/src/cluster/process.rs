@@ -84,6 +84,12 @@ impl Daemon {
         };
         let ((log, log_path), (out, _)) = (create(".log")?, create(".out")?);
         let program = std::env::current_exe().map_err(io("this program has no path".into()))?;
+        // Before there is a process that nobody could stop.
+        let pids = pid_file(kind);
+        let opened = fs::create_dir_all(pids.parent().unwrap_or(&pids))
+            .and_then(|()| OpenOptions::new().create(true).append(true).open(&pids));
+        let mut file =
+            opened.map_err(io(format!("cannot write \"{}\" (FLOTT_PID_DIR)", pids.display())))?;
         println!("Starting {} on host {host}.", kind.name());
         let mut command = Command::new(program);
         command.arg(kind.name());
@@ -92,12 +98,6 @@ impl Daemon {
         command.stdin(Stdio::null()).stdout(out).stderr(log).process_group(0);
         let child = command.spawn().map_err(io(format!("cannot start a {}", kind.name())))?;
         let pid = i32::try_from(child.id()).unwrap_or_default();
-        let pids = pid_file(kind);
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&pids)
-            .map_err(io(format!("cannot write \"{}\" (FLOTT_PID_DIR)", pids.display())))?;
         writeln!(file, "{pid}").map_err(io(format!("cannot write \"{}\"", pids.display())))?;
         Ok(Self { pid, kind, started: Some((child, log_path)) })
     }

@@ -27,6 +27,7 @@ impl Host for Shared {
         let why = loop {
             match incoming.next().await {
                 Ok(FromTaskManager::Heartbeat) => self.heard(id),
+                Ok(FromTaskManager::Answer { number, answer }) => self.answered(number, answer),
                 Ok(FromTaskManager::WorkerEnded { job, worker, status }) => {
                     let failure = Failure::new(format!("the worker process ended: {status}"));
                     let lost = PlacementInput::WorkerLost { worker, failure };

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use flott_control::processes::{Answer, Question};
 use flott_control::view::TaskManagerView;
 use flott_control::{PlacementInput, SlotCount, SlotEffect, Slots, TaskManagerId, WorkerId};
-use flott_core::{JobId, Result, WallTime};
+use flott_core::{Error, ErrorKind, JobId, Result, WallTime};
 use flott_runtime::Clock;
 use tokio::sync::Notify;
 use tracing::info;
@@ -22,10 +24,14 @@ use crate::clock::SystemClock;
 use crate::io::IoPool;
 use crate::job::{IO_THREADS, Input};
 use crate::jobs::Jobs;
+use crate::process::no_task_manager;
 use crate::rpc::Outgoing;
 use crate::rpc::messages::{TaskManagerInfo, ToTaskManager, WorkerStart};
 use crate::storage::Stores;
 use crate::view::Views;
+
+/// How long a TaskManager may take to answer what people ask.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the threads of a JobManager share.
 pub(crate) struct Shared {
@@ -50,6 +56,8 @@ struct State {
     task_managers: BTreeMap<TaskManagerId, TaskManager>,
     next_task_manager: u32,
     running: BTreeMap<JobId, RunningJob>,
+    /// Who waits for a TaskManager's answer, by the number of the question.
+    asking: BTreeMap<u64, Sender<std::result::Result<Answer, String>>>,
 }
 
 struct TaskManager {
@@ -84,6 +92,7 @@ impl Shared {
             task_managers: BTreeMap::new(),
             next_task_manager: 0,
             running: BTreeMap::new(),
+            asking: BTreeMap::new(),
         };
         let jobs = Jobs::default();
         jobs.reach(&stores);
@@ -92,7 +101,7 @@ impl Shared {
             stores,
             ha,
             config,
-            clock: Arc::new(SystemClock::new()),
+            clock: Arc::new(SystemClock),
             jobs,
             views: Views::new(),
             io: Arc::new(IoPool::start(IO_THREADS)?),
@@ -248,6 +257,42 @@ impl Shared {
     pub(super) fn stop_worker(&self, id: TaskManagerId, job: JobId, worker: WorkerId) {
         if let Some(task_manager) = self.lock().task_managers.get(&id) {
             let _ = task_manager.outgoing.send(ToTaskManager::StopWorker { job, worker });
+        }
+    }
+
+    /// What people call a TaskManager.
+    pub(super) fn name_of(&self, id: TaskManagerId) -> Option<String> {
+        self.lock().task_managers.get(&id).map(|task_manager| task_manager.info.name.clone())
+    }
+
+    /// Asks a TaskManager, and waits.
+    ///
+    /// # Errors
+    /// If there is none of that name, or it does not answer.
+    pub(super) fn ask(&self, name: &str, question: Question) -> Result<Answer> {
+        let number = self.random.fetch_add(1, Ordering::Relaxed);
+        let answered = {
+            let mut state = self.lock();
+            let mut known = state.task_managers.values();
+            let found = known.find(|task_manager| task_manager.info.name == name);
+            let found = found.ok_or_else(|| no_task_manager(name))?;
+            let _ = found.outgoing.send(ToTaskManager::Ask { number, question });
+            let (answer, answered) = channel();
+            state.asking.insert(number, answer);
+            answered
+        };
+        let answer = answered.recv_timeout(ANSWER_TIMEOUT);
+        self.lock().asking.remove(&number);
+        match answer {
+            Ok(answer) => answer.map_err(Error::invalid),
+            Err(_) => Err(Error::new(ErrorKind::Io, format!("{name} does not answer"))),
+        }
+    }
+
+    /// A TaskManager has answered.
+    pub(super) fn answered(&self, number: u64, answer: std::result::Result<Answer, String>) {
+        if let Some(asking) = self.lock().asking.remove(&number) {
+            let _ = asking.send(answer);
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::Builder;
 
 use flott_control::actions::{Binary, Submission, Submissions, Upload};
+use flott_control::processes::{Answer, ProcessName, Processes, Question};
 use flott_control::view::ClusterView;
 use flott_core::config::{Configuration, options};
 use flott_core::{Error, ErrorKind, JobId, Result};
@@ -18,6 +19,7 @@ use crate::extract::{JobPlan, Outcome, describe};
 use crate::job::{Input, Inputs, JobRunner, Surroundings};
 use crate::plan::PlannedJob;
 use crate::prepare::{Before, configuration, new_job_id, prepare, prepare_again, settings};
+use crate::process;
 use crate::storage::Stores;
 use crate::storage::savepoint::Savepoints;
 
@@ -188,4 +190,18 @@ fn take_over(
     let (name, job) = (&planned.spec.name, record.job);
     info!("Job {name} ({job}) is taken over; its newest checkpoint is {from:?}.");
     Ok((record, planned, config))
+}
+
+impl Processes for JobManagerHandle {
+    fn options(&self) -> Vec<(String, String)> {
+        let options = self.shared.config.settings.without_secrets();
+        options.iter().map(|(key, value, _)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    fn ask(&self, process: &ProcessName, question: Question) -> Result<Answer> {
+        match process {
+            ProcessName::JobManager => process::answer(&question, false),
+            ProcessName::TaskManager(name) => self.shared.ask(name, question),
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use flott_checkpoint::{CompletedCheckpoint, metadata};
 use flott_control::{
     Assignment, Failure, JobInput, Placement, PlacementEffect, PlacementInput, StandingSummary,
-    WorkerId,
+    TaskManagerId, WorkerId,
 };
 use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, CheckpointId, Result, TaskId};
@@ -51,6 +51,8 @@ pub(super) struct Workers {
     graph: JobGraph,
     record: JobRecord,
     connected: BTreeMap<WorkerId, Connected>,
+    /// The TaskManagers of all workers so far, as people call them.
+    task_managers: BTreeMap<WorkerId, String>,
     attempt: AttemptNumber,
     tasks: Arc<BTreeMap<TaskId, Assignment>>,
     metrics: BTreeMap<TaskId, TaskMetrics>,
@@ -84,6 +86,7 @@ impl Workers {
             graph: graph.clone(),
             record,
             connected: BTreeMap::new(),
+            task_managers: BTreeMap::new(),
             attempt: AttemptNumber::default(),
             tasks: Arc::default(),
             metrics: BTreeMap::new(),
@@ -106,6 +109,7 @@ impl Workers {
                 }
                 PlacementEffect::ReleaseSlots => self.shared.ended(job),
                 PlacementEffect::StartWorker { task_manager, worker } => {
+                    self.is_on(worker, task_manager);
                     let start = WorkerStart { worker, ..self.start.clone() };
                     self.shared.start_worker(task_manager, start);
                 }
@@ -191,6 +195,12 @@ impl Workers {
         }
     }
 
+    fn is_on(&mut self, worker: WorkerId, task_manager: TaskManagerId) {
+        if let Some(name) = self.shared.name_of(task_manager) {
+            self.task_managers.insert(worker, name);
+        }
+    }
+
     fn tell_master(&self, input: JobInput) {
         // The thread that waits for it is this one.
         let _ = self.inputs.send(Input::Job(input));
@@ -250,6 +260,9 @@ impl Workplace for Workers {
     fn handle(&mut self, event: WorkersEvent) {
         match event {
             WorkersEvent::Placement(input) => {
+                if let PlacementInput::WorkerKept { worker, task_manager } = input {
+                    self.is_on(worker, task_manager);
+                }
                 self.placement.handle(input);
                 self.perform();
             }
@@ -283,6 +296,11 @@ impl Workplace for Workers {
 
     fn metrics(&self) -> &BTreeMap<TaskId, TaskMetrics> {
         &self.metrics
+    }
+
+    fn task_manager_of(&self, task: TaskId) -> Option<String> {
+        let owner = self.tasks.get(&task)?;
+        self.task_managers.get(&owner.worker).cloned()
     }
 
     fn waiting_for(&self) -> Option<String> {

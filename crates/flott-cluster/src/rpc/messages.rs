@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use flott_control::processes::{Answer, Question};
 use flott_control::{Assignment, JobInput, StandingSummary, WorkerId};
 use flott_core::accumulator::AccumulatorValue;
 use flott_core::config::Origin;
-use flott_core::metrics::TaskMetrics;
-use flott_core::{AttemptNumber, CheckpointId, JobId, TaskId};
+use flott_core::metrics::{TaskMetrics, TimeSpent};
+use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, TaskId};
 use flott_plan::{JobGraph, StreamGraph};
 use flott_runtime::Command;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,11 @@ pub(crate) enum FromTaskManager {
         workers: Vec<(JobId, WorkerId)>,
     },
     Heartbeat,
+    /// What it was asked, by the number of the question.
+    Answer {
+        number: u64,
+        answer: Result<Answer, String>,
+    },
     /// A worker has ended; nothing of it is left.
     WorkerEnded {
         job: JobId,
@@ -51,6 +57,10 @@ pub(crate) struct TaskManagerInfo {
 pub(crate) enum ToTaskManager {
     Heartbeat,
     StartWorker(WorkerStart),
+    Ask {
+        number: u64,
+        question: Question,
+    },
     /// End a worker, by force if it does not end by itself.
     StopWorker {
         job: JobId,
@@ -108,15 +118,22 @@ pub(crate) enum FromWorker {
 pub(crate) struct TaskCounts {
     pub(crate) records_in: u64,
     pub(crate) records_out: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) times: TimeSpent,
     pub(crate) input_watermark: i64,
     pub(crate) accumulators: BTreeMap<String, AccumulatorValue>,
 }
 
 impl TaskCounts {
-    pub(crate) fn of(metrics: &TaskMetrics) -> Self {
+    /// What it has counted until now, by the clock of this process.
+    pub(crate) fn of(metrics: &TaskMetrics, now: MonoTime) -> Self {
         Self {
             records_in: metrics.records_in.get(),
             records_out: metrics.records_out.get(),
+            bytes_in: metrics.bytes_in.get(),
+            bytes_out: metrics.bytes_out.get(),
+            times: metrics.times.spent(now),
             input_watermark: metrics.input_watermark.get(),
             accumulators: metrics.accumulators.values(),
         }
@@ -126,6 +143,9 @@ impl TaskCounts {
     pub(crate) fn put_into(self, metrics: &TaskMetrics) {
         metrics.records_in.raise(self.records_in);
         metrics.records_out.raise(self.records_out);
+        metrics.bytes_in.raise(self.bytes_in);
+        metrics.bytes_out.raise(self.bytes_out);
+        metrics.times.set(self.times);
         metrics.input_watermark.set(self.input_watermark);
         for (name, value) in self.accumulators {
             metrics.accumulators.set(&name, value);

@@ -69,7 +69,7 @@ fn keeps_files(base: &Place) {
         [("chk-1/_metadata", 3), ("chk-1/a.state", 5), ("chk-1/large.state", LARGE as u64)];
     assert!(found.eq(expected), "{files:?}");
     let minute = Duration::from_mins(1);
-    let now = SystemClock::new().now().wall;
+    let now = SystemClock.now().wall;
     let is_new = |time: WallTime| time.plus(minute) > now && time < now.plus(minute);
     assert!(files.iter().all(|file| is_new(file.modified)), "{files:?} at {now}");
     assert!(base.join("chk-3").files().unwrap().is_empty());

@@ -114,7 +114,7 @@ impl Work {
             return Err(lost);
         }
         warn!("{}: this worker goes on, and looks for the next one.", lost.report());
-        let clock = SystemClock::new();
+        let clock = SystemClock;
         let since = clock.now().mono;
         loop {
             match Call::start(&self.spec, self.plane.address(), standing) {
@@ -163,7 +163,7 @@ impl Work {
         let mut plan = TaskPlan::new(self.spec.job, graph.clone(), &config, storage)?;
         plan.settings.state_backend = state_backend(&config, &machine)?;
         let (reporting, counting) = (voice.clone(), voice.clone());
-        let clock = Arc::new(SystemClock::new());
+        let clock = Arc::new(SystemClock);
         let site = Site {
             plan: Arc::new(plan),
             program,
@@ -176,7 +176,7 @@ impl Work {
             report: Arc::new(move |input| reporting.report(input)),
             counted: Arc::new(move |attempt, task, metrics| {
                 counting.say_of(|| {
-                    let counts = vec![(task, TaskCounts::of(metrics))];
+                    let counts = vec![(task, TaskCounts::of(metrics, SystemClock.now().mono))];
                     Some(FromWorker::Counted { attempt, counts })
                 });
             }),
@@ -232,7 +232,9 @@ fn counts(
     deployed: &DeployedTasks,
     counted: &mut BTreeMap<TaskId, TaskCounts>,
 ) -> Option<FromWorker> {
-    let all = deployed.metrics().iter().map(|(task, metrics)| (*task, TaskCounts::of(metrics)));
+    let now = SystemClock.now().mono;
+    let all = deployed.metrics().iter();
+    let all = all.map(|(task, metrics)| (*task, TaskCounts::of(metrics, now)));
     let new: Vec<(TaskId, TaskCounts)> =
         all.filter(|(task, counts)| counted.get(task) != Some(counts)).collect();
     counted.extend(new.iter().cloned());

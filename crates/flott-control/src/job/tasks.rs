@@ -20,6 +20,8 @@ pub struct TaskView<'a> {
     pub state: ExecutionState,
     /// Since when.
     pub since: WallTime,
+    /// When it entered each state that it has been in, in this attempt.
+    pub entered: &'a BTreeMap<ExecutionState, WallTime>,
     /// Whether it has processed all of its data.
     pub end_of_data: bool,
 }
@@ -33,21 +35,28 @@ struct Task {
     attempt: AttemptNumber,
     state: ExecutionState,
     since: WallTime,
+    entered: BTreeMap<ExecutionState, WallTime>,
     end_of_data: bool,
+}
+
+impl Task {
+    fn new(name: String, attempt: AttemptNumber, state: ExecutionState, now: Now) -> Self {
+        let entered = [(state, now.wall)].into();
+        Self { name, attempt, state, since: now.wall, entered, end_of_data: false }
+    }
+
+    fn enter(&mut self, state: ExecutionState, now: Now) {
+        (self.state, self.since) = (state, now.wall);
+        self.entered.insert(state, now.wall);
+    }
 }
 
 impl Tasks {
     /// The tasks of a job, of which none is deployed.
     pub(super) fn new(now: Now, specs: &[TaskSpec]) -> Self {
         let task = |spec: &TaskSpec| {
-            let task = Task {
-                name: spec.name.clone(),
-                attempt: AttemptNumber::default(),
-                state: ExecutionState::Created,
-                since: now.wall,
-                end_of_data: false,
-            };
-            (spec.info.id, task)
+            let (name, attempt) = (spec.name.clone(), AttemptNumber::default());
+            (spec.info.id, Task::new(name, attempt, ExecutionState::Created, now))
         };
         Self(specs.iter().map(task).collect())
     }
@@ -61,8 +70,7 @@ impl Tasks {
         for (id, attempt) in tasks {
             if let Some(task) = self.0.get_mut(&id) {
                 let name = std::mem::take(&mut task.name);
-                let state = ExecutionState::Scheduled;
-                *task = Task { name, attempt, state, since: now.wall, end_of_data: false };
+                *task = Task::new(name, attempt, ExecutionState::Scheduled, now);
             }
         }
     }
@@ -70,17 +78,18 @@ impl Tasks {
     /// They are on their way: those that still wait for that.
     pub(super) fn deploying(&mut self, now: Now) {
         let waiting = self.0.values_mut().filter(|task| task.state == ExecutionState::Scheduled);
-        waiting.for_each(|task| (task.state, task.since) = (ExecutionState::Deploying, now.wall));
+        waiting.for_each(|task| task.enter(ExecutionState::Deploying, now));
     }
 
     pub(super) fn views(&self) -> impl Iterator<Item = TaskView<'_>> {
-        self.0.iter().map(|(id, Task { name, attempt, state, since, end_of_data })| TaskView {
+        self.0.iter().map(|(id, task)| TaskView {
             id: *id,
-            name,
-            attempt: *attempt,
-            state: *state,
-            since: *since,
-            end_of_data: *end_of_data,
+            name: &task.name,
+            attempt: task.attempt,
+            state: task.state,
+            since: task.since,
+            entered: &task.entered,
+            end_of_data: task.end_of_data,
         })
     }
 
@@ -128,7 +137,7 @@ impl Tasks {
             ExecutionState::Finished | ExecutionState::Canceled | ExecutionState::Failed => false,
         };
         if is_new {
-            (task.state, task.since) = (state, now.wall);
+            task.enter(state, now);
         }
         is_new
     }
@@ -139,7 +148,7 @@ impl Tasks {
             tasks.contains(id) && !task.state.is_out() && task.state != ExecutionState::Canceling
         });
         let told = open.map(|(id, task)| {
-            (task.state, task.since) = (ExecutionState::Canceling, now.wall);
+            task.enter(ExecutionState::Canceling, now);
             *id
         });
         told.collect()
@@ -148,7 +157,7 @@ impl Tasks {
     /// The job ends before anything was deployed.
     pub(super) fn none_deployed(&mut self, now: Now) {
         for task in self.0.values_mut() {
-            (task.state, task.since) = (ExecutionState::Canceled, now.wall);
+            task.enter(ExecutionState::Canceled, now);
         }
     }
 

@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use flott_control::view::JobView;
+use flott_core::Now;
 use flott_core::accumulator::{AccumulatorValue, merged};
+use flott_plan::JobVertex;
 use serde::Serialize;
+
+use super::job::tasks_of;
 
 /// `/jobs/:jobid/accumulators`.
 #[derive(Serialize)]
@@ -14,29 +18,50 @@ use serde::Serialize;
 pub(crate) struct JobAccumulatorsInfo {
     /// Flink has none of these, either.
     job_accumulators: [(); 0],
-    user_task_accumulators: Vec<UserTaskAccumulator>,
+    user_task_accumulators: Vec<UserAccumulator>,
     serialized_user_task_accumulators: BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
-struct UserTaskAccumulator {
+pub(super) struct UserAccumulator {
     name: String,
     #[serde(rename = "type")]
     kind: &'static str,
     value: String,
 }
 
-impl JobAccumulatorsInfo {
-    pub(crate) fn of(job: &JobView, with_serialized: bool) -> Self {
-        let all = of_job(job);
-        let one = |(name, value): (&String, &AccumulatorValue)| UserTaskAccumulator {
+impl UserAccumulator {
+    pub(super) fn all_of(all: &BTreeMap<String, AccumulatorValue>) -> Vec<Self> {
+        let one = |(name, value): (&String, &AccumulatorValue)| Self {
             name: name.clone(),
             kind: value.kind(),
             value: value.to_string(),
         };
+        all.iter().map(one).collect()
+    }
+}
+
+/// `/jobs/:jobid/vertices/:vertexid/accumulators`.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct VertexAccumulatorsInfo {
+    id: String,
+    user_accumulators: Vec<UserAccumulator>,
+}
+
+impl VertexAccumulatorsInfo {
+    pub(crate) fn of(_: Now, job: &JobView, vertex: &JobVertex) -> Self {
+        let all = merged(tasks_of(job, vertex).map(|task| &task.metrics.accumulators));
+        Self { id: vertex.id.to_string(), user_accumulators: UserAccumulator::all_of(&all) }
+    }
+}
+
+impl JobAccumulatorsInfo {
+    pub(crate) fn of(job: &JobView, with_serialized: bool) -> Self {
+        let all = of_job(job);
         Self {
             job_accumulators: [],
-            user_task_accumulators: all.iter().map(one).collect(),
+            user_task_accumulators: UserAccumulator::all_of(&all),
             serialized_user_task_accumulators: if with_serialized {
                 serialized(&all)
             } else {

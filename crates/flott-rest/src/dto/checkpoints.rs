@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use flott_checkpoint::StorageConfig;
 use flott_checkpoint::coordinator::{CheckpointStats, CheckpointStatus, TaskStats, Trigger};
 use flott_control::view::JobView;
-use flott_core::config::options::{CheckpointRetention, CheckpointingMode};
-use flott_core::{CheckpointId, WallTime};
+use flott_core::config::options::{self, CheckpointRetention, CheckpointingMode, StateBackendKind};
+use flott_core::{CheckpointId, Now};
 use serde::Serialize;
 
 use super::summary::StatsSummary;
@@ -94,7 +94,7 @@ enum End {
 
 /// A vertex's part in a checkpoint.
 #[derive(Serialize)]
-struct VertexCheckpoint {
+pub(super) struct VertexCheckpoint {
     id: u64,
     status: &'static str,
     latest_ack_timestamp: i64,
@@ -109,7 +109,7 @@ struct VertexCheckpoint {
 }
 
 impl CheckpointingStatistics {
-    pub(crate) fn of(_now: WallTime, job: &JobView) -> Self {
+    pub(crate) fn of(_now: Now, job: &JobView) -> Self {
         let stats = &job.checkpoints;
         let checkpoint = |stats: &CheckpointStats| Checkpoint::of(job, stats);
         Self {
@@ -160,10 +160,7 @@ impl Summary {
 impl Checkpoint {
     /// `/jobs/:jobid/checkpoints/details/:checkpointid`; nothing if it is not remembered.
     pub(crate) fn details(job: &JobView, id: u64) -> Option<Self> {
-        let stats = &job.checkpoints;
-        let latest = stats.latest_completed.iter().chain(&stats.latest_failed);
-        let mut remembered = stats.history.iter().chain(latest);
-        let stats = remembered.find(|stats| stats.checkpoint == CheckpointId(id))?;
+        let stats = remembered(job, id)?;
         let mut vertices: BTreeMap<String, Vec<Option<TaskStats>>> = BTreeMap::new();
         for (task, acked) in &stats.tasks {
             vertices.entry(task.vertex.to_string()).or_default().push(*acked);
@@ -217,7 +214,7 @@ impl Checkpoint {
 }
 
 impl VertexCheckpoint {
-    fn of(stats: &CheckpointStats, tasks: &[Option<TaskStats>]) -> Self {
+    pub(super) fn of(stats: &CheckpointStats, tasks: &[Option<TaskStats>]) -> Self {
         let acked = || tasks.iter().flatten();
         let last = acked().map(|task| task.acked_at).max();
         let duration = acked().map(|task| task.duration).max();
@@ -235,6 +232,14 @@ impl VertexCheckpoint {
             num_acknowledged_subtasks: acked().count(),
         }
     }
+}
+
+/// A checkpoint of the history, or one of the latest.
+pub(super) fn remembered(job: &JobView, id: u64) -> Option<&CheckpointStats> {
+    let stats = &job.checkpoints;
+    let latest = stats.latest_completed.iter().chain(&stats.latest_failed);
+    let mut remembered = stats.history.iter().chain(latest).chain(&stats.latest_savepoint);
+    remembered.find(|stats| stats.checkpoint == CheckpointId(id))
 }
 
 /// How many bytes of records its barriers have overtaken.
@@ -283,7 +288,7 @@ struct Externalization {
 }
 
 impl CheckpointConfigInfo {
-    pub(crate) fn of(_now: WallTime, job: &JobView) -> Self {
+    pub(crate) fn of(_now: Now, job: &JobView) -> Self {
         let config = &job.description.checkpointing;
         let (enabled, delete_on_cancellation) = match config.retention {
             CheckpointRetention::RetainOnCancellation => (true, false),
@@ -301,7 +306,11 @@ impl CheckpointConfigInfo {
             min_pause: millis(config.min_pause),
             max_concurrent: config.max_concurrent,
             externalization: Externalization { enabled, delete_on_cancellation },
-            state_backend: "HashMapStateBackend",
+            state_backend: match job.description.options.get(&options::STATE_BACKEND) {
+                Ok(StateBackendKind::Lsm) => "LsmStateBackend",
+                Ok(StateBackendKind::RocksDb) => "EmbeddedRocksDBStateBackend",
+                Ok(StateBackendKind::HashMap) | Err(_) => "HashMapStateBackend",
+            },
             checkpoint_storage: match config.storage {
                 StorageConfig::JobManager => "JobManagerCheckpointStorage",
                 StorageConfig::FileSystem { .. } => "FileSystemCheckpointStorage",

@@ -45,7 +45,7 @@ impl DashboardConfiguration {
             flink_revision: format!("{UNKNOWN} @ {UNKNOWN}"),
             features: Features {
                 web_submit: submits,
-                web_cancel: false,
+                web_cancel: true,
                 web_rescale: false,
                 web_history: false,
             },
@@ -57,10 +57,10 @@ impl DashboardConfiguration {
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct ClusterOverview {
-    taskmanagers: usize,
-    slots_total: u32,
-    slots_available: u32,
-    jobs_running: usize,
+    pub(super) taskmanagers: usize,
+    pub(super) slots_total: u32,
+    pub(super) slots_available: u32,
+    pub(super) jobs_running: usize,
     jobs_finished: usize,
     jobs_cancelled: usize,
     jobs_failed: usize,

@@ -6,11 +6,10 @@ use flott_control::ExceptionEntry;
 use flott_control::view::JobView;
 use serde::Serialize;
 
+use super::subtasks::{UNASSIGNED, endpoint};
+
 /// How many entries are shown to who does not say how many.
 pub(crate) const ENTRIES_DEFAULT: usize = 20;
-
-/// Flink's text for a task whose place is not known.
-const UNASSIGNED: &str = "(unassigned)";
 
 /// `/jobs/:jobid/exceptions`.
 #[derive(Serialize)]
@@ -66,7 +65,7 @@ impl JobExceptionsInfo {
 impl Exception {
     fn of(entry: &ExceptionEntry) -> Self {
         let message = &entry.failure.message;
-        let endpoint = entry.failure.endpoint.clone().unwrap_or_else(|| UNASSIGNED.into());
+        let task_manager = entry.failure.endpoint.as_deref();
         Self {
             // There are no classes: the first line says what it is.
             exception_name: message.lines().next().unwrap_or_default().into(),
@@ -74,8 +73,11 @@ impl Exception {
             timestamp: entry.at.0,
             failure_labels: BTreeMap::new(),
             task_name: entry.task_name.clone(),
-            endpoint: entry.task.is_some().then_some(endpoint),
-            task_manager_id: entry.task.is_some().then(|| UNASSIGNED.into()),
+            endpoint: entry.task.is_some().then(|| endpoint(task_manager)),
+            task_manager_id: entry
+                .task
+                .is_some()
+                .then(|| task_manager.unwrap_or(UNASSIGNED).into()),
         }
     }
 }

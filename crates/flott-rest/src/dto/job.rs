@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use flott_control::view::{JobView, SubtaskView};
 use flott_control::{ExecutionState, JobStatus};
 use flott_core::hash::hash128;
-use flott_core::{TaskId, WallTime};
+use flott_core::{Now, TaskId};
 use flott_plan::JobVertex;
 use serde::Serialize;
 
 use super::accumulators;
+use super::io_metrics::IoMetrics;
 use super::plan::Plan;
-use super::{long, time_or_minus_one};
+use super::time_or_minus_one;
 
 /// Every status that Flink's jobs have, also those that ours do not.
 const JOB_STATUSES: [&str; 11] = [
@@ -29,7 +30,7 @@ const JOB_STATUSES: [&str; 11] = [
 ];
 
 /// Every state that Flink's tasks have, also those that ours do not.
-const EXECUTION_STATES: [&str; 10] = [
+pub(super) const EXECUTION_STATES: [&str; 10] = [
     "CREATED",
     "SCHEDULED",
     "DEPLOYING",
@@ -52,7 +53,7 @@ pub(crate) struct JobStatusInfo {
 }
 
 impl JobStatusInfo {
-    pub(crate) fn of(_: WallTime, job: &JobView) -> Self {
+    pub(crate) fn of(_: Now, job: &JobView) -> Self {
         Self { status: job.status.to_string() }
     }
 }
@@ -94,7 +95,7 @@ struct FailureCause {
 }
 
 impl JobExecutionResultInfo {
-    pub(crate) fn of(now: WallTime, job: &JobView) -> Self {
+    pub(crate) fn of(now: Now, job: &JobView) -> Self {
         let status = match job.status {
             JobStatus::Finished => "SUCCEEDED",
             JobStatus::Canceled => "CANCELED",
@@ -179,25 +180,8 @@ struct VertexDetails {
     metrics: IoMetrics,
 }
 
-/// What went in and out.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct IoMetrics {
-    read_bytes: i64,
-    read_bytes_complete: bool,
-    write_bytes: i64,
-    write_bytes_complete: bool,
-    read_records: i64,
-    read_records_complete: bool,
-    write_records: i64,
-    write_records_complete: bool,
-    accumulated_backpressured_time: i64,
-    accumulated_idle_time: i64,
-    accumulated_busy_time: f64,
-}
-
 impl JobDetailsInfo {
-    pub(crate) fn of(now: WallTime, job: &JobView) -> Self {
+    pub(crate) fn of(now: Now, job: &JobView) -> Self {
         let id = job.description.job.to_string();
         let times = Times::of(now, job);
         let vertices = &job.description.graph.vertices;
@@ -217,7 +201,7 @@ impl JobDetailsInfo {
             end_time: times.end,
             duration: times.duration,
             max_parallelism: -1,
-            now: now.0,
+            now: now.wall.0,
             timestamps: timestamps.into(),
             status_counts: count_states(vertices.iter().map(|vertex| vertex_state(job, vertex))),
             vertices: vertices.iter().map(|vertex| VertexDetails::of(now, job, vertex)).collect(),
@@ -229,7 +213,7 @@ impl JobDetailsInfo {
 }
 
 impl VertexDetails {
-    fn of(now: WallTime, job: &JobView, vertex: &JobVertex) -> Self {
+    fn of(now: Now, job: &JobView, vertex: &JobVertex) -> Self {
         // All tasks of an attempt are told to deploy at once: when the job last began to run.
         let start = job.timestamps.get(&JobStatus::Running).copied();
         let all_out = tasks_of(job, vertex).all(|task| task.state.is_out());
@@ -246,33 +230,9 @@ impl VertexDetails {
             status: vertex_state(job, vertex).to_string(),
             start_time: time_or_minus_one(start),
             end_time: time_or_minus_one(end),
-            duration: start.map_or(-1, |start| end.unwrap_or(now).0 - start.0),
+            duration: start.map_or(-1, |start| end.unwrap_or(now.wall).0 - start.0),
             tasks: count_states(tasks_of(job, vertex).map(|task| task.state)),
-            metrics: IoMetrics::of(job, vertex),
-        }
-    }
-}
-
-impl IoMetrics {
-    fn of(job: &JobView, vertex: &JobVertex) -> Self {
-        // Flink counts what tasks send each other: a source reads nothing.
-        let counts_input = !vertex.is_source;
-        let read = tasks_of(job, vertex).map(|task| task.metrics.records_in.get()).sum();
-        let written = tasks_of(job, vertex).map(|task| task.metrics.records_out.get()).sum();
-        Self {
-            // Bytes are not counted: their numbers are not complete.
-            read_bytes: 0,
-            read_bytes_complete: false,
-            write_bytes: 0,
-            write_bytes_complete: false,
-            read_records: if counts_input { long(read) } else { 0 },
-            read_records_complete: true,
-            write_records: long(written),
-            write_records_complete: true,
-            // Nor are times; Flink has no way to say so.
-            accumulated_backpressured_time: 0,
-            accumulated_idle_time: 0,
-            accumulated_busy_time: 0.0,
+            metrics: IoMetrics::of(now, tasks_of(job, vertex), vertex.is_source),
         }
     }
 }
@@ -296,8 +256,9 @@ struct ExecutionConfig {
 }
 
 impl JobConfig {
-    pub(crate) fn of(_now: WallTime, job: &JobView) -> Self {
+    pub(crate) fn of(_now: Now, job: &JobView) -> Self {
         let vertices = job.description.graph.vertices.iter();
+        let options = job.description.options.iter();
         Self {
             jid: job.description.job.to_string(),
             name: job.description.name.clone(),
@@ -306,8 +267,8 @@ impl JobConfig {
                 job_parallelism: vertices.map(|vertex| vertex.parallelism).max().unwrap_or(1),
                 // Records are moved from operator to operator, as in Flink with this mode.
                 object_reuse_mode: true,
-                // Options can hold what is not for everybody.
-                user_config: BTreeMap::new(),
+                // Without secrets.
+                user_config: options.map(|(key, value, _)| (key.into(), value.into())).collect(),
             },
         }
     }
@@ -322,10 +283,10 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    pub(crate) fn of(now: WallTime, job: &JobView) -> Self {
-        let start = job.timestamps.get(&JobStatus::Initializing).copied().unwrap_or(now);
+    pub(crate) fn of(now: Now, job: &JobView) -> Self {
+        let start = job.timestamps.get(&JobStatus::Initializing).copied().unwrap_or(now.wall);
         let end = job.timestamps.get(&job.status).copied().filter(|_| job.status.is_terminal());
-        let duration = end.unwrap_or(now).0 - start.0;
+        let duration = end.unwrap_or(now.wall).0 - start.0;
         Self { start: start.0, end: time_or_minus_one(end), duration }
     }
 }
@@ -349,13 +310,20 @@ pub(crate) fn tasks_of<'a>(
     job.tasks.range(task(0)..=task(u32::MAX)).map(|(_, task)| task)
 }
 
-/// The state of a vertex, by Flink's rule: the first that a task has, in this order. Tasks on their
-/// way make it CREATED.
+/// The state of a vertex.
 pub(crate) fn vertex_state(job: &JobView, vertex: &JobVertex) -> ExecutionState {
+    state_of(|| tasks_of(job, vertex))
+}
+
+/// The state of several tasks, by Flink's rule: the first that a task has, in this order. Tasks on their way make it
+/// CREATED.
+pub(super) fn state_of<'a, I: Iterator<Item = &'a SubtaskView>>(
+    tasks: impl Fn() -> I,
+) -> ExecutionState {
     use ExecutionState::{Canceled, Canceling, Created, Failed, Finished, Running};
-    let has = |state| tasks_of(job, vertex).any(|task| task.state == state);
+    let has = |state| tasks().any(|task| task.state == state);
     let first = [Failed, Canceling, Canceled, Running].into_iter().find(|state| has(*state));
-    let all_finished = tasks_of(job, vertex).all(|task| task.state == Finished);
+    let all_finished = tasks().all(|task| task.state == Finished);
     first.unwrap_or(match (all_finished, has(Finished)) {
         (true, true) => Finished,
         // Some have finished before others have started.

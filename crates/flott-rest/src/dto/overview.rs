@@ -1,7 +1,7 @@
 //! All jobs: `/jobs` and `/jobs/overview`.
 
 use flott_control::view::{ClusterView, JobView};
-use flott_core::WallTime;
+use flott_core::Now;
 use serde::Serialize;
 
 use super::job::{Times, count_states};
@@ -74,7 +74,7 @@ impl MultipleJobsDetails {
 }
 
 impl JobDetails {
-    fn of(now: WallTime, job: &JobView) -> Self {
+    fn of(now: Now, job: &JobView) -> Self {
         let times = Times::of(now, job);
         let changes = job.timestamps.values().copied();
         let last = changes.chain(job.tasks.values().map(|task| task.since)).max();

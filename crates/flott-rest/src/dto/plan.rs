@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flott_control::view::JobView;
-use flott_core::WallTime;
+use flott_core::Now;
 use flott_plan::{JobGraph, JobVertex, NodeId};
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ pub(crate) struct JobPlanInfo {
 }
 
 impl JobPlanInfo {
-    pub(crate) fn of(_now: WallTime, job: &JobView) -> Self {
+    pub(crate) fn of(_now: Now, job: &JobView) -> Self {
         Self { plan: Plan::of(job) }
     }
 

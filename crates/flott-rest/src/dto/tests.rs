@@ -1,6 +1,7 @@
 //! Our answers have the names and the types of Flink's.
 
 mod recorded;
+mod vertices;
 
 use serde_json::Value;
 
@@ -24,6 +25,8 @@ fn assert_shape(ours: impl serde::Serialize, recorded: &str) -> Value {
 
 fn compare(path: &str, ours: &Value, recorded: &Value) {
     match (ours, recorded) {
+        // The options of a job.
+        (Value::Object(_), Value::Object(_)) if path.ends_with("user-config") => {}
         (Value::Object(ours), Value::Object(recorded)) => {
             let is_id = |key: &String| key.len() == 32;
             if ours.keys().chain(recorded.keys()).all(is_id) {

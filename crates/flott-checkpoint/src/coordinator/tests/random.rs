@@ -225,9 +225,7 @@ fn check_effects(f: &mut Fixture, past: &mut Past, seed: u64) {
 
 fn check_discard(f: &Fixture, paths: &[String], seed: u64) {
     // Whoever is killed in between must leave no record whose files, which are in its folder or an older one, are gone.
-    let number = |path: &String| {
-        path.strip_prefix("chk-")?.split('/').next()?.parse::<u64>().ok()
-    };
+    let number = |path: &String| path.strip_prefix("chk-")?.split('/').next()?.parse::<u64>().ok();
     let numbers: Vec<Option<u64>> = paths.iter().map(number).collect();
     assert!(numbers.is_sorted_by(|a, b| a >= b), "seed {seed}: {paths:?}");
     for (before, path) in paths.iter().zip(&paths[1..]) {

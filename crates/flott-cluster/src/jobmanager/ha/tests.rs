@@ -23,7 +23,7 @@ fn store(folder: &Path) -> HaStore {
         config.set_text(key, value, Origin::File).unwrap();
     }
     let stores = Stores::new(&config);
-    HaStore::lead(&config, &stores, &SystemClock::new(), lead_lost).unwrap().unwrap()
+    HaStore::lead(&config, &stores, &SystemClock, lead_lost).unwrap().unwrap()
 }
 
 fn jobs(store: &HaStore) -> Vec<JobRecord> {

@@ -1,0 +1,185 @@
+//! What is asked about the processes of a cluster.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get};
+use flott_control::processes::{Answer, LogFile, ProcessName, Processes, Question};
+use flott_core::{Error, ErrorKind};
+
+use super::vertices::chosen;
+use super::{View, error, json};
+use crate::dto::metrics::{Metrics, of_cluster};
+use crate::dto::processes::{ConfigEntry, EnvironmentInfo, LogList, ThreadDump, metrics};
+
+/// How much of a log is answered: its end.
+const LOG_BYTES: u64 = 1 << 20;
+
+type Host = Arc<dyn Processes>;
+type Refusal = Box<Response>;
+pub(super) type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
+
+pub(super) fn routes(processes: Host, view: View) -> Router {
+    let mut router = Router::new();
+    let of_cluster = cluster_metrics(view);
+    for v in ["", "/v1"] {
+        router = router
+            .route(&format!("{v}/jobmanager/config"), get(config))
+            .route(&format!("{v}/jobs/{{jobid}}/jobmanager/config"), get(config))
+            .route(&format!("{v}/jobmanager/environment"), get(environment))
+            .route(&format!("{v}/jobs/{{jobid}}/jobmanager/environment"), get(environment));
+        for process in ["jobmanager", "taskmanagers/{taskmanagerid}"] {
+            let process = format!("{v}/{process}");
+            router = router
+                .route(&format!("{process}/logs"), get(logs))
+                .route(&format!("{process}/logs/{{name}}"), get(log))
+                .route(&format!("{process}/log"), get(main_log))
+                .route(&format!("{process}/stdout"), get(output))
+                .route(&format!("{process}/thread-dump"), get(threads));
+        }
+        router = router
+            .route(&format!("{v}/taskmanagers/{{taskmanagerid}}/metrics"), get(load))
+            .route(&format!("{v}/jobmanager/metrics"), of_cluster.clone());
+    }
+    router.with_state(processes)
+}
+
+async fn config(State(host): State<Host>) -> Response {
+    json(&ConfigEntry::all_of(host.options()))
+}
+
+async fn environment() -> Response {
+    json(&EnvironmentInfo::new())
+}
+
+/// The parameters of a path that may name a TaskManager.
+type Named = Result<Path<Vec<(String, String)>>, PathRejection>;
+
+fn parameter(path: &Named, name: &str) -> Option<String> {
+    let Ok(Path(parameters)) = path else { return None };
+    parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+}
+
+fn process(path: &Named) -> ProcessName {
+    let name = parameter(path, "taskmanagerid");
+    name.map_or(ProcessName::JobManager, ProcessName::TaskManager)
+}
+
+/// Asks a process, on a thread that may wait.
+async fn ask(host: Host, process: ProcessName, question: Question) -> Result<Answer, Refusal> {
+    let asked = tokio::task::spawn_blocking(move || host.ask(&process, question)).await;
+    match asked {
+        Ok(answer) => answer.map_err(|failure| Box::new(refused(&failure))),
+        Err(_) => Err(Box::new(unexpected())),
+    }
+}
+
+fn refused(failure: &Error) -> Response {
+    let status = match failure.kind() {
+        ErrorKind::InvalidInput => StatusCode::NOT_FOUND,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    error(status, failure.report())
+}
+
+fn unexpected() -> Response {
+    error(StatusCode::INTERNAL_SERVER_ERROR, "The process did not answer what it was asked.")
+}
+
+async fn logs(State(host): State<Host>, path: Named) -> Response {
+    match ask(host, process(&path), Question::Logs).await {
+        Ok(Answer::Logs(files)) => json(&LogList::of(files)),
+        Ok(_) => unexpected(),
+        Err(refusal) => *refusal,
+    }
+}
+
+async fn log(State(host): State<Host>, path: Named) -> Response {
+    let name = parameter(&path, "name").unwrap_or_default();
+    read(host, process(&path), name).await
+}
+
+/// The log itself.
+async fn main_log(State(host): State<Host>, path: Named, uri: Uri) -> Response {
+    read_the(host, process(&path), |file| file.name.ends_with(".log"), &uri).await
+}
+
+/// What was printed.
+async fn output(State(host): State<Host>, path: Named, uri: Uri) -> Response {
+    read_the(host, process(&path), |file| file.name.ends_with(".out"), &uri).await
+}
+
+async fn read_the(
+    host: Host,
+    process: ProcessName,
+    is_it: fn(&LogFile) -> bool,
+    uri: &Uri,
+) -> Response {
+    match ask(host.clone(), process.clone(), Question::Logs).await {
+        Ok(Answer::Logs(files)) => match files.into_iter().find(is_it) {
+            Some(file) => read(host, process, file.name).await,
+            None => {
+                let text = format!("The process does not write what {} would show.", uri.path());
+                error(StatusCode::NOT_FOUND, text)
+            }
+        },
+        Ok(_) => unexpected(),
+        Err(refusal) => *refusal,
+    }
+}
+
+async fn read(host: Host, process: ProcessName, name: String) -> Response {
+    match ask(host, process, Question::Log { name, last: LOG_BYTES }).await {
+        Ok(Answer::Log(bytes)) => {
+            // It is never anything but text, whatever it looks like.
+            const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+            let mut response = Response::new(Body::from(bytes));
+            response.headers_mut().insert(CONTENT_TYPE, TEXT);
+            response
+        }
+        Ok(_) => unexpected(),
+        Err(refusal) => *refusal,
+    }
+}
+
+async fn threads(State(host): State<Host>, path: Named) -> Response {
+    match ask(host, process(&path), Question::Threads).await {
+        Ok(Answer::Threads(threads)) => json(&ThreadDump::of(threads)),
+        Ok(_) => unexpected(),
+        Err(refusal) => *refusal,
+    }
+}
+
+async fn load(State(host): State<Host>, path: Named, parameters: Parameters) -> Response {
+    match measured(host, process(&path)).await {
+        Ok(all) => chosen(&all, parameters),
+        Err(refusal) => *refusal,
+    }
+}
+
+/// What the JobManager takes, and what it has.
+fn cluster_metrics(view: View) -> MethodRouter<Host> {
+    get(async move |State(host): State<Host>, parameters: Parameters| {
+        match measured(host, ProcessName::JobManager).await {
+            Ok(mut all) => {
+                all.extend(of_cluster(&view()));
+                chosen(&all, parameters)
+            }
+            Err(refusal) => *refusal,
+        }
+    })
+}
+
+/// What a process takes, as metrics.
+async fn measured(host: Host, process: ProcessName) -> Result<Metrics, Refusal> {
+    match ask(host, process, Question::Load).await? {
+        Answer::Load { own, workers } => Ok(metrics(own, workers)),
+        _ => Err(Box::new(unexpected())),
+    }
+}
