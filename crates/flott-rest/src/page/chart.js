@@ -32,7 +32,7 @@ export function Chart({ times, series, format, label, height = 160, points = fal
       legend: { show: series.length > 1, live: false },
       cursor: { drag: { x: false, y: false } },
       scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 1] } },
-      axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map(format) }],
+      axes: [{ ...axis, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 64, values: (_, ticks) => ticks.map(format) }],
       series: [
         {},
         ...series.map(([name, , variable]) => ({
@@ -59,5 +59,12 @@ export function Chart({ times, series, format, label, height = 160, points = fal
   }, [times, series]);
   return html`<div class="chart" ref=${box} role="img" aria-label=${label}></div>`;
 }
+
+const two = (number) => String(number).padStart(2, "0");
+
+const clock = (millis) => {
+  const at = new Date(millis);
+  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+};
 
 const data = (times, series) => [times, ...series.map(([, values]) => values)];

@@ -6,12 +6,15 @@ import { rate, watermark } from "./format.js";
 import { Meter } from "./ui.js";
 
 const WIDTH = 250;
-const HEIGHT = 144;
+const HEIGHT = 148;
+
+/** On a narrow screen the graph goes down, not to the right. */
+const direction = () => (innerWidth < 640 ? "TB" : "LR");
 
 /** Places of boxes and lines. The same for as long as the plan is. */
-function places(vertices, edges) {
+function places(vertices, edges, direction) {
   const graph = new Layers({ multigraph: true });
-  graph.setGraph({ rankdir: "LR", nodesep: 28, ranksep: 72, marginx: 12, marginy: 12 });
+  graph.setGraph({ rankdir: direction, nodesep: 28, ranksep: direction === "LR" ? 72 : 44, marginx: 12, marginy: 12 });
   graph.setDefaultEdgeLabel(() => ({}));
   vertices.forEach((vertex) => graph.setNode(vertex.id, { width: WIDTH, height: HEIGHT }));
   edges.forEach((edge, index) => graph.setEdge(edge.source, edge.target, { width: 70, height: 16, labelpos: "c" }, String(index)));
@@ -48,7 +51,7 @@ const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 export function Graph({ job, chosen, link }) {
   const shape = JSON.stringify([job.vertices.map((v) => v.id), job.edges.map((e) => [e.source, e.target])]);
-  const plan = useMemo(() => places(job.vertices, job.edges), [shape]);
+  const plan = useMemo(() => places(job.vertices, job.edges, direction()), [shape]);
   const frame = useRef();
   const world = useRef();
   const view = useRef({ x: 0, y: 0, scale: 1 });
@@ -148,10 +151,13 @@ const Box = ({ vertex, at, chosen, href }) => html`
       <span class=${`dot ${vertex.status.toLowerCase()}`}></span>${vertex.status.toLowerCase()}
       <span class="right">parallelism ${vertex.parallelism}</span>
     </span>
+    ${vertex.status !== "PLANNED" && html`<${Speed} vertex=${vertex} />`}
+  </a>`;
+
+const Speed = ({ vertex }) => html`
     <${Meter} name="busy" kind="busy" value=${vertex.rate.busy} />
     <${Meter} name="backpressured" kind="pressed" value=${vertex.rate.backpressured} />
     <span class="line">
       <span>${vertex.isSource ? `out ${rate(vertex.rate.recordsOut)}` : `in ${rate(vertex.rate.recordsIn)}`}</span>
       ${!vertex.isSource && vertex.watermark !== null && html`<span class="right">wm ${watermark(vertex.watermark)}</span>`}
-    </span>
-  </a>`;
+    </span>`;

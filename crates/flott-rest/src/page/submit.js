@@ -29,7 +29,6 @@ export function Submit() {
 
 function Upload({ done }) {
   const [sent, setSent] = useState();
-  const input = useRef();
   const send = async (file) => {
     if (!file) return;
     setSent([0, file.size, file.name]);
@@ -41,7 +40,6 @@ function Upload({ done }) {
       notify(`${file.name}: ${error.message}`, "failed");
     }
     setSent(undefined);
-    input.current.value = "";
   };
   const drop = (event) => {
     event.preventDefault();
@@ -53,7 +51,7 @@ function Upload({ done }) {
         ? html`<label>${sent[2]}: ${sent[0] < sent[1] ? `${bytes(sent[0])} of ${bytes(sent[1])}` : "being looked at …"}
             <progress value=${sent[0]} max=${sent[1]}></progress></label>`
         : html`<label class="file">Upload a job binary, or drop it here
-            <input ref=${input} type="file" onChange=${(event) => send(event.target.files[0])} /></label>`}
+            <input type="file" onChange=${(event) => send(event.target.files[0])} /></label>`}
     </div>`;
 }
 
@@ -142,7 +140,7 @@ function shown(plan) {
   return {
     vertices: plan.nodes.map((node) => ({
       id: node.id,
-      name: text(node.description),
+      name: text(node.description).split(/\s*[:+]- /).join(" -> ").trim(),
       parallelism: node.parallelism,
       status: "PLANNED",
       isSource: !node.inputs,
