@@ -1,5 +1,4 @@
 //! The dashboard of a cluster of the built binaries, in a real browser.
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
 use std::fs;
 use std::path::Path;

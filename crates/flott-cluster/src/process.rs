@@ -1,5 +1,6 @@
 //! What a process knows of itself, and of others on its machine: from `/proc`.
 
+use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -110,7 +111,7 @@ fn threads() -> Vec<ThreadView> {
         Some(ThreadView { id, name: stat.name, state: state.into(), cpu: stat.cpu })
     });
     let mut threads: Vec<ThreadView> = threads.collect();
-    threads.sort_by(|a, b| b.cpu.cmp(&a.cpu));
+    threads.sort_by_key(|thread| Reverse(thread.cpu));
     threads
 }
 

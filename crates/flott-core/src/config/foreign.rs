@@ -75,7 +75,7 @@ pub(super) fn why(key: &str) -> Option<&'static str> {
     let is_it = |known: &&str| {
         if known.ends_with(['.', '-']) { key.starts_with(known) } else { key == *known }
     };
-    let found = FOREIGN.iter().find(|(keys, _)| keys.iter().any(|known| is_it(&known)));
+    let found = FOREIGN.iter().find(|(keys, _)| keys.iter().any(is_it));
     found.map(|(_, why)| *why)
 }
 

@@ -81,10 +81,8 @@ async fn ask(host: Host, process: ProcessName, question: Question) -> Result<Ans
 }
 
 fn refused(failure: &Error) -> Response {
-    let status = match failure.kind() {
-        ErrorKind::InvalidInput => StatusCode::NOT_FOUND,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    };
+    let is_missing = failure.kind() == ErrorKind::InvalidInput;
+    let status = if is_missing { StatusCode::NOT_FOUND } else { StatusCode::INTERNAL_SERVER_ERROR };
     error(status, failure.report())
 }
 
@@ -178,8 +176,8 @@ fn cluster_metrics(view: View) -> MethodRouter<Host> {
 
 /// What a process takes, as metrics.
 async fn measured(host: Host, process: ProcessName) -> Result<Metrics, Refusal> {
-    match ask(host, process, Question::Load).await? {
-        Answer::Load { own, workers } => Ok(metrics(own, workers)),
-        _ => Err(Box::new(unexpected())),
-    }
+    let Answer::Load { own, workers } = ask(host, process, Question::Load).await? else {
+        return Err(Box::new(unexpected()));
+    };
+    Ok(metrics(own, workers))
 }

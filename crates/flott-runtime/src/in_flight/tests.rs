@@ -1,3 +1,5 @@
+//! What a barrier overtakes is read again, by the same program and by the next one.
+
 use flott_core::codec::checksum;
 use flott_core::{JobId, MaxParallelism, OperatorId};
 use flott_state::{RestoredChunk, RestoredOperatorState};
