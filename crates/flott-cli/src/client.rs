@@ -2,15 +2,19 @@
 
 use std::fmt;
 use std::io::Read;
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
+use flott_core::config::{Configuration, options};
 use flott_core::hash::hash128;
 use flott_core::{Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::Agent;
-use ureq::http::{Method, Request, Response};
+use ureq::http::request::Builder;
+use ureq::http::{Method, Request, Response, StatusCode};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Body, SendBody};
 
 /// How long one answer may take.
@@ -26,7 +30,12 @@ const POLL_MAX: Duration = Duration::from_secs(2);
 pub(crate) struct Client {
     agent: Agent,
     address: String,
+    /// What says who asks.
+    authorization: Option<String>,
 }
+
+/// The environment variable with the token.
+const TOKEN: &str = "FLOTT_TOKEN";
 
 /// How far an operation is that was triggered.
 #[derive(serde::Deserialize)]
@@ -40,18 +49,44 @@ struct Errors {
 }
 
 impl Client {
-    /// Of the process at `address`, a host and a port or a URL. Nothing is sent yet.
-    pub(crate) fn new(address: &str) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(ANSWER_TIMEOUT))
-            .build();
+    /// Of the process at `address`, a host and a port or a URL, or of the one that the options name. Nothing is sent
+    /// yet.
+    ///
+    /// # Errors
+    /// If the certificates to trust cannot be read.
+    pub(crate) fn new(address: Option<&str>, config: &Configuration) -> Result<Self> {
+        let own =
+            format!("{}:{}", config.get(&options::REST_ADDRESS)?, config.get(&options::REST_PORT)?);
+        let scheme = if config.get(&options::REST_TLS)? { "https" } else { "http" };
+        let address = address.unwrap_or(&own).trim_end_matches('/');
         let address = if address.contains("://") {
-            address.trim_end_matches('/').to_owned()
+            address.to_owned()
         } else {
-            format!("http://{address}")
+            format!("{scheme}://{address}")
         };
-        Self { agent: config.into(), address }
+        let mut agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(ANSWER_TIMEOUT));
+        if address.starts_with("https:") {
+            agent = agent.tls_config(trusted(config)?);
+        }
+        let token = config.get(&options::REST_TOKEN)?.map(|token| token.reveal().to_owned());
+        let token = token.or_else(|| std::env::var(TOKEN).ok());
+        let authorization = token.map(|token| format!("Bearer {token}"));
+        Ok(Self { agent: agent.build().into(), address, authorization })
+    }
+
+    /// Where it is, as a URL.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn request(&self, method: Method, path: &str) -> Builder {
+        let request = Request::builder().method(method).uri(format!("{}/v1{path}", self.address));
+        match &self.authorization {
+            Some(authorization) => request.header("authorization", authorization),
+            None => request,
+        }
     }
 
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -78,10 +113,11 @@ impl Client {
         let tail = format!("\r\n--{boundary}--\r\n");
         let length = head.len() as u64 + size + tail.len() as u64;
         let mut body = head.as_bytes().chain(binary).chain(tail.as_bytes());
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}/v1/jars/upload", self.address))
+        let request = self
+            .request(Method::POST, "/jars/upload")
             .header("content-type", format!("multipart/form-data; boundary={boundary}"))
+            // Who may not is told before anything is sent.
+            .header("expect", "100-continue")
             .header("content-length", length)
             .body(SendBody::from_reader(&mut body))
             .map_err(|error| Error::invalid(format!("{} is no address: {error}", self.address)))?;
@@ -133,9 +169,8 @@ impl Client {
     }
 
     fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: &str) -> Result<T> {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("{}/v1{path}", self.address))
+        let request = self
+            .request(method, path)
             .header("content-type", "application/json; charset=UTF-8")
             .body(body.to_owned())
             .map_err(|error| Error::invalid(format!("{} is no address: {error}", self.address)))?;
@@ -147,6 +182,17 @@ impl Client {
         answered: std::result::Result<Response<Body>, ureq::Error>,
     ) -> Result<T> {
         let failed = |error: &dyn fmt::Display| {
+            let text = error.to_string();
+            if text.contains("CaUsedAsEndEntity") {
+                return Error::new(
+                    ErrorKind::Io,
+                    format!(
+                        "the certificate of {} is marked as that of an authority: make one without that \
+                         (openssl req -x509 … -addext basicConstraints=CA:FALSE)",
+                        self.address
+                    ),
+                );
+            }
             Error::new(
                 ErrorKind::Io,
                 format!(
@@ -159,6 +205,14 @@ impl Client {
         let mut response = answered.map_err(|error| failed(&error))?;
         let status = response.status();
         let text = response.body_mut().read_to_string().map_err(|error| failed(&error))?;
+        if status == StatusCode::UNAUTHORIZED {
+            let message = format!(
+                "{} wants a token: set {TOKEN}, or security.rest.token in config.yaml (flott token create makes \
+                 one there)",
+                self.address
+            );
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
         if !status.is_success() {
             let errors = serde_json::from_str(&text).map(|Errors { errors }| errors.join("\n"));
             return Err(Error::new(ErrorKind::Io, errors.unwrap_or_else(|_| status.to_string())));
@@ -168,6 +222,29 @@ impl Client {
             Error::new(ErrorKind::Io, message)
         })
     }
+}
+
+/// The certificates of the REST API: those that the options name, or its own.
+fn trusted(config: &Configuration) -> Result<TlsConfig> {
+    let (ca, own) = (config.get(&options::REST_CA)?, config.get(&options::REST_CERTIFICATE)?);
+    let file = ca.or(own).ok_or_else(|| {
+        Error::invalid(
+            "https needs the certificates to trust: security.ssl.rest.ca-certificate, a file in PEM",
+        )
+    })?;
+    let wrong = |e: &dyn fmt::Display| Error::invalid(format!("\"{file}\" (TLS): {e}"));
+    let text = std::fs::read(&file).map_err(|e| wrong(&e))?;
+    let certificates = parse_pem(&text).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(Ok(certificate)),
+        Ok(_) => None,
+        Err(e) => Some(Err(wrong(&e))),
+    });
+    let certificates: Vec<Certificate<'static>> = certificates.collect::<Result<_>>()?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(certificates)))
+        .unversioned_rustls_crypto_provider(provider)
+        .build())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a command line waits between two looks")]

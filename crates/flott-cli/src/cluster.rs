@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use flott_core::config::options;
 use flott_core::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
@@ -75,32 +74,42 @@ fn start(args: &StartArgs) -> Result<()> {
             daemon.pid
         )));
     }
-    let address =
-        format!("{}:{}", config.get(&options::REST_ADDRESS)?, config.get(&options::REST_PORT)?);
     println!("Starting cluster.");
     let jobmanager = Daemon::start(Kind::JobManager, &args.property)?;
     let mut all = vec![jobmanager];
     for _ in 0..count {
         all.push(Daemon::start(Kind::TaskManager, &args.property)?);
     }
-    let client = Client::new(&address);
+    let client = Client::new(None, &config)?;
+    let mut last = None;
     for _ in 0..LOOKS_MAX {
         if let Some(ended) = all.iter_mut().find_map(Daemon::has_ended) {
             stop()?;
             return Err(ended);
         }
-        let overview: Result<Value> = client.get("/overview");
-        let there = overview.ok().and_then(|overview| overview.get("taskmanagers")?.as_u64());
-        if there.is_some_and(|there| there as usize >= count) {
-            println!("The cluster is up: http://{address}");
+        let there = match client.get::<Value>("/overview") {
+            Ok(overview) => overview.get("taskmanagers").and_then(Value::as_u64).unwrap_or(0),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                println!("The cluster is up, and wants a token: {}", client.address());
+                return Ok(());
+            }
+            Err(error) => {
+                last = Some(error);
+                0
+            }
+        };
+        if there as usize >= count {
+            println!("The cluster is up: {}", client.address());
             return Ok(());
         }
         pause(LOOK);
     }
-    Err(Error::new(
-        ErrorKind::Unknown,
-        format!("not all TaskManagers have registered yet; see {}", process::log_dir().display()),
-    ))
+    let logs = process::log_dir();
+    let late = format!("not all TaskManagers have registered yet; see {}", logs.display());
+    Err(match last {
+        Some(error) => Error::new(ErrorKind::Unknown, format!("{late}: {}", error.report())),
+        None => Error::new(ErrorKind::Unknown, late),
+    })
 }
 
 /// How many lines of the file `workers` there are; all must be of this machine.

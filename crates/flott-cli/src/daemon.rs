@@ -8,7 +8,7 @@ use flott_cluster::jobmanager::JobManager;
 use flott_cluster::{taskmanager, wait_for_signal};
 use flott_core::Result;
 use flott_core::config::{Configuration, options};
-use flott_rest::Services;
+use flott_rest::{Access, Services};
 use tracing::{Level, info, warn};
 
 use crate::config;
@@ -34,7 +34,11 @@ pub(crate) fn jobmanager(args: &DaemonArgs) -> Result<()> {
         submissions: Some(handle.clone()),
         processes: handle,
     };
-    let server = flott_rest::serve(&rest, services)?;
+    let access = Access::from_configuration(&config)?;
+    if access.trusts_network && access.tokens.is_none() {
+        warn!("Whoever reaches {rest} can make this cluster run anything.");
+    }
+    let server = flott_rest::serve(&rest, services, access)?;
     info!("The JobManager is called at {}.", jobmanager.address());
     info!("REST API and dashboard at {}", server.url());
     wait_for_signal()

@@ -17,6 +17,7 @@ mod jobs;
 mod list;
 mod run;
 mod state;
+mod token;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -33,14 +34,9 @@ struct Cli {
     #[command(subcommand)]
     action: Action,
     /// Where the jobs run: the REST address of a JobManager, or what --dashboard was given.
-    #[arg(
-        short = 'm',
-        long,
-        global = true,
-        value_name = "HOST:PORT",
-        default_value = "localhost:8081"
-    )]
-    jobmanager: String,
+    /// Without it, what config.yaml says: rest.address and rest.port, localhost:8081 by default.
+    #[arg(short = 'm', long, global = true, value_name = "HOST:PORT")]
+    jobmanager: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -67,6 +63,8 @@ enum Action {
     Jobmanager(daemon::DaemonArgs),
     /// Runs a TaskManager: slots, and the workers in them.
     Taskmanager(daemon::DaemonArgs),
+    /// Makes, lists and revokes the tokens with which the REST API is asked.
+    Token(token::TokenArgs),
     /// Prints what makes a shell complete this command.
     Completions {
         /// For which shell.
@@ -98,19 +96,25 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    let client = Client::new(&cli.jobmanager);
+    let client = || {
+        let config = config::load(&[])?;
+        Client::new(cli.jobmanager.as_deref(), &config)
+    };
     let result = match &cli.action {
-        Action::List(args) => list::list(&client, args),
+        Action::List(args) => client().and_then(|client| list::list(&client, args)),
         Action::Info(args) => info::info(args),
-        Action::Run(args) => run::run(&client, args),
-        Action::Cancel(args) => jobs::cancel(&client, args),
-        Action::Checkpoint(args) => checkpoint::checkpoint(&client, args),
-        Action::Stop(args) => jobs::stop(&client, args),
-        Action::Savepoint(args) => jobs::savepoint(&client, args),
+        Action::Run(args) => client().and_then(|client| run::run(&client, args)),
+        Action::Cancel(args) => client().and_then(|client| jobs::cancel(&client, args)),
+        Action::Checkpoint(args) => {
+            client().and_then(|client| checkpoint::checkpoint(&client, args))
+        }
+        Action::Stop(args) => client().and_then(|client| jobs::stop(&client, args)),
+        Action::Savepoint(args) => client().and_then(|client| jobs::savepoint(&client, args)),
         Action::State(args) => state::state(args),
-        Action::Cluster(args) => cluster::cluster(args, &client),
+        Action::Cluster(args) => client().and_then(|client| cluster::cluster(args, &client)),
         Action::Jobmanager(args) => daemon::jobmanager(args),
         Action::Taskmanager(args) => daemon::taskmanager(args),
+        Action::Token(args) => token::token(args),
         Action::Completions { shell } => {
             let mut command = Cli::command();
             clap_complete::generate(*shell, &mut command, "flott", &mut std::io::stdout());

@@ -1,15 +1,20 @@
 //! What every request must pass, and what every answer carries. The reader is a browser that may be
 //! on any other site too: that site must not read, frame or guess what is here.
 
-use axum::extract::Request;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::uri::Authority;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use crate::address::loopback;
+use tracing::info;
+
+use crate::access::Access;
 use crate::routes::error;
+use crate::table::Principal;
 
 /// The most that a request may have as its body; requests are a few short fields.
 pub(crate) const BODY_BYTES_MAX: u64 = 64 * 1024;
@@ -28,23 +33,42 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// Lets a request pass, or refuses it.
-pub(crate) async fn guard(request: Request, next: Next) -> Response {
-    let mut response = match refusal(request.method(), request.uri(), request.headers()) {
+/// Lets a request pass with the name of who sends it, or refuses it.
+pub(crate) async fn guard(
+    State(access): State<Arc<Access>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    let mut response = match refusal(&access, method, uri, headers) {
         Some((status, why)) => error(status, why),
-        None => next.run(request).await,
+        None => match access.principal(headers) {
+            Ok(principal) => {
+                let told = record(&request, principal.as_ref());
+                principal.into_iter().for_each(|own| drop(request.extensions_mut().insert(own)));
+                let response = next.run(request).await;
+                audit(told, response.status());
+                response
+            }
+            Err(failure) => error(StatusCode::INTERNAL_SERVER_ERROR, failure.report()),
+        },
     };
     let headers = response.headers_mut();
     headers.extend(HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value))));
     response
 }
 
-fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
-    if !names_loopback(uri, headers) {
-        let why = "The Host of a request must be localhost or a loopback address.";
+fn refusal(
+    access: &Access,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Option<(StatusCode, &'static str)> {
+    if !names_this_host(access, uri, headers) {
+        let why = "The Host of a request must be localhost, a loopback address, or rest.address.";
         return Some((StatusCode::FORBIDDEN, why));
     }
-    if is_from_elsewhere(headers) {
+    if is_from_elsewhere(access, headers) {
         return Some((StatusCode::FORBIDDEN, "Requests from other sites are not answered."));
     }
     let changes = match *method {
@@ -59,6 +83,10 @@ fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<(StatusCod
         // A form of another site could send that.
         return Some((StatusCode::FORBIDDEN, "A link or a form changes nothing here."));
     }
+    if uri.query().is_some_and(|query| query.contains("flott_")) {
+        let why = "A token in an address is seen by too many: send it as Authorization: Bearer.";
+        return Some((StatusCode::BAD_REQUEST, why));
+    }
     if uri.path().ends_with("/jars/upload") {
         // Whoever takes it in says when it is too much.
         return None;
@@ -71,24 +99,24 @@ fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<(StatusCod
 
 /// A name that leads here but is not ours is how a site gets around the same-origin policy (DNS
 /// rebinding). The port may be another one: that of a tunnel.
-fn names_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
+fn names_this_host(access: &Access, uri: &Uri, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
     let host = Authority::try_from(host.as_bytes());
-    let is_ours = |authority: &Authority| {
-        !authority.as_str().contains('@') && loopback(authority.host()).is_some()
-    };
-    host.is_ok_and(|host| is_ours(&host)) && uri.authority().is_none_or(is_ours)
+    host.is_ok_and(|host| access.is_host(&host))
+        && uri.authority().is_none_or(|host| access.is_host(host))
 }
 
 /// Whether a page of another site sent it. Following a link from there is fine: that site does not
 /// see the answer.
-fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+fn is_from_elsewhere(access: &Access, headers: &HeaderMap) -> bool {
     match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
         Some(b"same-origin" | b"none") => false,
         Some(_) => !is_navigation(headers),
         // Older browsers name the origin only.
-        None => headers.get(header::ORIGIN).is_some_and(|origin| !is_own(origin, headers)),
+        None => headers
+            .get(header::ORIGIN)
+            .is_some_and(|origin| !access.is_own_origin(origin, headers.get(header::HOST))),
     }
 }
 
@@ -97,9 +125,17 @@ fn is_navigation(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
 }
 
-fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
-    let authority = origin.as_bytes().strip_prefix(b"http://");
-    authority.is_some() && authority == headers.get(header::HOST).map(HeaderValue::as_bytes)
+/// What is to be remembered of a request: who did what, if it changes anything.
+fn record(request: &Request, principal: Option<&Principal>) -> Option<(String, Method, String)> {
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let who = principal.map_or("nobody", |principal| &principal.name);
+    changes.then(|| (who.to_owned(), request.method().clone(), request.uri().path().to_owned()))
+}
+
+fn audit(told: Option<(String, Method, String)>, status: StatusCode) {
+    if let Some((who, method, path)) = told {
+        info!(target: "audit", "{who}: {method} {path:?}: {}.", status.as_u16());
+    }
 }
 
 #[cfg(test)]
@@ -112,7 +148,8 @@ mod tests {
         for (name, value) in headers {
             map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        refusal(&Method::GET, &Uri::from_static("/"), &map).map(|(status, _)| status.as_u16())
+        refusal(&Access::default(), &Method::GET, &Uri::from_static("/"), &map)
+            .map(|(status, _)| status.as_u16())
     }
 
     #[test]
@@ -135,7 +172,7 @@ mod tests {
     fn a_target_with_a_foreign_host_does_not_pass_behind_a_good_one() {
         let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost"))]);
         let uri = Uri::from_static("http://example.com/jobs");
-        assert!(refusal(&Method::GET, &uri, &headers).is_some());
+        assert!(refusal(&Access::default(), &Method::GET, &uri, &headers).is_some());
     }
 
     #[test]

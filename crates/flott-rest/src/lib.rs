@@ -7,12 +7,14 @@
 //! do is [`Actions`](flott_control::actions::Actions) and, if there is a cluster,
 //! [`Submissions`](flott_control::actions::Submissions).
 //!
-//! It listens on loopback only: anything further needs TLS and tokens, which are not here yet. And
-//! because a browser on this machine can be led here by any web site, requests must name a loopback
-//! host and come from this page or from no page at all (`guard`).
+//! It listens on loopback, and elsewhere only with TLS and tokens ([`Access`]). Every route is in a table with the
+//! role that it needs (`table`); what is not in it is not there. And because a browser on this machine can be led
+//! here by any web site, requests must name a host of this server and come from its page or from no page at all
+//! (`guard`).
 //!
 //! Flink's JSON names are in `dto` and nowhere else. This crate does not know who runs the job.
 
+mod access;
 mod address;
 mod dto;
 mod guard;
@@ -21,7 +23,10 @@ mod page;
 mod rates;
 mod routes;
 mod server;
+mod table;
 #[cfg(test)]
 mod testing;
+pub mod tokens;
 
+pub use access::{Access, TlsFiles};
 pub use server::{Server, Services, serve};

@@ -4,17 +4,17 @@ mod act;
 mod own;
 mod processes;
 mod submit;
+#[cfg(test)]
+mod tests;
 mod vertices;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, Path, State};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::{Method, StatusCode, Uri};
-use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use flott_control::view::{ClusterView, JobView};
@@ -32,7 +32,8 @@ use crate::dto::plan::JobPlanInfo;
 use crate::dto::task_managers::{TaskManagerInfo, TaskManagersInfo};
 use crate::rates::Rates;
 use crate::server::Services;
-use crate::{guard, page};
+use crate::table::Table;
+use crate::tokens::Role::Viewer;
 
 /// What is shown, asked for anew with each request.
 pub(crate) type View = Arc<dyn Fn() -> ClusterView + Send + Sync>;
@@ -50,41 +51,41 @@ impl FromRef<Watched> for View {
     }
 }
 
-/// Every route. Flink's are there twice: its command line asks for `/v1/…`, its dashboard for the
-/// same without.
-pub(crate) fn router(watched: Watched, services: Services) -> Router {
+/// Every route.
+pub(crate) fn table(watched: Watched, services: Services) -> Table {
     let Services { actions, submissions, processes, .. } = services;
-    let submits = submissions.is_some();
-    let mut router = page::routes().merge(vertices::routes()).merge(own::routes());
-    for v in ["", "/v1"] {
-        router = router
-            .route(
-                &format!("{v}/config"),
-                get(async move || json(&DashboardConfiguration::new(submits))),
-            )
-            .route(&format!("{v}/overview"), cluster(ClusterOverview::of))
-            .route(&format!("{v}/jobs"), cluster(JobIdsWithStatus::of))
-            .route(&format!("{v}/jobs/overview"), cluster(MultipleJobsDetails::of))
-            .route(&format!("{v}/jobs/{{jobid}}"), job(JobDetailsInfo::of))
-            .route(&format!("{v}/jobs/{{jobid}}/status"), job(JobStatusInfo::of))
-            .route(&format!("{v}/taskmanagers"), cluster(TaskManagersInfo::of))
-            .route(&format!("{v}/taskmanagers/{{taskmanagerid}}"), get(task_manager))
-            .route(&format!("{v}/jobs/{{jobid}}/execution-result"), job(JobExecutionResultInfo::of))
-            .route(&format!("{v}/jobs/{{jobid}}/accumulators"), get(accumulators))
-            .route(&format!("{v}/jobs/{{jobid}}/plan"), job(JobPlanInfo::of))
-            .route(&format!("{v}/jobs/{{jobid}}/config"), job(JobConfig::of))
-            .route(&format!("{v}/jobs/{{jobid}}/exceptions"), get(exceptions))
-            .route(&format!("{v}/jobs/{{jobid}}/checkpoints"), job(CheckpointingStatistics::of))
-            .route(&format!("{v}/jobs/{{jobid}}/checkpoints/config"), job(CheckpointConfigInfo::of))
-            .route(&format!("{v}/jobs/{{jobid}}/checkpoints/details/{{id}}"), get(details));
-    }
-    let reading = router.with_state(watched.clone());
-    let mut all = reading.merge(processes::routes(processes, watched.view.clone()));
-    all = all.merge(act::routes(watched.view, actions));
+    let mut all = reading(submissions.is_some())
+        .merge(vertices::routes())
+        .merge(own::routes())
+        .with_state(watched.clone())
+        .merge(processes::routes(processes, watched.view.clone()))
+        .merge(act::routes(watched.view, actions));
     if let Some(submissions) = submissions {
         all = all.merge(submit::routes(submissions));
     }
-    all.fallback(unknown).method_not_allowed_fallback(wrong_method).layer(from_fn(guard::guard))
+    all
+}
+
+/// What is shown of the cluster and its jobs.
+fn reading(submits: bool) -> Table<Watched> {
+    let config = get(async move || json(&DashboardConfiguration::new(submits)));
+    Table::new()
+        .look("/config", Viewer, config)
+        .look("/overview", Viewer, cluster(ClusterOverview::of))
+        .look("/jobs", Viewer, cluster(JobIdsWithStatus::of))
+        .look("/jobs/overview", Viewer, cluster(MultipleJobsDetails::of))
+        .look("/jobs/{jobid}", Viewer, job(JobDetailsInfo::of))
+        .look("/jobs/{jobid}/status", Viewer, job(JobStatusInfo::of))
+        .look("/jobs/{jobid}/execution-result", Viewer, job(JobExecutionResultInfo::of))
+        .look("/jobs/{jobid}/accumulators", Viewer, get(accumulators))
+        .look("/jobs/{jobid}/plan", Viewer, job(JobPlanInfo::of))
+        .look("/jobs/{jobid}/config", Viewer, job(JobConfig::of))
+        .look("/jobs/{jobid}/exceptions", Viewer, get(exceptions))
+        .look("/jobs/{jobid}/checkpoints", Viewer, job(CheckpointingStatistics::of))
+        .look("/jobs/{jobid}/checkpoints/config", Viewer, job(CheckpointConfigInfo::of))
+        .look("/jobs/{jobid}/checkpoints/details/{id}", Viewer, get(details))
+        .look("/taskmanagers", Viewer, cluster(TaskManagersInfo::of))
+        .look("/taskmanagers/{taskmanagerid}", Viewer, get(task_manager))
 }
 
 /// An answer about the cluster.
@@ -165,11 +166,11 @@ async fn task_manager(
 }
 
 /// Flink looks among its static files for everything that it does not know.
-async fn unknown(uri: Uri) -> Response {
+pub(crate) async fn unknown(uri: Uri) -> Response {
     error(StatusCode::NOT_FOUND, format!("Unable to load requested file {}.", uri.path()))
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> Response {
+pub(crate) async fn wrong_method(method: Method, uri: Uri) -> Response {
     error(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}.", uri.path()))
 }
 

@@ -6,6 +6,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use flott_control::actions::{Actions, Submissions};
 use flott_control::processes::Processes;
 use flott_control::view::ClusterView;
@@ -13,13 +14,16 @@ use flott_core::{Error, ErrorKind, Result};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, timeout};
+use tokio_rustls::TlsAcceptor;
 
+use crate::access::{Access, TlsFiles};
 use crate::rates::Rates;
 use crate::routes::Watched;
-use crate::{address, routes};
+use crate::{address, guard, page, routes};
 
 /// How many connections are served at once; more have to wait. A browser opens six.
 const CONNECTIONS_MAX: usize = 32;
@@ -40,6 +44,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    scheme: &'static str,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -60,9 +65,10 @@ pub struct Services {
 /// loopback host with a port.
 ///
 /// # Errors
-/// If the address is none, is not on loopback or is in use, or the thread cannot be started.
-pub fn serve(address: &str, services: Services) -> Result<Server> {
-    let listener = address::bind(address::parse(address)?)?;
+/// If the address is none, is not on loopback though `access` wants that, or is in use; if TLS is wanted and its files
+/// are wrong; or if the thread cannot be started.
+pub fn serve(address: &str, services: Services, access: Access) -> Result<Server> {
+    let listener = address::bind(address::parse(address, access.allows_others())?)?;
     let io = |what| move |error| Error::with_source(ErrorKind::Io, what, error);
     let address = listener.local_addr().map_err(io("the dashboard has no address"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -75,10 +81,17 @@ pub fn serve(address: &str, services: Services) -> Result<Server> {
         TcpListener::from_std(listener).map_err(io("the dashboard cannot listen"))?
     };
     let watched = Watched { view: services.view.clone(), rates: Rates::default() };
-    let router = routes::router(watched.clone(), services);
+    let tls = access.tls.as_ref().map(TlsFiles::load).transpose()?.map(TlsAcceptor::from);
+    let scheme = access.scheme();
+    let (router, _) = routes::table(watched.clone(), services).finish();
+    let router = page::routes()
+        .merge(router)
+        .fallback(routes::unknown)
+        .method_not_allowed_fallback(routes::wrong_method)
+        .layer(from_fn_with_state(Arc::new(access), guard::guard));
     let (stop, stopped) = oneshot::channel::<()>();
     let body = move || {
-        runtime.spawn(accept(listener, router));
+        runtime.spawn(accept(listener, router, tls));
         runtime.spawn(watch(watched));
         // Ends when the sender is dropped; with the runtime end all connections.
         let _ = runtime.block_on(stopped);
@@ -87,7 +100,7 @@ pub fn serve(address: &str, services: Services) -> Result<Server> {
         .name("dashboard".into())
         .spawn(body)
         .map_err(io("cannot start the thread \"dashboard\""))?;
-    Ok(Server { address, stop: Some(stop), thread: Some(thread) })
+    Ok(Server { address, scheme, stop: Some(stop), thread: Some(thread) })
 }
 
 impl Server {
@@ -98,7 +111,7 @@ impl Server {
 
     /// What to give to a browser.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 }
 
@@ -122,16 +135,24 @@ async fn watch(watched: Watched) {
     }
 }
 
-async fn accept(listener: TcpListener, router: Router) {
+async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         // The semaphore is never closed.
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let router = router.clone();
+                let (router, tls) = (router.clone(), tls.clone());
                 tokio::spawn(async move {
-                    converse(stream, router).await;
+                    match tls {
+                        None => converse(stream, router).await,
+                        Some(tls) => {
+                            let hello = timeout(REQUEST_TIMEOUT, tls.accept(stream)).await;
+                            if let Ok(Ok(stream)) = hello {
+                                converse(stream, router).await;
+                            }
+                        }
+                    }
                     drop(place);
                 });
             }
@@ -141,7 +162,7 @@ async fn accept(listener: TcpListener, router: Router) {
 }
 
 /// One connection, to its end.
-async fn converse(stream: TcpStream, router: Router) {
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(REQUEST_TIMEOUT)

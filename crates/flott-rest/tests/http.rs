@@ -15,7 +15,7 @@ use flott_control::processes::{
     Answer as Told, Load, LogFile, ProcessName, Processes, Question, ThreadView,
 };
 use flott_core::{CheckpointId, Error, JobId, Timestamp};
-use flott_rest::{Server, Services, serve};
+use flott_rest::{Access, Server, Services, serve};
 use serde_json::Value;
 use testing::JOB;
 
@@ -129,7 +129,7 @@ fn services(recorded: Recorded) -> Services {
 }
 
 fn server() -> Server {
-    serve("0", services(Recorded::default())).unwrap()
+    serve("0", services(Recorded::default()), Access::default()).unwrap()
 }
 
 /// Sends these lines and reads until the server closes the connection.
@@ -328,7 +328,7 @@ fn send(server: &Server, line: &str, body: &str) -> Answer {
 #[test]
 fn a_job_is_cancelled_with_flinks_request() {
     let recorded = Recorded::default();
-    let server = serve("0", services(recorded.clone())).unwrap();
+    let server = serve("0", services(recorded.clone()), Access::default()).unwrap();
     let answer = send(&server, &format!("PATCH /v1/jobs/{JOB}?mode=cancel"), "{}");
     assert_eq!((answer.status, answer.body.as_str()), (202, "{}"));
     assert_eq!(*recorded.0.lock().unwrap(), [format!("cancel {JOB}")]);
@@ -341,7 +341,7 @@ fn a_job_is_cancelled_with_flinks_request() {
 #[test]
 fn a_checkpoint_is_triggered_once_per_trigger_id_and_asked_for() {
     let recorded = Recorded::default();
-    let server = serve("0", services(recorded.clone())).unwrap();
+    let server = serve("0", services(recorded.clone()), Access::default()).unwrap();
     let path = format!("/v1/jobs/{JOB}/checkpoints");
     let body = r#"{"checkpointType":"CONFIGURED","triggerId":null}"#;
     let triggered = send(&server, &format!("POST {path}"), body);
@@ -396,7 +396,7 @@ fn a_savepoint_is_triggered_and_its_place_told() {
 #[test]
 fn a_job_is_cancelled_after_its_savepoint_if_that_is_wanted() {
     let recorded = Recorded::default();
-    let server = serve("0", services(recorded.clone())).unwrap();
+    let server = serve("0", services(recorded.clone()), Access::default()).unwrap();
     let path = format!("/v1/jobs/{JOB}/savepoints");
     let body = r#"{"target-directory":"/sp","cancel-job":true}"#;
     assert_eq!(send(&server, &format!("POST {path}"), body).status, 202);
@@ -445,7 +445,7 @@ fn a_trigger_that_is_wrong_or_unknown_is_refused() {
 #[test]
 fn other_sites_and_their_forms_change_nothing() {
     let recorded = Recorded::default();
-    let server = serve("0", services(recorded.clone())).unwrap();
+    let server = serve("0", services(recorded.clone()), Access::default()).unwrap();
     let line = format!("POST /jobs/{JOB}/checkpoints HTTP/1.1");
     for from in [
         &["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"][..],
@@ -555,7 +555,9 @@ fn a_job_is_one_document_for_the_dashboard() {
 #[test]
 fn only_loopback_can_be_listened_on() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8081", "example.com:8081"] {
-        let error = serve(address, services(Recorded::default())).unwrap_err().to_string();
+        let error = serve(address, services(Recorded::default()), Access::default())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("loopback only"), "{error}");
     }
 }
@@ -564,7 +566,8 @@ fn only_loopback_can_be_listened_on() {
 fn a_port_in_use_is_named_with_the_way_out() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = other.local_addr().unwrap().port().to_string();
-    let error = serve(&port, services(Recorded::default())).unwrap_err().to_string();
+    let error =
+        serve(&port, services(Recorded::default()), Access::default()).unwrap_err().to_string();
     assert!(error.contains(&port) && error.contains("in use"), "{error}");
 }
 
@@ -575,5 +578,5 @@ fn dropping_the_server_frees_its_port_even_with_a_reader_on_the_line() {
     let mut idle = TcpStream::connect(address).unwrap();
     idle.write_all(b"GET /jobs").unwrap();
     drop(server);
-    drop(serve(&address.to_string(), services(Recorded::default())).unwrap());
+    drop(serve(&address.to_string(), services(Recorded::default()), Access::default()).unwrap());
 }

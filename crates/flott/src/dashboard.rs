@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flott_cluster::{EmbeddedCluster, ThisProcess};
 use flott_core::Result;
 pub use flott_rest::Server;
-use flott_rest::Services;
+use flott_rest::{Access, Services};
 use tracing::info;
 
 /// Shows the jobs of `cluster` at `address`, a port (0 is any that is free) or a loopback host with
@@ -21,7 +21,7 @@ pub fn serve(address: &str, cluster: &EmbeddedCluster) -> Result<Server> {
         submissions: None,
         processes: Arc::new(ThisProcess { options: Vec::new() }),
     };
-    let server = flott_rest::serve(address, services)?;
+    let server = flott_rest::serve(address, services, Access::default())?;
     info!("Dashboard at {}", server.url());
     Ok(server)
 }

@@ -339,6 +339,18 @@ options! {
     /// Whether processes of a cluster may listen and call elsewhere than on loopback, though neither TLS nor
     /// tokens protect them: whoever reaches them can make them run any program.
     TRUST_NETWORK: bool = "security.unprotected-network-is-trusted", "false";
+    /// The file of the tokens with which the REST API is asked (`flott token`); nothing means that none is needed.
+    TOKEN_FILE: Option<String> = "security.rest.token-file", "";
+    /// The token with which the command line asks; nothing means that of the environment variable FLOTT_TOKEN.
+    REST_TOKEN: Option<Secret> = "security.rest.token", "";
+    /// Whether the REST API speaks TLS.
+    REST_TLS: bool = "security.ssl.rest.enabled", "false";
+    /// The certificates of the REST API, in PEM.
+    REST_CERTIFICATE: Option<String> = "security.ssl.rest.certificate", "";
+    /// The key of its certificate, in PEM.
+    REST_KEY: Option<String> = "security.ssl.rest.key", "";
+    /// The certificates that the command line trusts, in PEM; nothing means those of the REST API.
+    REST_CA: Option<String> = "security.ssl.rest.ca-certificate", "";
     /// How often processes of a cluster say that they are there.
     HEARTBEAT_INTERVAL: Duration = "heartbeat.interval", "10 s";
     /// How long a process may say nothing before it is taken for lost. A connection that is closed is seen at once.

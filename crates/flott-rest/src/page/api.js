@@ -10,24 +10,48 @@ export class Failure extends Error {
   }
 }
 
-const listeners = new Set();
-let connected = true;
-
-function setConnected(now) {
-  if (now !== connected) {
-    connected = now;
-    listeners.forEach((listener) => listener(now));
-  }
+/** A value that pieces of the page look at. */
+function signal(value) {
+  const listeners = new Set();
+  return {
+    set(next) {
+      if (next === value) return;
+      value = next;
+      listeners.forEach((listener) => listener(next));
+    },
+    use() {
+      const [now, set] = useState(value);
+      useEffect(() => {
+        set(value);
+        listeners.add(set);
+        return () => listeners.delete(set);
+      }, []);
+      return now;
+    },
+  };
 }
 
+const connected = signal(true);
+const refused = signal(false);
+
 /** Whether the server answered last time. */
-export function useConnected() {
-  const [now, set] = useState(connected);
-  useEffect(() => {
-    listeners.add(set);
-    return () => listeners.delete(set);
-  }, []);
-  return now;
+export const useConnected = connected.use;
+
+/** Whether the server wants a token that it was not given. */
+export const useRefused = refused.use;
+
+// For as long as the tab is open, and for this page alone: no cookie goes along by itself.
+const TOKEN = "token";
+
+/** From now on, asks with this token. */
+export function setToken(token) {
+  sessionStorage.setItem(TOKEN, token);
+  refused.set(false);
+}
+
+function authorization() {
+  const token = sessionStorage.getItem(TOKEN);
+  return token ? { authorization: `Bearer ${token}` } : {};
 }
 
 /** Flink puts exception classes and stack traces into messages; people want the sentence. */
@@ -41,17 +65,18 @@ function sentence(body, status) {
 async function ask(method, path, body) {
   let response;
   try {
-    const options = { method, cache: "no-store" };
+    const options = { method, cache: "no-store", headers: authorization() };
     if (body !== undefined) {
       options.body = JSON.stringify(body);
-      options.headers = { "content-type": "application/json" };
+      options.headers["content-type"] = "application/json";
     }
     response = await fetch(path, options);
   } catch {
-    setConnected(false);
+    connected.set(false);
     throw new Failure(0, "The server cannot be reached.");
   }
-  setConnected(true);
+  connected.set(true);
+  if (response.status === 401) refused.set(true);
   const text = await response.text();
   const isJson = (response.headers.get("content-type") || "").includes("json");
   const answer = isJson && text ? JSON.parse(text) : text;
@@ -117,6 +142,7 @@ export function upload(path, field, file, progress) {
     const form = new FormData();
     form.append(field, file, file.name);
     request.open("POST", path);
+    Object.entries(authorization()).forEach(([name, value]) => request.setRequestHeader(name, value));
     request.upload.onprogress = (event) => progress(event.loaded, event.total);
     request.onerror = () => reject(new Failure(0, "The server cannot be reached."));
     request.onload = () => {

@@ -135,10 +135,18 @@ function Log({ path, name }) {
     <div class="buttons">
       <label class="field"><span>Search</span><input type="search" value=${wanted} onInput=${(event) => setWanted(event.target.value)} /></label>
       <label class="field check"><span>Follow</span><input type="checkbox" checked=${follow} onChange=${(event) => setFollow(event.target.checked)} /></label>
-      <a class="button" href=${path} download=${name}>Download</a>
+      <button onClick=${() => save(name, text)}>Download</button>
     </div>
     <pre class="log" ref=${box} tabindex="0" aria-label=${name}>${lines.join("\n")}</pre>
     ${wanted && html`<p class="hint">${count(lines.length)} lines.</p>`}`;
+}
+
+/** Offers what is shown as a file: a link could not say who asks. */
+function save(name, text) {
+  const address = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  const link = Object.assign(document.createElement("a"), { href: address, download: name });
+  link.click();
+  URL.revokeObjectURL(address);
 }
 
 function Threads({ base }) {

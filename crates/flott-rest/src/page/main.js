@@ -1,12 +1,12 @@
 // The frame of the dashboard: which address shows which page.
 
 import { html, render, useEffect, useState } from "./vendor/preact.js";
-import { useConnected, usePoll } from "./api.js";
+import { setToken, useConnected, usePoll, useRefused } from "./api.js";
 import { Job } from "./job.js";
 import { JobManager, TaskManager, TaskManagers } from "./machines.js";
 import { Overview } from "./overview.js";
 import { Submit } from "./submit.js";
-import { Empty, Notices } from "./ui.js";
+import { Empty, Field, Notices } from "./ui.js";
 
 const THEMES = ["auto", "light", "dark"];
 
@@ -57,11 +57,28 @@ function page([name = "overview", ...rest], features) {
   }
 }
 
+/** Asks for a token. */
+function Login() {
+  const submit = (event) => {
+    event.preventDefault();
+    setToken(new FormData(event.target).get("token").trim());
+  };
+  return html`
+    <form class="card login" onSubmit=${submit}>
+      <h1>This cluster wants a token</h1>
+      <p>Whoever looks after it makes one with: <code>flott token create NAME --role viewer</code></p>
+      <${Field} name="token" label="Token" type="password" hint="It is kept as long as this tab is open." />
+      <button class="primary" type="submit">Go on</button>
+    </form>`;
+}
+
 function App() {
   const path = useRoute();
   const connected = useConnected();
   const [theme, nextTheme] = useTheme();
-  const { data: config } = usePoll("config", 0);
+  const refused = useRefused();
+  const { data: config } = usePoll(refused ? undefined : "config", 0);
+  const { data: session } = usePoll(refused ? undefined : "api/session", 0);
   const features = (config && config.features) || {};
   const links = [
     ["overview", "Overview"],
@@ -81,6 +98,7 @@ function App() {
         ${links.map(([key, text]) => html`
           <a key=${key} href=${`#/${key}`} aria-current=${key === current ? "page" : undefined}>${text}</a>`)}
       </nav>
+      ${session && session.name !== "whoever is here" && html`<span class="version">${session.name}, ${session.role}</span>`}
       <span class="version">${config && config["flink-version"]}</span>
       <button class="plain" onClick=${nextTheme} aria-label=${`Theme: ${theme}`} title=${`Theme: ${theme}`}>
         ${{ auto: "◐", light: "☀", dark: "☾" }[theme]}
@@ -88,7 +106,9 @@ function App() {
     </header>
     ${!connected && html`
       <p class="banner" role="alert">The server cannot be reached. What is shown is what it said last; asking again …</p>`}
-    <main id="content" tabindex="-1">${config ? page(path, features) : html`<${Empty}>Loading …<//>`}</main>
+    ${session && session.unprotected && html`
+      <p class="banner" role="alert">Unprotected: whoever reaches this server can make the cluster run anything.</p>`}
+    <main id="content" tabindex="-1">${refused ? html`<${Login} />` : config ? page(path, features) : html`<${Empty}>Loading …<//>`}</main>
     <${Notices} />`;
 }
 

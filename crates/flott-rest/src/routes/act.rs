@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{get, patch, post};
 use flott_control::JobStatus;
@@ -21,6 +20,8 @@ use crate::dto::operation::{
 };
 use crate::guard::BODY_BYTES_MAX;
 use crate::operations::{Done, Operations, Outcome, new_trigger};
+use crate::table::Table;
+use crate::tokens::Role::{Deployer, Viewer};
 
 #[derive(Clone)]
 struct Acting {
@@ -29,22 +30,19 @@ struct Acting {
     operations: Operations,
 }
 
-pub(super) fn routes(view: View, actions: Arc<dyn Actions>) -> Router {
-    let mut router = Router::new();
-    for v in ["", "/v1"] {
-        let job = format!("{v}/jobs/{{jobid}}");
-        router = router
-            .route(&job, patch(cancel))
-            .route(&format!("{job}/checkpoints"), post(trigger_checkpoint))
-            .route(&format!("{job}/checkpoints/{{triggerid}}"), get(operation_status))
-            .route(&format!("{job}/savepoints"), post(trigger_savepoint))
-            .route(&format!("{job}/savepoints/{{triggerid}}"), get(operation_status))
-            .route(&format!("{job}/stop"), post(stop))
-            .route(&format!("{v}/savepoint-disposal"), post(dispose_savepoint))
-            .route(&format!("{v}/savepoint-disposal/{{triggerid}}"), get(disposal_status));
-    }
+pub(super) fn routes(view: View, actions: Arc<dyn Actions>) -> Table {
+    let table = Table::new()
+        .flink(Method::PATCH, "/jobs/{jobid}", Deployer, patch(cancel))
+        .flink(Method::POST, "/jobs/{jobid}/checkpoints", Deployer, post(trigger_checkpoint))
+        .look("/jobs/{jobid}/checkpoints/{triggerid}", Viewer, get(operation_status))
+        .flink(Method::POST, "/jobs/{jobid}/savepoints", Deployer, post(trigger_savepoint))
+        .look("/jobs/{jobid}/savepoints/{triggerid}", Viewer, get(operation_status))
+        .flink(Method::POST, "/jobs/{jobid}/stop", Deployer, post(stop))
+        .flink(Method::POST, "/savepoint-disposal", Deployer, post(dispose_savepoint))
+        .look("/savepoint-disposal/{triggerid}", Viewer, get(disposal_status));
     let acting = Acting { view, actions, operations: Operations::default() };
-    router.layer(DefaultBodyLimit::max(BODY_BYTES_MAX as usize)).with_state(acting)
+    let limit = DefaultBodyLimit::max(BODY_BYTES_MAX as usize);
+    table.map(|router| router.layer(limit)).with_state(acting)
 }
 
 async fn cancel(

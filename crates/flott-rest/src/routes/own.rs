@@ -1,19 +1,42 @@
 //! What Flink does not have: routes under `/api/`.
 
-use axum::Router;
+use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::http::Method;
 use axum::response::Response;
 use axum::routing::get;
+use serde::Serialize;
 
 use super::vertices::{PathOf, with_vertex};
 use super::{Watched, find, json};
 use crate::dto::live::JobLive;
+use crate::table::{Principal, Table};
+use crate::tokens::Role::Viewer;
 
-pub(super) fn routes() -> Router<Watched> {
-    Router::new()
-        .route("/api/jobs/{jobid}", get(job))
-        .route("/api/jobs/{jobid}/vertices/{vertexid}/history", get(history))
+pub(super) fn routes() -> Table<Watched> {
+    let history = get(history);
+    Table::new()
+        .own(Method::GET, "/api/session", Viewer, get(session))
+        .own(Method::GET, "/api/jobs/{jobid}", Viewer, get(job))
+        .own(Method::GET, "/api/jobs/{jobid}/vertices/{vertexid}/history", Viewer, history)
+}
+
+/// Who asks, and what that one may.
+#[derive(Serialize)]
+struct Session {
+    name: String,
+    role: String,
+    /// Whether anybody who reaches the server may do that.
+    unprotected: bool,
+}
+
+async fn session(Extension(principal): Extension<Principal>) -> Response {
+    json(&Session {
+        name: principal.name,
+        role: principal.role.to_string(),
+        unprotected: principal.is_unprotected,
+    })
 }
 
 /// A job as the dashboard shows it.

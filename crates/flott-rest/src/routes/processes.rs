@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -17,6 +16,8 @@ use super::vertices::chosen;
 use super::{View, error, json};
 use crate::dto::metrics::{Metrics, of_cluster};
 use crate::dto::processes::{ConfigEntry, EnvironmentInfo, LogList, ThreadDump, metrics};
+use crate::table::Table;
+use crate::tokens::Role::{Admin, Viewer};
 
 /// How much of a log is answered: its end.
 const LOG_BYTES: u64 = 1 << 20;
@@ -25,29 +26,24 @@ type Host = Arc<dyn Processes>;
 type Refusal = Box<Response>;
 pub(super) type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
-pub(super) fn routes(processes: Host, view: View) -> Router {
-    let mut router = Router::new();
-    let of_cluster = cluster_metrics(view);
-    for v in ["", "/v1"] {
-        router = router
-            .route(&format!("{v}/jobmanager/config"), get(config))
-            .route(&format!("{v}/jobs/{{jobid}}/jobmanager/config"), get(config))
-            .route(&format!("{v}/jobmanager/environment"), get(environment))
-            .route(&format!("{v}/jobs/{{jobid}}/jobmanager/environment"), get(environment));
-        for process in ["jobmanager", "taskmanagers/{taskmanagerid}"] {
-            let process = format!("{v}/{process}");
-            router = router
-                .route(&format!("{process}/logs"), get(logs))
-                .route(&format!("{process}/logs/{{name}}"), get(log))
-                .route(&format!("{process}/log"), get(main_log))
-                .route(&format!("{process}/stdout"), get(output))
-                .route(&format!("{process}/thread-dump"), get(threads));
-        }
-        router = router
-            .route(&format!("{v}/taskmanagers/{{taskmanagerid}}/metrics"), get(load))
-            .route(&format!("{v}/jobmanager/metrics"), of_cluster.clone());
+/// Options and logs are for those who look after the cluster: programs write into logs whatever they like.
+pub(super) fn routes(processes: Host, view: View) -> Table {
+    let mut table = Table::new()
+        .look("/jobmanager/config", Admin, get(config))
+        .look("/jobs/{jobid}/jobmanager/config", Admin, get(config))
+        .look("/jobmanager/environment", Viewer, get(environment))
+        .look("/jobs/{jobid}/jobmanager/environment", Viewer, get(environment))
+        .look("/jobmanager/metrics", Viewer, cluster_metrics(view))
+        .look("/taskmanagers/{taskmanagerid}/metrics", Viewer, get(load));
+    for process in ["/jobmanager", "/taskmanagers/{taskmanagerid}"] {
+        table = table
+            .look(&format!("{process}/logs"), Admin, get(logs))
+            .look(&format!("{process}/logs/{{name}}"), Admin, get(log))
+            .look(&format!("{process}/log"), Admin, get(main_log))
+            .look(&format!("{process}/stdout"), Admin, get(output))
+            .look(&format!("{process}/thread-dump"), Admin, get(threads));
     }
-    router.with_state(processes)
+    table.with_state(processes)
 }
 
 async fn config(State(host): State<Host>) -> Response {

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::multipart::{Field, MultipartRejection};
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Multipart, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use flott_control::actions::{Binary, Submission, Submissions};
@@ -18,6 +17,8 @@ use super::{HANDLER_EXCEPTION, error, json, unresolved};
 use crate::dto::binaries::{JarListInfo, JarRunRequest, JarRunResponse, JarUploadResponse};
 use crate::dto::plan::JobPlanInfo;
 use crate::guard::BODY_BYTES_MAX;
+use crate::table::Table;
+use crate::tokens::Role::{Deployer, Viewer};
 
 /// The field of an upload that has the binary.
 const FIELD: &str = "jarfile";
@@ -25,22 +26,20 @@ const FIELD: &str = "jarfile";
 type Host = Arc<dyn Submissions>;
 type Parameters = std::result::Result<Query<Vec<(String, String)>>, QueryRejection>;
 
-pub(super) fn routes(host: Host) -> Router {
-    let mut router = Router::new();
-    for v in ["", "/v1"] {
-        router = router
-            .route(&format!("{v}/jars"), get(list))
-            .route(&format!("{v}/jars/{{jarid}}"), delete(forget))
-            .route(&format!("{v}/jars/{{jarid}}/plan"), get(plan).post(plan))
-            .route(&format!("{v}/jars/{{jarid}}/run"), post(run));
-    }
-    let mut router = router.layer(DefaultBodyLimit::max(BODY_BYTES_MAX as usize));
-    for v in ["", "/v1"] {
-        // The host says when it is too much.
-        let upload = post(upload).layer(DefaultBodyLimit::disable());
-        router = router.route(&format!("{v}/jars/upload"), upload);
-    }
-    router.with_state(host)
+pub(super) fn routes(host: Host) -> Table {
+    let limit = DefaultBodyLimit::max(BODY_BYTES_MAX as usize);
+    // The host says when it is too much.
+    let upload = post(upload).layer(DefaultBodyLimit::disable());
+    Table::new()
+        .look("/jars", Viewer, get(list))
+        .flink(Method::DELETE, "/jars/{jarid}", Deployer, delete(forget))
+        // To get a plan, the binary is run.
+        .look("/jars/{jarid}/plan", Deployer, get(plan))
+        .flink(Method::POST, "/jars/{jarid}/plan", Deployer, post(plan))
+        .flink(Method::POST, "/jars/{jarid}/run", Deployer, post(run))
+        .map(|router| router.layer(limit))
+        .flink(Method::POST, "/jars/upload", Deployer, upload)
+        .with_state(host)
 }
 
 async fn list(State(host): State<Host>, headers: HeaderMap) -> Response {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -24,41 +23,38 @@ use crate::dto::subtasks::{
     VertexDetailsInfo, VertexTaskManagersInfo,
 };
 use crate::rates::{Rate, Rates};
+use crate::table::Table;
+use crate::tokens::Role::Viewer;
 
 pub(super) type PathOf<T> = Result<Path<T>, PathRejection>;
 type Refusal = Box<Response>;
 
-pub(super) fn routes() -> Router<Watched> {
-    let mut router = Router::new();
-    for v in ["", "/v1"] {
-        let vertex = format!("{v}/jobs/{{jobid}}/vertices/{{vertexid}}");
-        let subtask = format!("{vertex}/subtasks/{{index}}");
-        router = router
-            .route(&vertex, about(VertexDetailsInfo::of))
-            .route(&format!("{vertex}/subtasktimes"), about(SubtasksTimesInfo::of))
-            .route(&format!("{vertex}/taskmanagers"), about(VertexTaskManagersInfo::of))
-            .route(&format!("{vertex}/accumulators"), about(VertexAccumulatorsInfo::of))
-            .route(&format!("{vertex}/subtasks/accumulators"), about(SubtasksAccumulatorsInfo::of))
-            .route(&format!("{vertex}/backpressure"), get(backpressure))
-            .route(&format!("{vertex}/watermarks"), get(watermarks))
-            .route(&format!("{vertex}/metrics"), get(vertex_metrics))
-            .route(&format!("{vertex}/subtasks/metrics"), get(subtasks_metrics))
-            .route(&format!("{vertex}/jm-operator-metrics"), about(|_, _, _| [(); 0]))
-            .route(&subtask, get(one))
-            .route(&format!("{subtask}/metrics"), get(subtask_metrics))
-            .route(&format!("{subtask}/attempts/{{attempt}}"), get(attempt))
-            .route(
-                &format!("{subtask}/attempts/{{attempt}}/accumulators"),
-                get(attempt_accumulators),
-            )
-            .route(
-                &format!("{v}/jobs/{{jobid}}/checkpoints/details/{{id}}/subtasks/{{vertexid}}"),
-                get(checkpoint),
-            )
-            .route(&format!("{v}/jobs/{{jobid}}/metrics"), get(job_metrics))
-            .route(&format!("{v}/jobs/metrics"), get(jobs_metrics));
+pub(super) fn routes() -> Table<Watched> {
+    const VERTEX: &str = "/jobs/{jobid}/vertices/{vertexid}";
+    let mut table = Table::new();
+    for (path, handler) in [
+        ("", about(VertexDetailsInfo::of)),
+        ("/subtasktimes", about(SubtasksTimesInfo::of)),
+        ("/taskmanagers", about(VertexTaskManagersInfo::of)),
+        ("/accumulators", about(VertexAccumulatorsInfo::of)),
+        ("/backpressure", get(backpressure)),
+        ("/watermarks", get(watermarks)),
+        ("/metrics", get(vertex_metrics)),
+        // Nothing coordinates an operator but its job's master.
+        ("/jm-operator-metrics", about(|_, _, _| [(); 0])),
+        ("/subtasks/accumulators", about(SubtasksAccumulatorsInfo::of)),
+        ("/subtasks/metrics", get(subtasks_metrics)),
+        ("/subtasks/{index}", get(one)),
+        ("/subtasks/{index}/metrics", get(subtask_metrics)),
+        ("/subtasks/{index}/attempts/{attempt}", get(attempt)),
+        ("/subtasks/{index}/attempts/{attempt}/accumulators", get(attempt_accumulators)),
+    ] {
+        table = table.look(&format!("{VERTEX}{path}"), Viewer, handler);
     }
-    router
+    table
+        .look("/jobs/{jobid}/checkpoints/details/{id}/subtasks/{vertexid}", Viewer, get(checkpoint))
+        .look("/jobs/{jobid}/metrics", Viewer, get(job_metrics))
+        .look("/jobs/metrics", Viewer, get(jobs_metrics))
 }
 
 /// An answer about the vertex that the path names.
