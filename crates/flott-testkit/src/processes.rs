@@ -118,7 +118,16 @@ impl Cluster {
 
     /// Runs a command to its end.
     pub fn flott(&self, arguments: &[&str]) -> Output {
-        let output = self.client(arguments).output().unwrap();
+        self.flott_as("", arguments)
+    }
+
+    /// Runs a command to its end, with a token.
+    pub fn flott_as(&self, token: &str, arguments: &[&str]) -> Output {
+        let mut command = self.client(arguments);
+        if !token.is_empty() {
+            command.env("FLOTT_TOKEN", token.trim());
+        }
+        let output = command.output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let code = output.status.code().unwrap();
         Output { code, text: text(output.stdout), error: text(output.stderr) }

@@ -11,5 +11,6 @@ mod setup;
 mod soak;
 mod storages;
 mod story;
+mod tokens;
 mod unaligned;
 mod upgrades;
