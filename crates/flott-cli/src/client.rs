@@ -158,7 +158,7 @@ impl Client {
                 wait = (wait * 2).min(POLL_MAX);
                 continue;
             };
-            return match operation.get("failure-cause") {
+            return match operation.get("failure-cause").or(operation.get("failureCause")) {
                 None => Ok(operation),
                 Some(cause) => {
                     let text = cause.get("stack-trace").and_then(Value::as_str);

@@ -95,11 +95,8 @@ impl Access {
             return Ok(None);
         };
         let found = tokens.find(secret.trim(), now())?;
-        let principal = |token: Token| Principal {
-            name: token.name,
-            role: token.role,
-            is_unprotected: false,
-        };
+        let principal =
+            |token: Token| Principal { name: token.name, role: token.role, is_unprotected: false };
         Ok(found.map(principal))
     }
 

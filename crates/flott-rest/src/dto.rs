@@ -10,6 +10,7 @@ pub(crate) mod checkpoints;
 pub(crate) mod cluster;
 pub(crate) mod exceptions;
 mod io_metrics;
+mod java;
 pub(crate) mod job;
 pub(crate) mod live;
 pub(crate) mod metrics;

@@ -109,6 +109,9 @@ async fn require(role: Role, request: Request, next: Next) -> Response {
             error(StatusCode::FORBIDDEN, text)
         }
         // The guard lets nobody pass without.
-        None => error(StatusCode::UNAUTHORIZED, "Nobody knows who asks: send Authorization: Bearer TOKEN."),
+        None => error(
+            StatusCode::UNAUTHORIZED,
+            "Nobody knows who asks: send Authorization: Bearer TOKEN.",
+        ),
     }
 }

@@ -362,7 +362,7 @@ fn a_checkpoint_is_triggered_once_per_trigger_id_and_asked_for() {
     let id = triggered.json()["request-id"].as_str().unwrap().to_owned();
     let failed = get(&server, &format!("{unknown}/{id}")).json();
     assert_eq!(failed["status"]["id"], "COMPLETED");
-    assert_eq!(failed["operation"]["failure-cause"]["stack-trace"], "Job is not running.");
+    assert_eq!(failed["operation"]["failureCause"]["stack-trace"], "Job is not running.");
 }
 
 #[test]

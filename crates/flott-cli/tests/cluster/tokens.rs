@@ -32,7 +32,11 @@ fn a_viewer_looks_a_deployer_runs_and_nobody_else_does_anything() {
     let run = ["run", "-c", "count", binary.to_str().unwrap(), "--", "--to", "3"];
     let refused = cluster.flott_as(&bob, &run);
     assert_eq!(refused.code, 1);
-    assert!(refused.error.contains("bob is a viewer, and this needs a deployer"), "{}", refused.error);
+    assert!(
+        refused.error.contains("bob is a viewer, and this needs a deployer"),
+        "{}",
+        refused.error
+    );
     let ran = cluster.flott_as(&ci, &run);
     assert_eq!(ran.code, 0, "{}", ran.error);
     assert!(cluster.logs().contains("ci: POST \"/v1/jars/upload\": 200."), "{}", cluster.logs());

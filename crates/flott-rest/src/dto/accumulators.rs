@@ -10,6 +10,7 @@ use flott_core::accumulator::{AccumulatorValue, merged};
 use flott_plan::JobVertex;
 use serde::Serialize;
 
+use super::java;
 use super::job::tasks_of;
 
 /// `/jobs/:jobid/accumulators`.
@@ -79,31 +80,9 @@ pub(super) fn of_job(job: &JobView) -> BTreeMap<String, AccumulatorValue> {
 /// The values as Flink's clients read them: each an `OptionalFailure` of a boxed number, in Java's
 /// serialization.
 pub(super) fn serialized(all: &BTreeMap<String, AccumulatorValue>) -> BTreeMap<String, String> {
-    all.iter().map(|(name, value)| (name.clone(), BASE64_STANDARD.encode(java(*value)))).collect()
-}
-
-/// The serialized class `org.apache.flink.util.OptionalFailure`, up to its value.
-const OPTIONAL_FAILURE: &[u8] = b"\xac\xed\x00\x05sr\x00\x25org.apache.flink.util.OptionalFailure\
-    \x00\x00\x00\x00\x00\x00\x00\x01\x03\x00\x01L\x00\x0cfailureCauset\x00\x15Ljava/lang/Throwable;xpp";
-
-/// The serialized class `java.lang.Number`, as the parent of another.
-const NUMBER: &[u8] = b"xr\x00\x10java.lang.Number\x86\xac\x95\x1d\x0b\x94\xe0\x8b\x02\x00\x00xp";
-
-fn java(value: AccumulatorValue) -> Vec<u8> {
-    let (class, bits) = match value {
-        AccumulatorValue::LongCounter(value)
-        | AccumulatorValue::LongMaximum(value)
-        | AccumulatorValue::LongMinimum(value) => (
-            &b"sr\x00\x0ejava.lang.Long\x3b\x8b\xe4\x90\xcc\x8f\x23\xdf\x02\x00\x01J\x00\x05value"[..],
-            value.to_be_bytes(),
-        ),
-        AccumulatorValue::DoubleCounter(value) => (
-            &b"sr\x00\x10java.lang.Double\x80\xb3\xc2\x4a\x29\x6b\xfb\x04\x02\x00\x01D\x00\x05value"
-                [..],
-            value.to_be_bytes(),
-        ),
-    };
-    [OPTIONAL_FAILURE, class, NUMBER, &bits, b"x"].concat()
+    all.iter()
+        .map(|(name, value)| (name.clone(), BASE64_STANDARD.encode(java::number(*value))))
+        .collect()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::accumulators;
 use super::io_metrics::IoMetrics;
+use super::java::FailureCause;
 use super::plan::Plan;
 use super::time_or_minus_one;
 
@@ -87,13 +88,6 @@ struct JobResult {
     failure_cause: Option<FailureCause>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct FailureCause {
-    class: &'static str,
-    stack_trace: String,
-}
-
 impl JobExecutionResultInfo {
     pub(crate) fn of(now: Now, job: &JobView) -> Self {
         let status = match job.status {
@@ -123,9 +117,8 @@ impl JobExecutionResultInfo {
             application_id: job.description.job.to_string(),
             start_time: times.start,
             end_time: times.end,
-            failure_cause: failure.map(|entry| FailureCause {
-                class: "org.apache.flink.runtime.JobException",
-                stack_trace: entry.failure.message.clone(),
+            failure_cause: failure.map(|entry| {
+                FailureCause::new("org.apache.flink.runtime.JobException", &entry.failure.message)
             }),
         };
         Self { status: QueueStatus { id: "COMPLETED" }, job_execution_result: Some(result) }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::java::FailureCause;
 use crate::operations::{Done, Outcome};
 
 /// What triggers a checkpoint. Clients leave out what they have no wish about.
@@ -63,6 +64,8 @@ pub(crate) enum CheckpointType {
     Incremental,
 }
 
+const CHECKPOINT_EXCEPTION: &str = "org.apache.flink.runtime.checkpoint.CheckpointException";
+
 #[derive(Serialize)]
 pub(crate) struct TriggerResponse {
     #[serde(rename = "request-id")]
@@ -93,16 +96,14 @@ struct Status {
 }
 
 impl OperationStatus {
-    /// Without an outcome it is under way.
-    pub(crate) fn of(outcome: Option<Outcome>) -> Self {
+    /// Without an outcome it is under way. Flink calls the failure of a checkpoint otherwise than that of anything else.
+    pub(crate) fn of(outcome: Option<Outcome>, is_checkpoint: bool) -> Self {
+        let name = if is_checkpoint { "failureCause" } else { "failure-cause" };
         let operation = outcome.map(|outcome| match outcome {
             Ok(Done::Checkpoint(checkpoint)) => json!({ "checkpointId": checkpoint.0 }),
             Ok(Done::Savepoint(location)) => json!({ "location": location }),
             Ok(Done::Disposal) => json!({}),
-            Err(why) => json!({ "failure-cause": {
-                "class": "org.apache.flink.runtime.checkpoint.CheckpointException",
-                "stack-trace": why,
-            }}),
+            Err(why) => json!({ name: FailureCause::new(CHECKPOINT_EXCEPTION, &why) }),
         });
         let id = if operation.is_some() { "COMPLETED" } else { "IN_PROGRESS" };
         Self { status: Status { id }, operation }

@@ -205,7 +205,7 @@ fn status(acting: &Acting, job: Option<JobId>, trigger: &str, kind: &str) -> Res
         return unresolved("path parameter (triggerid)", trigger);
     };
     match acting.operations.result((job, trigger)) {
-        Some(outcome) => json(&OperationStatus::of(outcome)),
+        Some(outcome) => json(&OperationStatus::of(outcome, kind == "checkpoint")),
         None => {
             let of = job.map(|job| format!(" for job {job}")).unwrap_or_default();
             let trigger = trigger_text(trigger);
