@@ -3,6 +3,7 @@
 
 mod backends;
 mod failures;
+mod flink_client;
 mod hosts;
 mod increments;
 mod limits;
