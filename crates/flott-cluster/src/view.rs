@@ -16,7 +16,7 @@ use crate::plan::PlannedJob;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// How many jobs are remembered, if not more of them run.
-const JOBS_MAX: usize = 100;
+const JOBS_MAX: usize = 1000;
 
 /// What the jobs of a cluster look like. Clones see the same.
 #[derive(Clone)]

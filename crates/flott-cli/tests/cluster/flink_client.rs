@@ -10,8 +10,7 @@ fn flink(cluster: &Cluster, arguments: &[&str]) -> (i32, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/flink-client");
     let (verb, rest) = arguments.split_first().unwrap();
     let mut command = Command::new(script);
-    let output =
-        command.arg(verb).args(["-m", &cluster.address()]).args(rest).output().unwrap();
+    let output = command.arg(verb).args(["-m", &cluster.address()]).args(rest).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
 }

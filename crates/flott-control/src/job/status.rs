@@ -94,6 +94,20 @@ pub enum ExecutionState {
 }
 
 impl ExecutionState {
+    /// Flink's name of it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Created => "CREATED",
+            Self::Scheduled => "SCHEDULED",
+            Self::Deploying => "DEPLOYING",
+            Self::Running => "RUNNING",
+            Self::Finished => "FINISHED",
+            Self::Canceling => "CANCELING",
+            Self::Canceled => "CANCELED",
+            Self::Failed => "FAILED",
+        }
+    }
+
     /// Whether the task is out: nothing of it is left on any machine.
     pub const fn is_out(self) -> bool {
         match self {
@@ -107,15 +121,6 @@ impl ExecutionState {
 
 impl fmt::Display for ExecutionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Created => "CREATED",
-            Self::Scheduled => "SCHEDULED",
-            Self::Deploying => "DEPLOYING",
-            Self::Running => "RUNNING",
-            Self::Finished => "FINISHED",
-            Self::Canceling => "CANCELING",
-            Self::Canceled => "CANCELED",
-            Self::Failed => "FAILED",
-        })
+        f.write_str(self.name())
     }
 }

@@ -287,7 +287,7 @@ impl Times {
 pub(super) fn count_states(states: impl Iterator<Item = ExecutionState>) -> StateCounts {
     let mut counts = StateCounts::from(EXECUTION_STATES.map(|state| (state, 0)));
     for state in states {
-        if let Some(count) = counts.get_mut(state.to_string().as_str()) {
+        if let Some(count) = counts.get_mut(state.name()) {
             *count += 1;
         }
     }

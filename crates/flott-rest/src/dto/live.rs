@@ -49,7 +49,7 @@ struct VertexLive {
     is_source: bool,
     status: String,
     /// How many tasks are in each state.
-    tasks: BTreeMap<String, usize>,
+    tasks: BTreeMap<&'static str, usize>,
     records_in: i64,
     records_out: i64,
     bytes_in: i64,
@@ -150,7 +150,7 @@ impl VertexLive {
         let sum = |count: fn(&SubtaskView) -> u64| long(tasks_of(job, vertex).map(count).sum());
         let mut tasks = BTreeMap::new();
         for task in tasks_of(job, vertex) {
-            *tasks.entry(task.state.to_string()).or_default() += 1;
+            *tasks.entry(task.state.name()).or_default() += 1;
         }
         let watermark = tasks_of(job, vertex).map(|task| task.metrics.input_watermark.get()).min();
         let operator = |operator: &flott_plan::Operator| OperatorLive {

@@ -121,7 +121,7 @@ impl Span {
 /// How long a task was in each state; −1 where it has not been.
 fn durations(now: Now, task: &SubtaskView) -> BTreeMap<&'static str, i64> {
     let duration = |name: &'static str| {
-        let entered = task.entered.iter().find(|(state, _)| state.to_string() == name);
+        let entered = task.entered.iter().find(|(state, _)| state.name() == name);
         let duration = entered.map_or(-1, |(state, entered)| {
             let later = task
                 .entered
@@ -227,7 +227,7 @@ impl SubtasksTimesInfo {
             duration: Span::of(now, task).duration,
             timestamps: EXECUTION_STATES
                 .map(|name| {
-                    let entered = task.entered.iter().find(|(state, _)| state.to_string() == name);
+                    let entered = task.entered.iter().find(|(state, _)| state.name() == name);
                     (name, entered.map_or(0, |(_, time)| time.0))
                 })
                 .into(),
