@@ -20,6 +20,7 @@ mod dto;
 mod guard;
 mod operations;
 mod page;
+mod prometheus;
 mod rates;
 mod routes;
 mod server;

@@ -57,10 +57,10 @@ impl DashboardConfiguration {
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct ClusterOverview {
-    pub(super) taskmanagers: usize,
-    pub(super) slots_total: u32,
-    pub(super) slots_available: u32,
-    pub(super) jobs_running: usize,
+    pub(crate) taskmanagers: usize,
+    pub(crate) slots_total: u32,
+    pub(crate) slots_available: u32,
+    pub(crate) jobs_running: usize,
     jobs_finished: usize,
     jobs_cancelled: usize,
     jobs_failed: usize,
