@@ -72,6 +72,10 @@ impl Client {
         }
         let token = config.get(&options::REST_TOKEN)?.map(|token| token.reveal().to_owned());
         let token = token.or_else(|| std::env::var(TOKEN).ok());
+        let token = token.map(|token| token.trim().to_owned());
+        if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
+            return Err(Error::invalid(format!("{TOKEN}, or security.rest.token, is no token")));
+        }
         let authorization = token.map(|token| format!("Bearer {token}"));
         Ok(Self { agent: agent.build().into(), address, authorization })
     }

@@ -22,7 +22,7 @@ pub(crate) fn answer(question: &Question, starts_workers: bool) -> Result<Answer
         Question::Logs => {
             Ok(Answer::Logs(logs().iter().filter_map(|path| log_file(path)).collect()))
         }
-        Question::Log { name, last } => end_of_log(name, *last).map(Answer::Log),
+        Question::Log { name, last } => end_of_log(logs(), name, *last).map(Answer::Log),
         Question::Threads => Ok(Answer::Threads(threads())),
         Question::Load => {
             let own = load(Path::new("/proc/self")).unwrap_or_default();
@@ -77,9 +77,9 @@ fn log_file(path: &Path) -> Option<LogFile> {
     })
 }
 
-fn end_of_log(name: &str, last: u64) -> Result<Vec<u8>> {
+fn end_of_log(logs: Vec<PathBuf>, name: &str, last: u64) -> Result<Vec<u8>> {
     let is_it = |path: &PathBuf| path.file_name().is_some_and(|own| own.to_string_lossy() == name);
-    let path = logs().into_iter().find(is_it).ok_or_else(|| {
+    let path = logs.into_iter().find(is_it).ok_or_else(|| {
         Error::invalid(format!("This process does not log to a file \"{name}\"."))
     })?;
     let read = || {
@@ -199,10 +199,17 @@ mod tests {
     }
 
     #[test]
-    fn only_its_own_logs_can_be_read() {
-        for name in ["/etc/passwd", "../../etc/passwd", "", ".", "stat"] {
-            let error = answer(&Question::Log { name: name.into(), last: 9 }, false).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name}");
+    fn only_its_own_logs_can_be_read_and_of_those_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("own.log");
+        fs::write(&path, "a\nb\n").unwrap();
+        fs::write(folder.path().join("other.log"), "secret").unwrap();
+        let read = |name: &str| end_of_log(vec![path.clone()], name, 2);
+        assert_eq!(read("own.log").unwrap(), b"b\n");
+        for name in
+            ["other.log", "/etc/passwd", "../../etc/passwd", "", ".", "own.log/../other.log"]
+        {
+            assert_eq!(read(name).unwrap_err().kind(), ErrorKind::InvalidInput, "{name}");
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) use client::Client;
 pub(crate) use server::{Host, Outgoing, serve};
 
 /// What both sides must be of: the version of Flott, and of the protocol.
-pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (protocol 2)");
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (protocol 3)");
 
 /// The header of a call that says which version the caller is of.
 const VERSION_HEADER: &str = "flott-version";

@@ -14,7 +14,7 @@ const CONCURRENT_MAX: usize = 64;
 pub struct Failure {
     /// The full chain of causes (`flott_core::Error::report`).
     pub message: String,
-    /// Where the task ran, as `host:port`, if known.
+    /// The TaskManager that the task ran on, as people call it, if known.
     pub endpoint: Option<String>,
     /// No restart can help (say, the state does not fit the program): fail the job at once.
     pub suppresses_restarts: bool,

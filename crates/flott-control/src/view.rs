@@ -113,13 +113,16 @@ impl JobView {
         location: impl Fn(CheckpointId) -> String,
     ) -> Self {
         let tasks = master.tasks().map(|task| {
+            // Before it is deployed, what is known is of the attempt before.
+            let is_deployed = task.state > ExecutionState::Scheduled;
+            let metrics = metrics.get(&task.id).filter(|_| is_deployed).cloned();
             let subtask = SubtaskView {
                 state: task.state,
                 since: task.since,
                 entered: task.entered.clone(),
                 attempt: task.attempt,
-                task_manager: task_manager(task.id),
-                metrics: metrics.get(&task.id).cloned().unwrap_or_default(),
+                task_manager: task_manager(task.id).filter(|_| is_deployed),
+                metrics: metrics.unwrap_or_default(),
             };
             (task.id, subtask)
         });

@@ -10,11 +10,12 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use tracing::info;
+use tracing::{error, info};
 
 use crate::access::Access;
-use crate::routes::error;
+use crate::routes::error as refused;
 use crate::table::Principal;
+use crate::tokens::has_token;
 
 /// The most that a request may have as its body; requests are a few short fields.
 pub(crate) const BODY_BYTES_MAX: u64 = 64 * 1024;
@@ -41,16 +42,21 @@ pub(crate) async fn guard(
 ) -> Response {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     let mut response = match refusal(&access, method, uri, headers) {
-        Some((status, why)) => error(status, why),
+        Some((status, why)) => refused(status, why),
         None => match access.principal(headers) {
             Ok(principal) => {
+                // Before it is done: who hangs up may not get away with it.
                 let told = record(&request, principal.as_ref());
+                audit(told.as_ref(), None);
                 principal.into_iter().for_each(|own| drop(request.extensions_mut().insert(own)));
                 let response = next.run(request).await;
-                audit(told, response.status());
+                audit(told.as_ref(), Some(response.status()));
                 response
             }
-            Err(failure) => error(StatusCode::INTERNAL_SERVER_ERROR, failure.report()),
+            Err(failure) => {
+                error!("Nobody is let in: {}", failure.report());
+                refused(StatusCode::INTERNAL_SERVER_ERROR, "The tokens cannot be read.")
+            }
         },
     };
     let headers = response.headers_mut();
@@ -71,19 +77,15 @@ fn refusal(
     if is_from_elsewhere(access, headers) {
         return Some((StatusCode::FORBIDDEN, "Requests from other sites are not answered."));
     }
-    let changes = match *method {
-        Method::GET | Method::HEAD => false,
-        Method::POST | Method::PATCH | Method::DELETE => true,
-        _ => {
-            let why = "This server takes GET, HEAD, POST, PATCH and DELETE.";
-            return Some((StatusCode::METHOD_NOT_ALLOWED, why));
-        }
-    };
-    if changes && is_navigation(headers) {
+    if ![Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE].contains(method) {
+        let why = "This server takes GET, HEAD, POST, PATCH and DELETE.";
+        return Some((StatusCode::METHOD_NOT_ALLOWED, why));
+    }
+    if does_something(method, uri) && is_navigation(headers) {
         // A form of another site could send that.
         return Some((StatusCode::FORBIDDEN, "A link or a form changes nothing here."));
     }
-    if uri.query().is_some_and(|query| query.contains("flott_")) {
+    if uri.query().is_some_and(has_token) {
         let why = "A token in an address is seen by too many: send it as Authorization: Bearer.";
         return Some((StatusCode::BAD_REQUEST, why));
     }
@@ -95,6 +97,12 @@ fn refusal(
     let length = length.and_then(|length| length.parse::<u64>().ok()).unwrap_or(0);
     (length > BODY_BYTES_MAX)
         .then_some((StatusCode::PAYLOAD_TOO_LARGE, "Nothing here takes a body as large as that."))
+}
+
+/// Whether a request changes something, or runs a binary: that is how a plan is made.
+fn does_something(method: &Method, uri: &Uri) -> bool {
+    let looks = matches!(*method, Method::GET | Method::HEAD);
+    !looks || (uri.path().contains("/jars/") && uri.path().ends_with("/plan"))
 }
 
 /// A name that leads here but is not ours is how a site gets around the same-origin policy (DNS
@@ -125,16 +133,18 @@ fn is_navigation(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
 }
 
-/// What is to be remembered of a request: who did what, if it changes anything.
-fn record(request: &Request, principal: Option<&Principal>) -> Option<(String, Method, String)> {
-    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+/// What is to be remembered of a request, if it does something: who asks for what.
+fn record(request: &Request, principal: Option<&Principal>) -> Option<String> {
+    let (method, uri) = (request.method(), request.uri());
     let who = principal.map_or("nobody", |principal| &principal.name);
-    changes.then(|| (who.to_owned(), request.method().clone(), request.uri().path().to_owned()))
+    does_something(method, uri).then(|| format!("{who}: {method} {:?}", uri.path()))
 }
 
-fn audit(told: Option<(String, Method, String)>, status: StatusCode) {
-    if let Some((who, method, path)) = told {
-        info!(target: "audit", "{who}: {method} {path:?}: {}.", status.as_u16());
+fn audit(told: Option<&String>, status: Option<StatusCode>) {
+    match (told, status) {
+        (Some(told), None) => info!(target: "audit", "{told}."),
+        (Some(told), Some(status)) => info!(target: "audit", "{told}: {}.", status.as_u16()),
+        (None, _) => {}
     }
 }
 

@@ -8,6 +8,7 @@ use flott_plan::JobVertex;
 
 use crate::dto::cluster::ClusterOverview;
 use crate::dto::job::tasks_of;
+use crate::rates::counts;
 
 /// A text in the making: samples of one metric must stand together.
 #[derive(Default)]
@@ -101,7 +102,7 @@ pub(crate) fn text(view: &ClusterView) -> String {
         text.sample(name, "", value);
     }
     let jobs: Vec<&JobView> =
-        view.jobs.iter().map(|job| &**job).filter(|job| !job.status.is_terminal()).collect();
+        view.jobs.iter().map(|job| &**job).filter(|job| counts(job)).collect();
     text.metric("flott_job_status", "1 for the status that it has.");
     for job in &jobs {
         let labels = format!("{},{}", of_job(job), label("status", &job.status.to_string()));

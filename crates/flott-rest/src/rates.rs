@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use flott_control::JobStatus;
 use flott_control::view::{ClusterView, JobView, SubtaskView};
 use flott_core::{AttemptNumber, JobId, MonoTime, Now, TaskId, VertexId};
 use serde::Serialize;
@@ -126,7 +127,7 @@ impl Rates {
         let mut all = self.lock();
         all.looks += 1;
         let is_point = all.looks.is_multiple_of(LOOKS_PER_POINT);
-        let running = || view.jobs.iter().filter(|job| !job.status.is_terminal());
+        let running = || view.jobs.iter().filter(|job| counts(job));
         let is_known = |id: &JobId| running().any(|job| job.description.job == *id);
         all.jobs.retain(|id, _| is_known(id));
         for job in running() {
@@ -158,6 +159,12 @@ impl Rates {
     fn lock(&self) -> MutexGuard<'_, Jobs> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether what is counted of a job can be compared with what was before: it is not over, and not about to be taken
+/// over from another JobManager, whose counts are still to come.
+pub(crate) fn counts(job: &JobView) -> bool {
+    !job.status.is_terminal() && job.status != JobStatus::Reconciling
 }
 
 impl JobRates {
@@ -239,6 +246,20 @@ mod tests {
         let history = rates.history(id, source);
         assert_eq!(history.len(), 5);
         assert_eq!(history[1].records_out, 200.0);
+    }
+
+    #[test]
+    fn a_job_that_is_taken_over_has_no_rates_before_its_counts_have_come() {
+        let (view, rates) = (testing::view(), Rates::default());
+        let id = view.jobs[0].description.job;
+        let task = *view.jobs[0].tasks.keys().next().unwrap();
+        let mut waiting = (*view.jobs[0]).clone();
+        waiting.status = JobStatus::Reconciling;
+        rates.look(&ClusterView { jobs: vec![Arc::new(waiting)], ..view.clone() });
+        view.jobs[0].tasks[&task].metrics.records_out.add(1_000_000);
+        rates.look(&later(view.clone(), 1));
+        rates.look(&later(view, 2));
+        assert_eq!(rates.of_task(id, task), Rate::default());
     }
 
     #[test]

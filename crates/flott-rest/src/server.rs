@@ -62,7 +62,7 @@ pub struct Services {
 }
 
 /// Shows and does what `services` can, on a thread of its own. `address` is a port (0 is any that is free), or a
-/// loopback host with a port.
+/// host with a port: on loopback, unless `access` allows others.
 ///
 /// # Errors
 /// If the address is none, is not on loopback though `access` wants that, or is in use; if TLS is wanted and its files

@@ -63,6 +63,7 @@ impl Run {
         ] {
             config.set_text(key, value, Origin::File).unwrap();
         }
+        config.set_text("execution.checkpointing.timeout", "5 min", Origin::CommandLine).unwrap();
         let graph = JobGraph::build(&program(), &config).unwrap();
         let description = JobDescription {
             job: JOB.parse::<JobId>().unwrap(),

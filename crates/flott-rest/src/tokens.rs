@@ -4,14 +4,23 @@
 //! epoch, or `never`. A token is 256 random bits: its hash says nothing of it, and needs no salt.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind as IoErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use flott_core::{Error, ErrorKind, Result, Timestamp, WallTime};
 use sha2::{Digest, Sha256};
+
+/// What every token begins with; 64 digits follow.
+const PREFIX: &str = "flott_";
+
+/// Whether a text has a token in it, or what could be one.
+pub(crate) fn has_token(text: &str) -> bool {
+    let digits = |rest: &str| rest.bytes().take_while(u8::is_ascii_hexdigit).count();
+    text.split(PREFIX).skip(1).any(|rest| digits(rest) >= 64)
+}
 
 /// What somebody may do. Each may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,11 +124,12 @@ impl Tokens {
                 "\"{name}\" is no name for a token: letters, digits, - _ . @"
             )));
         }
+        let _lock = self.lock()?;
         let mut all = self.all()?;
         if all.iter().any(|token| token.name == name) {
             return Err(Error::invalid(format!("{name} has a token: revoke it first")));
         }
-        let secret = format!("flott_{}", hex(&random));
+        let secret = format!("{PREFIX}{}", hex(&random));
         all.push(Token { name: name.to_owned(), role, expires, hash: hash(&secret) });
         self.write(&all)?;
         Ok(secret)
@@ -130,6 +140,7 @@ impl Tokens {
     /// # Errors
     /// If there is none, or the file cannot be written.
     pub fn revoke(&self, name: &str) -> Result<()> {
+        let _lock = self.lock()?;
         let all = self.all()?;
         let left: Vec<Token> = all.iter().filter(|token| token.name != name).cloned().collect();
         if left.len() == all.len() {
@@ -153,18 +164,38 @@ impl Tokens {
     /// Whole or not at all, and never for others to read.
     fn write(&self, all: &[Token]) -> Result<()> {
         let text: String = all.iter().map(|token| format!("{}\n", token.line())).collect();
-        let new = self.0.with_extension("new");
+        let new = self.beside(".new");
         let written = (|| {
             let _ = fs::remove_file(&new);
             let mut file =
                 OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
             file.write_all(text.as_bytes())?;
+            // Whoever writes it, it stays the server's.
+            if let Ok(old) = fs::metadata(&self.0) {
+                fchown(&file, Some(old.uid()), Some(old.gid()))?;
+            }
             file.sync_all()?;
             fs::rename(&new, &self.0)
         })();
         written.map_err(|e| {
             Error::with_source(ErrorKind::Io, format!("cannot write {}", self.name()), e)
         })
+    }
+
+    /// Lets one change it at a time, as long as the file lives.
+    fn lock(&self) -> Result<File> {
+        let path = self.beside(".lock");
+        let locked = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        let locked = locked.and_then(|file| file.lock().map(|()| file));
+        locked.map_err(|e| {
+            Error::with_source(ErrorKind::Io, format!("cannot lock \"{}\"", path.display()), e)
+        })
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = self.0.clone().into_os_string();
+        name.push(suffix);
+        name.into()
     }
 
     fn name(&self) -> String {
@@ -240,6 +271,12 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(tokens.all().unwrap_err().to_string().contains("chmod 600"));
+    }
+
+    #[test]
+    fn what_looks_like_a_token_is_one_only_with_all_its_digits() {
+        assert!(has_token(&format!("token=flott_{}&x", hex(&[1; 32]))));
+        assert!(!has_token("entry-class=flott_demo&programArg=flott_abc"));
     }
 
     #[test]

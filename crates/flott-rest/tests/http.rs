@@ -190,7 +190,7 @@ fn metrics_are_named_or_told_one_by_one_or_together() {
     );
     for (wrong, status) in [
         (format!("{vertex}/subtasks/metrics?agg=median&get=x"), 400),
-        (format!("{vertex}/subtasks/metrics?subtasks=1-99999999999"), 400),
+        (format!("{vertex}/subtasks/metrics?subtasks=1-99999999999999999999"), 400),
         (format!("{vertex}/subtasks/9"), 404),
         (format!("{vertex}/subtasks/0/attempts/7"), 404),
         (format!("/jobs/{JOB}/vertices/x"), 400),

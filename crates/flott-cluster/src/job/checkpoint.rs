@@ -67,7 +67,9 @@ impl<W: Workplace> JobRunner<W> {
             Effect::Discard { paths } => self.with_storage(move |storage| {
                 for path in paths {
                     if let Err(error) = storage.delete(&path) {
-                        warn!("A file stays behind: {:#}", error.into_error());
+                        // What follows may be what a record needs that is still there.
+                        warn!("Files stay behind: {:#}", error.into_error());
+                        break;
                     }
                 }
                 None

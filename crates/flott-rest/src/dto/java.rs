@@ -157,8 +157,7 @@ fn modified_utf8(text: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// Flink 2.3's client reads it back as an exception with that class and message; the length and the checksum are
-    /// those of what was tried with it.
+    /// That Flink 2.3's client reads it is tried by a test of the command line.
     #[test]
     fn a_throwable_is_what_flinks_client_reads() {
         let bytes = throwable("x.CheckpointException", "Checkpoint expired.");

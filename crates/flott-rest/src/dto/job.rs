@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use flott_control::view::{JobView, SubtaskView};
 use flott_control::{ExecutionState, JobStatus};
+use flott_core::config::Origin;
 use flott_core::hash::hash128;
 use flott_core::{Now, TaskId};
 use flott_plan::JobVertex;
@@ -251,7 +252,9 @@ struct ExecutionConfig {
 impl JobConfig {
     pub(crate) fn of(_now: Now, job: &JobView) -> Self {
         let vertices = job.description.graph.vertices.iter();
+        // What is the cluster's is not for everybody who may look at a job.
         let options = job.description.options.iter();
+        let options = options.filter(|(_, _, origin)| *origin >= Origin::Program);
         Self {
             jid: job.description.job.to_string(),
             name: job.description.name.clone(),

@@ -39,7 +39,11 @@ pub(crate) fn some_of(all: &Metrics, wanted: Option<&[&str]>) -> Vec<Metric> {
 
 /// Whole numbers without a point, as Java prints those of its whole types.
 fn text(value: f64) -> String {
-    if value == i64::MIN as f64 { i64::MIN.to_string() } else { value.to_string() }
+    match value {
+        _ if value >= i64::MAX as f64 => i64::MAX.to_string(),
+        _ if value <= i64::MIN as f64 => i64::MIN.to_string(),
+        _ => value.to_string(),
+    }
 }
 
 /// The aggregations that Flink knows.
@@ -83,7 +87,7 @@ pub(crate) fn aggregated(
     Ok(answer)
 }
 
-/// Skew says how far values are from being equal, in per cent: 100 if all but one are zero.
+/// Skew is Flink's (`DoubleDataSkew`): how far values are from their mean, on average, in per cent of it; at most 100.
 fn aggregate(kind: &str, values: &[f64]) -> f64 {
     let sum: f64 = values.iter().sum();
     let mean = sum / values.len() as f64;
@@ -94,8 +98,7 @@ fn aggregate(kind: &str, values: &[f64]) -> f64 {
         "avg" => mean,
         _ => {
             let deviation: f64 = values.iter().map(|value| (value - mean).abs()).sum();
-            let greatest = 2.0 * (sum - mean);
-            if greatest > 0.0 { 100.0 * deviation / greatest } else { 0.0 }
+            if sum > 0.0 { (100.0 * deviation / sum).min(100.0) } else { 0.0 }
         }
     }
 }
@@ -255,6 +258,7 @@ mod tests {
         let found = json(some_of(&metrics(2.5), Some(&["a", "none"])));
         assert_eq!(found, r#"[{"id":"a","value":"2.5"}]"#);
         assert_eq!(text(i64::MIN as f64), "-9223372036854775808");
+        assert_eq!(text(i64::MAX as f64), "9223372036854775807");
         assert_eq!(text(3.0), "3");
     }
 
@@ -264,6 +268,8 @@ mod tests {
         let answer = aggregated(&all, Some(&["a"]), None).unwrap();
         let numbers = AGGREGATIONS.map(|kind| answer[0][kind].as_f64().unwrap());
         assert_eq!(numbers, [1.0, 3.0, 2.0, 4.0, 50.0]);
+        assert_eq!(aggregate("skew", &[60.0, 20.0, 20.0, 0.0]), 70.0);
+        assert_eq!(aggregate("skew", &[90.0, 0.0, 0.0]), 100.0);
         let answer = aggregated(&all, Some(&["a", "none"]), Some(&["MAX"])).unwrap();
         assert_eq!(serde_json::to_string(&answer).unwrap(), r#"[{"id":"a","max":3.0}]"#);
         assert_eq!(aggregated(&all, None, Some(&["median"])), Err("median".into()));

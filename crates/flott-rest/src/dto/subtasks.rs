@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::accumulators::UserAccumulator;
 use super::io_metrics::IoMetrics;
 use super::job::{EXECUTION_STATES, StateCounts, count_states, state_of, tasks_of};
+use super::summary::percentile;
 use super::time_or_minus_one;
 
 /// Flink's text for a task whose place is not known.
@@ -184,20 +185,17 @@ impl Aggregate {
     fn of(numbers: impl Iterator<Item = i64>) -> Self {
         let mut sorted: Vec<i64> = numbers.collect();
         sorted.sort_unstable();
-        let at = |percent: usize| {
-            let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
-            sorted.get(place).copied().unwrap_or(0)
-        };
+        let at = |p| percentile(&sorted, p).map_or(0, |value| value as i64);
         let sum: i64 = sorted.iter().sum();
         Self {
             min: sorted.first().copied().unwrap_or(0),
             max: sorted.last().copied().unwrap_or(0),
             avg: sum.checked_div(sorted.len() as i64).unwrap_or(0),
             sum,
-            median: at(50),
-            p25: at(25),
-            p75: at(75),
-            p95: at(95),
+            median: at(0.5),
+            p25: at(0.25),
+            p75: at(0.75),
+            p95: at(0.95),
         }
     }
 }

@@ -46,7 +46,7 @@ impl StatsSummary {
 }
 
 /// Interpolated between the neighbours of place `p · (n + 1)`, as Flink's library does.
-fn percentile(sorted: &[i64], p: f64) -> Option<f64> {
+pub(super) fn percentile(sorted: &[i64], p: f64) -> Option<f64> {
     let (first, last) = (*sorted.first()?, *sorted.last()?);
     let place = p * (sorted.len() + 1) as f64;
     if place < 1.0 {

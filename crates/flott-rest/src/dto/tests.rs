@@ -121,6 +121,11 @@ fn the_plan_and_the_config_of_a_job_have_flinks_shape() {
     assert_eq!(nodes[0]["inputs"][0]["ship_strategy"], "HASH");
     let config = assert_shape(JobConfig::of(view.now, &view.jobs[0]), recorded::JOB_CONFIG);
     assert_eq!(
+        config["execution-config"]["user-config"].to_string(),
+        r#"{"execution.checkpointing.timeout":"5 min"}"#,
+        "what the cluster's file says is not for everybody"
+    );
+    assert_eq!(
         config["execution-config"]["restart-strategy"],
         "Restart with fixed delay (PT2S). #5 restart attempts."
     );

@@ -90,7 +90,7 @@ export const patch = (path) => ask("PATCH", path, {});
 export const remove = (path) => ask("DELETE", path);
 
 /**
- * Asks again and again, while the page is looked at. What was answered last stays when an answer fails, so that
+ * Asks again and again, while the page is looked at; or once, if `every` is 0. What was answered last stays when an answer fails, so that
  * nothing flickers.
  */
 export function usePoll(path, every = 1000) {
@@ -99,13 +99,16 @@ export function usePoll(path, every = 1000) {
     if (!path) return undefined;
     let timer;
     let over = false;
+    let answered = false;
+    // What is asked once is asked until it was answered.
     const next = () => {
-      if (!over && every > 0) timer = setTimeout(look, every);
+      if (!over && (every > 0 || !answered)) timer = setTimeout(look, every || 1000);
     };
     const look = async () => {
       if (document.hidden) return next();
       try {
         const data = await get(path);
+        answered = true;
         if (!over) set({ data, error: undefined, path });
       } catch (error) {
         if (!over) set((before) => ({ data: before.path === path ? before.data : undefined, error, path }));
@@ -125,7 +128,12 @@ export function usePoll(path, every = 1000) {
 export async function operate(trigger, poll) {
   const { "request-id": id } = await trigger();
   for (;;) {
-    const { status, operation } = await get(poll(id));
+    // It goes on there, whether or not one question comes through.
+    const answer = await get(poll(id)).catch((error) => {
+      if (error.status === 0 || error.status >= 500) return undefined;
+      throw error;
+    });
+    const { status, operation } = answer || { status: {} };
     if (status.id === "COMPLETED") {
       const failure = operation && (operation["failure-cause"] || operation.failureCause);
       if (failure) throw new Failure(200, sentence({ errors: [failure["stack-trace"]] }));

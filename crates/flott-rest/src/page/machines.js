@@ -8,14 +8,13 @@ import { Empty, Facts, Meter, Table, Tabs, Waiting } from "./ui.js";
 export function TaskManagers() {
   const { data, error } = usePoll("taskmanagers", 2000);
   if (!data) return html`<${Waiting} error=${error} />`;
-  const now = Date.now();
   return html`
     <h1>TaskManagers</h1>
     <${Table} caption="TaskManagers" rows=${data.taskmanagers} rowKey=${(t) => t.id}
       empty="None has come. Start one with: flott taskmanager" columns=${[
         ["Name", (t) => html`<a href=${`#/taskmanagers/${encodeURIComponent(t.id)}`}>${t.id}</a>`],
         ["Slots", (t) => `${t.slotsNumber - t.freeSlots} of ${t.slotsNumber} taken`],
-        ["Last heartbeat", (t) => `${duration(Math.max(0, now - t.timeSinceLastHeartbeat))} ago`],
+        ["Last heartbeat", (t) => time(t.timeSinceLastHeartbeat)],
         ["Cores", (t) => count(t.hardware.cpuCores), "number"],
         ["Memory of the machine", (t) => bytes(t.hardware.physicalMemory), "number"],
       ]} />`;
@@ -60,11 +59,11 @@ function Process({ base, tab, file, hash, configured }) {
 }
 
 function Metrics({ base }) {
-  const { data: names } = usePoll(`${base}/metrics`, 0);
+  const { data: names, error: unnamed } = usePoll(`${base}/metrics`, 0);
   const path = names && names.length > 0 ? `${base}/metrics?get=${names.map(({ id }) => encodeURIComponent(id)).join(",")}` : undefined;
   const { data, error } = usePoll(path, 2000);
   if (names && names.length === 0) return html`<${Empty}>Nothing is measured.<//>`;
-  if (!data) return html`<${Waiting} error=${error} />`;
+  if (!data) return html`<${Waiting} error=${error || unnamed} />`;
   const shown = ({ id, value }) => {
     if (/Memory|\.RSS/i.test(id)) return bytes(Number(value));
     if (/Load$/.test(id)) return html`<${Meter} name="CPU" kind="busy" value=${Number(value) * 1000} />`;

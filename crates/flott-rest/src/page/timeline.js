@@ -11,6 +11,12 @@ function spans(entered, end) {
   return all.map(([state, at], index) => ({ state, from: at, to: index + 1 < all.length ? all[index + 1][1] : end }));
 }
 
+/** Of each status only the last entry is known: what lies before a restart is not. */
+function sinceRestart(entered) {
+  const restarted = Math.max(0, ...["RESTARTING", "RECONCILING"].map((status) => entered[status] || 0));
+  return Object.fromEntries(Object.entries(entered).filter(([, at]) => at >= restarted));
+}
+
 const OVER = ["FINISHED", "FAILED", "CANCELED"];
 
 const Row = ({ name, parts, from, to, small }) => html`
@@ -35,12 +41,12 @@ export function Timeline({ job }) {
     const paths = job.vertices.map((vertex) => `jobs/${job.id}/vertices/${vertex.id}/subtasktimes`);
     Promise.all(paths.map(get)).then(
       (all) => over || set({ all }),
-      (error) => over || set({ error }),
+      (error) => over || set((before) => ({ ...before, error })),
     );
     return () => {
       over = true;
     };
-  }, [job.id, job.restarts, job.status]);
+  }, [job.id, job.restarts, job.status, Math.floor(job.now / 2000)]);
   if (!state.all) return html`<${Waiting} error=${state.error} />`;
   const end = job.end > 0 ? job.end : job.now;
   const from = job.start;
@@ -51,7 +57,7 @@ export function Timeline({ job }) {
   };
   return html`
     <div class="timeline" role="group" aria-label="Timeline">
-      <${Row} name="The job" parts=${spans(job.entered, end)} from=${from} to=${to} />
+      <${Row} name="The job" parts=${spans(sinceRestart(job.entered), end)} from=${from} to=${to} />
       ${state.all.map((vertex) => html`
         <div key=${vertex.id}>
           <button class="plain link" aria-expanded=${open === vertex.id} onClick=${() => setOpen(open === vertex.id ? undefined : vertex.id)}>

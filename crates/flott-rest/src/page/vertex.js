@@ -14,15 +14,6 @@ const TABS = [
   ["accumulators", "Accumulators"],
 ];
 
-const PER_TASK = [
-  "numRecordsInPerSecond",
-  "numRecordsOutPerSecond",
-  "busyTimeMsPerSecond",
-  "backPressuredTimeMsPerSecond",
-  "idleTimeMsPerSecond",
-  "currentInputWatermark",
-];
-
 export function Drawer({ job, vertex, tab, base }) {
   const path = `jobs/${job.id}/vertices/${vertex.id}`;
   const parts = { job, vertex, path };
@@ -46,35 +37,18 @@ export function Drawer({ job, vertex, tab, base }) {
     </aside>`;
 }
 
-/** The metrics of each subtask, by name. */
-function useTaskMetrics(path, vertex) {
-  const names = useMemo(() => {
-    const tasks = Array.from({ length: vertex.parallelism }, (_, index) => index);
-    return tasks.flatMap((task) => PER_TASK.map((name) => `${task}.${name}`)).join(",");
-  }, [vertex.parallelism]);
-  const { data } = usePoll(`${path}/metrics?get=${names}`, 1000);
-  return useMemo(() => {
-    const tasks = {};
-    (data || []).forEach(({ id, value }) => {
-      const [task, name] = [id.slice(0, id.indexOf(".")), id.slice(id.indexOf(".") + 1)];
-      (tasks[task] = tasks[task] || {})[name] = Number(value);
-    });
-    return tasks;
-  }, [data]);
-}
-
 function Subtasks({ path, vertex }) {
   const { data, error } = usePoll(path, 1000);
-  const metrics = useTaskMetrics(path, vertex);
-  if (!data) return html`<${Waiting} error=${error} />`;
-  const of = (task, name) => (metrics[task.subtask] || {})[name];
+  const { data: rates, error: unrated } = usePoll(`api/${path}/rates`, 1000);
+  if (!data || !rates) return html`<${Waiting} error=${error || unrated} />`;
+  const of = (task, name) => (rates[task.subtask] || {})[name];
   const columns = [
     ["#", (t) => t.subtask, "number"],
     ["Status", (t) => html`<${Badge} status=${t.status} />`],
-    ["Busy", (t) => html`<${Meter} name="busy" kind="busy" value=${of(t, "busyTimeMsPerSecond") || 0} />`],
-    ["Backpressured", (t) => html`<${Meter} name="backpressured" kind="pressed" value=${of(t, "backPressuredTimeMsPerSecond") || 0} />`],
-    ["Records in", (t) => html`${count(t.metrics["read-records"])}<small>${rate(vertex.isSource ? 0 : of(t, "numRecordsInPerSecond"))}</small>`, "number"],
-    ["Records out", (t) => html`${count(t.metrics["write-records"])}<small>${rate(of(t, "numRecordsOutPerSecond"))}</small>`, "number"],
+    ["Busy", (t) => html`<${Meter} name="busy" kind="busy" value=${of(t, "busy") || 0} />`],
+    ["Backpressured", (t) => html`<${Meter} name="backpressured" kind="pressed" value=${of(t, "backpressured") || 0} />`],
+    ["Records in", (t) => html`${count(t.metrics["read-records"])}<small>${rate(vertex.isSource ? 0 : of(t, "recordsIn"))}</small>`, "number"],
+    ["Records out", (t) => html`${count(t.metrics["write-records"])}<small>${rate(of(t, "recordsOut"))}</small>`, "number"],
     ["Received", (t) => bytes(t.metrics["read-bytes"]), "number"],
     ["Sent", (t) => bytes(t.metrics["write-bytes"]), "number"],
     ["Attempt", (t) => t.attempt, "number"],
@@ -88,13 +62,13 @@ function Subtasks({ path, vertex }) {
     <${Table} caption="Subtasks" columns=${columns} rows=${data.subtasks} rowKey=${(t) => t.subtask} empty="No subtask." />`;
 }
 
-/** 0 if all have the same, 100 if one has all. */
+/** How far they are from their mean, on average, in per cent of it; as the metric skew. */
 function unevenness(values) {
   const sum = values.reduce((a, b) => a + b, 0);
   if (values.length < 2 || sum < 100) return 0;
   const mean = sum / values.length;
   const deviation = values.reduce((all, value) => all + Math.abs(value - mean), 0);
-  return Math.round((100 * deviation) / (2 * (sum - mean)));
+  return Math.round(Math.min(100, (100 * deviation) / sum));
 }
 
 const place = (id) =>
@@ -130,16 +104,17 @@ function Metrics({ job, vertex }) {
 }
 
 function Watermarks({ vertex, path }) {
-  const metrics = useTaskMetrics(path, vertex);
+  const { data, error } = usePoll(vertex.isSource ? undefined : `api/${path}/rates`, 1000);
   if (vertex.isSource) return html`<${Empty}>A source makes watermarks, and receives none.<//>`;
-  const rows = Object.entries(metrics).map(([task, own]) => [Number(task), own.currentInputWatermark]);
-  const known = rows.map(([, at]) => at).filter((at) => at > -8e15 && at < Number.MAX_SAFE_INTEGER);
+  if (!data) return html`<${Waiting} error=${error} />`;
+  const rows = data.map((own, task) => [task, own.watermark]);
+  const known = rows.map(([, at]) => at).filter((at) => at !== null && at < Number.MAX_SAFE_INTEGER);
   const last = Math.max(...known);
   return html`
     <${Table} caption="Watermarks" rows=${rows} rowKey=${([task]) => task} empty="None has come yet." columns=${[
       ["#", ([task]) => task, "number"],
       ["Watermark", ([, at]) => watermark(at)],
-      ["Behind the first", ([, at]) => (at > -8e15 && known.length > 0 ? duration(Math.max(0, last - at)) : "–"), "number"],
+      ["Behind the first", ([, at]) => (at !== null && known.length > 0 ? duration(Math.max(0, last - at)) : "–"), "number"],
     ]} />`;
 }
 

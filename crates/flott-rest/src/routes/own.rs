@@ -10,10 +10,12 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
 
-use super::vertices::{PathOf, with_vertex};
+use super::vertices::{self, PathOf, with_vertex};
 use super::{Watched, find, json};
+use crate::dto::job::tasks_of;
 use crate::dto::live::JobLive;
 use crate::prometheus;
+use crate::rates::Rate;
 use crate::table::{Principal, Table};
 use crate::tokens::Role::Viewer;
 
@@ -24,6 +26,7 @@ pub(super) fn routes() -> Table<Watched> {
         .own(Method::GET, "/api/session", Viewer, get(session))
         .own(Method::GET, "/api/jobs/{jobid}", Viewer, get(job))
         .own(Method::GET, "/api/jobs/{jobid}/vertices/{vertexid}/history", Viewer, history)
+        .own(Method::GET, "/api/jobs/{jobid}/vertices/{vertexid}/rates", Viewer, get(rates))
 }
 
 /// What is measured, for Prometheus.
@@ -65,5 +68,26 @@ async fn history(State(watched): State<Watched>, path: PathOf<(String, String)>)
     let (job, vertex) = path.map(|Path(ids)| ids).unwrap_or_default();
     with_vertex(&(watched.view)(), &job, &vertex, |_, job, vertex| {
         Ok(json(&watched.rates.history(job.description.job, vertex.id)))
+    })
+}
+
+/// How fast a task goes, and how far event time is there.
+#[derive(Serialize)]
+struct TaskRate {
+    #[serde(flatten)]
+    rate: Rate,
+    watermark: Option<i64>,
+}
+
+/// How fast each task of a vertex goes.
+async fn rates(State(watched): State<Watched>, path: PathOf<(String, String)>) -> Response {
+    let (job, vertex) = path.map(|Path(ids)| ids).unwrap_or_default();
+    with_vertex(&(watched.view)(), &job, &vertex, |_, job, vertex| {
+        let rates = vertices::rates(&watched.rates, job, vertex).into_iter();
+        let all = rates.zip(tasks_of(job, vertex)).map(|(rate, task)| {
+            let watermark = task.metrics.input_watermark.get();
+            TaskRate { rate, watermark: (watermark > i64::MIN).then_some(watermark) }
+        });
+        Ok(json(&all.collect::<Vec<_>>()))
     })
 }

@@ -146,6 +146,9 @@ fn every_route_asks_for_its_role_and_nobody_passes_without_a_token() {
     assert_eq!(status(&server, &Method::GET, "/jobs", Some(&secrets[0].1)), 401);
     let in_address = format!("/jobs?token={}", secrets[2].1);
     assert_eq!(status(&server, &Method::GET, &in_address, Some(&secrets[2].1)), 400);
+    // What cannot be read lets nobody in, and says nothing of itself.
+    std::fs::write(folder.path().join("tokens"), "nonsense").unwrap();
+    assert_eq!(status(&server, &Method::GET, "/jobs", Some(&secrets[2].1)), 500);
 }
 
 #[test]

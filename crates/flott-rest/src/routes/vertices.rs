@@ -1,6 +1,6 @@
 //! What is asked about a vertex of a job, and about metrics.
 
-use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
@@ -102,7 +102,7 @@ fn number(name: &str, text: &str) -> Result<u32, Refusal> {
 }
 
 /// How fast each task of a vertex goes.
-fn rates(rates: &Rates, job: &JobView, vertex: &JobVertex) -> Vec<Rate> {
+pub(super) fn rates(rates: &Rates, job: &JobView, vertex: &JobVertex) -> Vec<Rate> {
     let task = |subtask| TaskId { vertex: vertex.id, subtask };
     let all = (0..vertex.parallelism).map(task);
     all.map(|task| rates.of_task(job.description.job, task)).collect()
@@ -182,27 +182,24 @@ async fn subtasks_metrics(
         let mut all = measured(now, &watched.rates, job, vertex);
         if let Some(ranges) = list(&parameters, "subtasks") {
             let wanted = indexes(&ranges)?;
-            let own = all.into_iter().enumerate().filter(|(index, _)| wanted.contains(index));
+            let is_wanted = |index: &usize| wanted.iter().any(|range| range.contains(index));
+            let own = all.into_iter().enumerate().filter(|(index, _)| is_wanted(index));
             all = own.map(|(_, metrics)| metrics).collect();
         }
         combined(&all, &parameters)
     })
 }
 
-/// The most tasks that a vertex can have.
-const SUBTASKS_MAX: usize = 1 << 15;
-
 /// Numbers and ranges of numbers, such as `0` and `2-4`.
-fn indexes(ranges: &[&str]) -> Result<BTreeSet<usize>, Refusal> {
-    let mut all = BTreeSet::new();
-    for range in ranges {
+fn indexes(ranges: &[&str]) -> Result<Vec<RangeInclusive<usize>>, Refusal> {
+    let parse = |range: &&str| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
-        match (first.parse::<usize>(), last.parse::<usize>()) {
-            (Ok(first), Ok(last)) if last < SUBTASKS_MAX => all.extend(first..=last),
-            _ => return Err(Box::new(unresolved("query parameter (subtasks)", range))),
+        match (first.parse(), last.parse()) {
+            (Ok(first), Ok(last)) => Ok(first..=last),
+            _ => Err(Box::new(unresolved("query parameter (subtasks)", range))),
         }
-    }
-    Ok(all)
+    };
+    ranges.iter().map(parse).collect()
 }
 
 async fn subtask_metrics(

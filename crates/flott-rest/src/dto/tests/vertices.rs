@@ -30,6 +30,7 @@ fn a_vertex_has_its_subtasks_and_what_they_are_together() {
     let details = assert_shape(VertexDetailsInfo::of(now, job, vertex), recorded!("vertex"));
     assert_eq!(details["subtasks"].as_array().unwrap().len(), 2);
     assert_eq!(details["aggregated"]["metrics"]["write-records"]["sum"], 80);
+    assert_eq!(details["aggregated"]["metrics"]["write-records"]["median"], 40);
     let first = &details["subtasks"][0];
     assert_eq!(first["endpoint"], "localhost:34413");
     assert_eq!(first["taskmanager-id"], "localhost:34413-03de8b");
