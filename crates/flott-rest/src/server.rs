@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{MissedTickBehavior, timeout};
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::access::{Access, TlsFiles};
@@ -36,6 +37,18 @@ const HEADERS_MAX: usize = 64;
 
 /// How long a connection may take to send a request; one that does not is closed.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a reader may take nothing of an answer, and a sender send nothing of a request.
+const PATIENCE: Patience =
+    Patience { write: Duration::from_secs(10), read: Duration::from_secs(300) };
+
+/// How long a connection may stand still.
+#[derive(Clone, Copy)]
+struct Patience {
+    write: Duration,
+    /// Also while it waits for its answer: some take a while.
+    read: Duration,
+}
 
 /// How long to wait when no connection can be accepted: mostly, for a free file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -145,11 +158,11 @@ async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>)
                 let (router, tls) = (router.clone(), tls.clone());
                 tokio::spawn(async move {
                     match tls {
-                        None => converse(stream, router).await,
+                        None => converse(stream, router, PATIENCE).await,
                         Some(tls) => {
                             let hello = timeout(REQUEST_TIMEOUT, tls.accept(stream)).await;
                             if let Ok(Ok(stream)) = hello {
-                                converse(stream, router).await;
+                                converse(stream, router, PATIENCE).await;
                             }
                         }
                     }
@@ -162,7 +175,11 @@ async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>)
 }
 
 /// One connection, to its end.
-async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
+async fn converse(stream: impl AsyncRead + AsyncWrite, router: Router, patience: Patience) {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(patience.write));
+    stream.set_read_timeout(Some(patience.read));
+    let stream = Box::pin(stream);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(REQUEST_TIMEOUT)
@@ -171,4 +188,24 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     // A reader that goes away, or does not speak HTTP, is no event.
     let _ = connection.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    /// Ends only if the connection does.
+    #[test]
+    fn who_asks_and_does_not_read_loses_its_place() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (mut client, server) = tokio::io::duplex(1024);
+            let request = b"GET /vendor/dagre.js HTTP/1.1\r\nHost: localhost\r\n\r\n";
+            client.write_all(request).await.unwrap();
+            let write = Duration::from_millis(50);
+            converse(server, page::routes(), Patience { write, ..PATIENCE }).await;
+        });
+    }
 }

@@ -93,7 +93,7 @@ function Metrics({ job, vertex }) {
   return html`
     <div class="charts">
       <figure>
-        <figcaption>Records per second: ${rate(last.recordsIn)} in, ${rate(last.recordsOut)} out</figcaption>
+        <figcaption>Records per second: ${rate(vertex.isSource ? 0 : last.recordsIn)} in, ${rate(last.recordsOut)} out</figcaption>
         <${Chart} times=${drawn.times} series=${drawn.records} format=${rate} label="Records per second over the last ten minutes" />
       </figure>
       <figure>
