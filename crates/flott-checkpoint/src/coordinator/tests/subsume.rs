@@ -44,29 +44,30 @@ fn completed_checkpoints_beyond_the_number_to_keep_are_discarded_oldest_first() 
     );
 }
 
-/// One that was killed in between left a record without its files.
-#[test]
-fn the_newest_go_first_when_a_job_ends() {
+/// Two checkpoints, of which the second needs a file of the first; and what its completion has led to.
+fn shared() -> (Fixture, Vec<String>) {
     let mut f = Fixture::completed(&[]);
     f.tick(2_000);
     f.feed(prepared(2));
     f.feed(ack_of(0, 2, "s0", "chk-1/s0", false));
     f.feed(ack(2, "s1"));
     f.feed(ack(2, "k0"));
-    f.feed(persisted(2));
+    let effects = f.feed(persisted(2));
+    (f, effects)
+}
+
+/// One that was killed in between left a record without its files.
+#[test]
+fn the_newest_go_first_when_a_job_ends() {
+    let (mut f, _) = shared();
     let ended = Input::Shutdown { status: TerminalStatus::Finished };
     assert_eq!(f.feed(ended), ["discard chk-2 chk-1"]);
 }
 
 #[test]
 fn files_that_a_newer_checkpoint_shares_outlive_their_folder() {
-    let mut f = Fixture::completed(&[]);
-    f.tick(2_000);
-    f.feed(prepared(2));
-    f.feed(ack_of(0, 2, "s0", "chk-1/s0", false));
-    f.feed(ack(2, "s1"));
-    f.feed(ack(2, "k0"));
-    assert_eq!(f.feed(persisted(2)).last().unwrap(), "discard chk-1/_metadata chk-1/k0 chk-1/s1");
+    let (mut f, effects) = shared();
+    assert_eq!(effects.last().unwrap(), "discard chk-1/_metadata chk-1/k0 chk-1/s1");
     f.tick(3_000);
     f.feed(prepared(3));
     for name in ["s0", "s1", "k0"] {
