@@ -1,8 +1,8 @@
 //! What a cluster of processes costs: its start, its memory, submissions, recoveries, and the shuffle
 //! between two workers beside the same shuffle in one. Prints the distribution of each.
 //!
-//! `cargo bench -p flott-benches --bench cluster [-- [--quick] [start] [submit] [recovery] [failure]
-//! [shuffle]]`
+//! `cargo bench -p flott-benches --bench cluster [-- [--quick] [start] [submit] [recovery] [large]
+//! [failure] [shuffle]]`
 //!
 //! This program is also the job binary that the cluster runs.
 
@@ -18,7 +18,7 @@ use flott::cli::Job;
 use flott::prelude::*;
 use flott_benches::measure::{cpu_time_of_children, memory_kb};
 use flott_benches::workloads::key_of;
-use processes::{Cluster, kill};
+use processes::{COMPLETED, Cluster, kill};
 
 flott::use_allocator!();
 
@@ -31,7 +31,11 @@ fn main() -> ExitCode {
         .into_iter()
         .any(|variable| std::env::var_os(variable).is_some());
     if is_job {
-        return flott::cli::main(&[Job::new("forever", forever), Job::new("shuffle", shuffle)]);
+        return flott::cli::main(&[
+            Job::new("forever", forever),
+            Job::new("wide", wide),
+            Job::new("shuffle", shuffle),
+        ]);
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let quick = arguments.iter().any(|argument| argument == "--quick");
@@ -50,6 +54,11 @@ fn main() -> ExitCode {
     if wanted("recovery") {
         recovery(rounds);
     }
+    if wanted("large") {
+        let (small, wide) = if quick { (20_000_000, 2_000_000) } else { (95_000_000, 8_500_000) };
+        large("forever", small, "of 11 bytes", rounds.min(3));
+        large("wide", wide, "of 120 bytes", rounds.min(3));
+    }
     if wanted("failure") {
         failure(if quick { 1_000_000 } else { 10_000_000 }, rounds);
     }
@@ -67,6 +76,9 @@ struct ForeverArgs {
     /// A task fails when this file is there, and removes it.
     #[arg(long)]
     fails_with: Option<String>,
+    /// This file is made when all keys have come.
+    #[arg(long)]
+    full_with: Option<String>,
 }
 
 /// So many records pass between two looks at the file.
@@ -75,9 +87,10 @@ const LOOK_EVERY: u64 = 1 << 16;
 /// Counts for ever, with checkpoints.
 fn forever(env: &StreamExecutionEnvironment, args: ForeverArgs) -> Result<()> {
     env.enable_checkpointing(millis(200));
-    let ForeverArgs { keys, fails_with } = args;
+    let ForeverArgs { keys, fails_with, full_with } = args;
     env.generate("events", None, move |index| (index % keys, index))
         .map(move |(key, index)| {
+            tell_if_full(index, keys, full_with.as_deref())?;
             let looks = fails_with.as_ref().filter(|_| index % LOOK_EVERY == 0);
             if looks.is_some_and(|file| std::fs::remove_file(file).is_ok()) {
                 return Err(flott::Error::invalid("the benchmark wants a failure"));
@@ -88,6 +101,30 @@ fn forever(env: &StreamExecutionEnvironment, args: ForeverArgs) -> Result<()> {
         .sum(|(_, count)| count)
         .discard();
     Ok(())
+}
+
+/// The same, with a hundred bytes for each key.
+fn wide(env: &StreamExecutionEnvironment, args: ForeverArgs) -> Result<()> {
+    env.enable_checkpointing(millis(200));
+    let ForeverArgs { keys, full_with, .. } = args;
+    env.generate("events", None, move |index| (index % keys, index))
+        .map(move |(key, index)| {
+            tell_if_full(index, keys, full_with.as_deref())?;
+            let word = [key, index, key, index];
+            Ok((key, (1u64, [word, word, word])))
+        })
+        .key_by(|(key, _)| *key)
+        .reduce(|a, b| Ok((a.0, (a.1.0 + b.1.0, b.1.1))))
+        .discard();
+    Ok(())
+}
+
+fn tell_if_full(index: u64, keys: u64, file: Option<&str>) -> Result<()> {
+    if index != keys {
+        return Ok(());
+    }
+    let made = file.map_or(Ok(()), |file| std::fs::write(file, ""));
+    made.map_err(|error| flott::Error::invalid(format!("the file cannot be made: {error}")))
 }
 
 #[derive(clap::Args)]
@@ -184,6 +221,33 @@ fn recovery(rounds: usize) {
     print_times(&format!("SIGKILL of a worker to RUNNING, {keys}"), workers, "1 s");
     print_times(&format!("SIGKILL of a TaskManager to RUNNING, {keys}"), task_managers, "3 s");
     print_times(&format!("SIGKILL of the JobManager to RUNNING, {keys}"), job_managers, "3 s");
+}
+
+/// From a SIGKILL of one of two workers to all tasks that run again, and to the first checkpoint after it: by
+/// then all state is read.
+fn large(job: &str, keys: u64, what: &str, rounds: usize) {
+    let options = ["execution.checkpointing.timeout: 10 min", "taskmanager.numberOfTaskSlots: 1"];
+    let cluster = Cluster::prepare(&options);
+    cluster.start(3);
+    let (binary, full) = (cluster.binary(0), cluster.path("full"));
+    let arguments = ["--keys", &keys.to_string(), "--full-with", &full.display().to_string()];
+    cluster.submit(&[&["-c", job, "-p", "2", &binary], &arguments[..]].concat());
+    cluster.wait("state of all keys", || full.exists());
+    let (mut running, mut complete) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        cluster.wait_for_checkpoint();
+        let runs = cluster.logged("tasks of job");
+        let started = now();
+        kill(cluster.newest_worker(), "-KILL");
+        cluster.wait_for("tasks of job", runs + 1);
+        running.push(started.elapsed());
+        cluster.wait_for(COMPLETED, cluster.logged(COMPLETED) + 1);
+        complete.push(started.elapsed());
+    }
+    let megabytes = cluster.bytes_below("checkpoints") / 1_000_000;
+    let what = format!("SIGKILL of a worker, {megabytes} MB {what},");
+    print_times(&format!("{what} to RUNNING"), running, "1 s with 1 GB");
+    print_times(&format!("{what} to a checkpoint"), complete, "");
 }
 
 /// From the failure of a task to all tasks that run again, without a restart delay: with state in memory,

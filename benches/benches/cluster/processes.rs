@@ -23,6 +23,9 @@ pub(super) fn build() {
     assert!(built.success(), "flott-cli cannot be built");
 }
 
+/// What is logged of every complete checkpoint.
+pub(super) const COMPLETED: &str = "Completed checkpoint";
+
 /// A cluster to measure.
 pub(super) struct Cluster(processes::Cluster);
 
@@ -63,8 +66,23 @@ impl Cluster {
 
     /// Waits until a checkpoint is complete that began after this call.
     pub(super) fn wait_for_checkpoint(&self) {
-        let completed = self.logged("Completed checkpoint");
-        self.wait_for("Completed checkpoint", completed + 2);
+        self.wait_for(COMPLETED, self.logged(COMPLETED) + 2);
+    }
+
+    /// How many bytes there are in the files of a folder, and in those below it.
+    pub(super) fn bytes_below(&self, folder: &str) -> u64 {
+        let (mut folders, mut bytes) = (vec![self.path(folder)], 0);
+        while let Some(folder) = folders.pop() {
+            // What is deleted meanwhile does not count.
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.metadata() {
+                    Ok(found) if found.is_dir() => folders.push(entry.path()),
+                    Ok(found) => bytes += found.len(),
+                    Err(_) => {}
+                }
+            }
+        }
+        bytes
     }
 
     pub(super) fn wait_for_taskmanagers(&self, count: usize) {

@@ -259,6 +259,12 @@ fn event_sink(
                 reason: DeclineReason::Subsumed,
                 message: "a newer barrier arrived first".into(),
             },
+            TaskEvent::Unread(groups) => {
+                if let Some(io) = io.upgrade() {
+                    groups.into_iter().for_each(|group| io.submit(move || group.read()));
+                }
+                return;
+            }
             TaskEvent::Snapshot(pending) => {
                 let (plan, clock, report) = (plan.clone(), clock.clone(), report.clone());
                 let (savepoints, kept) = (savepoints.clone(), kept.clone());

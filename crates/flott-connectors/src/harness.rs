@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flott_checkpoint::assign::assign;
 use flott_checkpoint::snapshot::{CheckpointTimes, OperatorInfo};
+use flott_checkpoint::storage::CheckpointStorage;
 use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, OperatorRecord};
 use flott_core::codec::Data;
 use flott_core::config::Configuration;
@@ -22,7 +23,7 @@ use flott_datastream::{
 use flott_plan::JobGraph;
 use flott_runtime::KeptStates;
 use flott_runtime::build::{Deployment, build_tasks};
-use flott_runtime::restore::{load_tasks, program_operators};
+use flott_runtime::restore::{Reads, Source, load_tasks, program_operators};
 use flott_runtime::{
     Clock, Command, Program, Progress, StateBackend, Task, TaskEvent, TaskSettings, Wake,
 };
@@ -98,8 +99,14 @@ impl<T: Data + Ord> Harness<T> {
         let graph = JobGraph::build(&program.graph, &config).unwrap();
         let restored = checkpoint.map_or_else(BTreeMap::new, |checkpoint| {
             let assigned = assign(checkpoint, &program_operators(&graph), false).unwrap();
-            let (storage, kept) = (MemoryStorage::new(), KeptStates::default());
-            load_tasks(&graph, &assigned, &storage, &kept, &StateBackend::Heap, |_| true).unwrap()
+            let storage: Arc<dyn CheckpointStorage> = Arc::new(MemoryStorage::new());
+            let source = Source {
+                storage: &storage,
+                kept: &KeptStates::default(),
+                backend: &StateBackend::Heap,
+                reads: Reads::AtOnce,
+            };
+            load_tasks(&graph, &assigned, &source, |_| true).unwrap()
         });
         let clock = Arc::new(TestClock(Mutex::new(at(0))));
         let bell = Arc::new(Bell::default());
@@ -221,8 +228,7 @@ impl<T: Data + Ord> Harness<T> {
             })
         });
         let mut operators: Vec<OperatorRecord> = vertices.collect();
-        let storage: Arc<dyn flott_checkpoint::storage::CheckpointStorage> =
-            Arc::new(MemoryStorage::new());
+        let storage: Arc<dyn CheckpointStorage> = Arc::new(MemoryStorage::new());
         for (task, event) in self.step_with_events() {
             let TaskEvent::Snapshot(snapshot) = event else { continue };
             let (snapshot, _) = snapshot.write(&storage, usize::MAX, None).unwrap();

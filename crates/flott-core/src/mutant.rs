@@ -69,6 +69,8 @@ pub enum Mutant {
     ForgetRecovered,
     /// After a change of parallelism each subtask processes records in flight to others, too.
     RecoverForeign,
+    /// A snapshot goes without the state that its task has not read since it was restored.
+    ForgetUnread,
     /// What the channels bring comes before the records in flight (FLINK-19907).
     RecoverLast,
     /// Only the failed task begins again, not its region.
@@ -79,7 +81,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::ReadPastBarrier,
         Self::EmitBetweenSnapshotAndBarrier,
         Self::RestoreWrongSubtask,
@@ -110,6 +112,7 @@ impl Mutant {
         Self::ForgetOvertaken,
         Self::ForgetRecovered,
         Self::RecoverForeign,
+        Self::ForgetUnread,
         Self::RecoverLast,
         Self::RestartTaskAlone,
         Self::ForgetJobLast,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, Error, JobId, OperatorId, Result, TaskId, VertexId};
 use flott_plan::{JobEdge, JobGraph, JobVertex, NodeId, Partitioning, execution_graph};
-use flott_state::{Redistribution, RestoredOperatorState, StateBackend};
+use flott_state::{Redistribution, RestoredOperatorState, StateBackend, UnreadStates};
 
 use crate::chain::{failed, guarded};
 use crate::exchange::{ChannelId, Exchange, Link};
@@ -23,6 +23,8 @@ pub struct RestoredTask {
     pub operators: BTreeMap<OperatorId, RestoredOperator>,
     /// Whether the task had seen the end of its data.
     pub end_of_data: bool,
+    /// What is read of its keyed state after the task has begun.
+    pub unread: UnreadStates,
     /// Where its operators keep keyed state.
     pub(crate) state_backend: StateBackend,
     /// Restored states that no operator asked for, as they are found.

@@ -3,37 +3,55 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use flott_checkpoint::assign::{
     Assignment, KeyedRestore, OperatorRestore, OperatorStateRestore, ProgramOperator,
 };
 use flott_checkpoint::snapshot::{DataRef, KeyedStateHandle, StateKind};
 use flott_checkpoint::storage::CheckpointStorage;
-use flott_core::{Error, ErrorKind, KeyGroupRange, OperatorId, Result, TaskId};
+use flott_core::{KeyGroupRange, OperatorId, Result, TaskId};
 use flott_plan::JobGraph;
 use flott_state::{
-    DiskBackend, KeyedData, Loaded, PieceBytes, RestoredChunk, RestoredKeyedState,
-    RestoredOperatorState, StateBackend,
+    DiskBackend, KeyedData, LaterData, Loaded, PieceBytes, PieceReader, RestoredChunk,
+    RestoredKeyedState, RestoredOperatorState, StateBackend, UnreadStates,
 };
 
 use crate::build::RestoredTask;
 use crate::kept::KeptStates;
 use crate::operator::RestoredOperator;
 
-/// How many bytes are read of a file at once: few enough for a state with many pieces.
-const READ_AHEAD: u64 = 1 << 20;
+/// When keyed state on the heap is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Before the tasks begin: what is damaged is found before anything has happened.
+    AtOnce,
+    /// When a record needs it, or somebody has time. The files must stay until a newer checkpoint is complete.
+    Later,
+}
 
-/// Reads what every task of the graph needs that is `wanted`, except for tables that are `kept`. Keyed state is put
-/// where `backend` keeps it. Blocks on storage.
+/// Where state comes from, and where it goes.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// Where it was written to.
+    pub storage: &'a Arc<dyn CheckpointStorage>,
+    /// What this process has kept of it.
+    pub kept: &'a KeptStates,
+    /// Where tasks keep it.
+    pub backend: &'a StateBackend,
+    /// When it is read.
+    pub reads: Reads,
+}
+
+/// Reads what every task of the graph needs that is `wanted`, except for tables that were kept. Keyed state is put
+/// where the backend keeps it. Blocks on storage.
 ///
 /// # Errors
 /// If a file is missing, damaged, or shorter than the record says; the error names it and the operator.
 pub fn load_tasks(
     graph: &JobGraph,
     assignment: &Assignment,
-    storage: &dyn CheckpointStorage,
-    kept: &KeptStates,
-    backend: &StateBackend,
+    source: &Source<'_>,
     wanted: impl Fn(TaskId) -> bool,
 ) -> Result<BTreeMap<TaskId, RestoredTask>> {
     let mut tasks = BTreeMap::new();
@@ -46,11 +64,12 @@ pub fn load_tasks(
             let operators = vertex.operators.iter().map(|operator| operator.id);
             let end_of_data = end_of_data(assignment, operators, subtask);
             let mut task = RestoredTask { end_of_data, ..RestoredTask::default() };
+            let unread = &task.unread.clone();
             for operator in &vertex.operators {
                 let restore = assignment.restores.get(&(operator.id, subtask));
                 let owned = vertex.max_parallelism.range_of(subtask, vertex.parallelism);
-                let own = Own { operator: operator.id, name: &operator.name, owned };
-                let restored = load_operator(&own, restore, storage, kept, backend);
+                let own = Own { operator: operator.id, name: &operator.name, owned, unread };
+                let restored = load_operator(&own, restore, source);
                 let restored = restored.map_err(|error| {
                     let name = &operator.name;
                     error.context(format!("cannot restore operator \"{name}\" ({})", operator.id))
@@ -80,15 +99,16 @@ struct Own<'a> {
     name: &'a str,
     /// The key groups of the subtask.
     owned: KeyGroupRange,
+    /// What the subtask reads later.
+    unread: &'a UnreadStates,
 }
 
 fn load_operator(
     own: &Own<'_>,
     restore: Option<&OperatorRestore>,
-    storage: &dyn CheckpointStorage,
-    kept: &KeptStates,
-    backend: &StateBackend,
+    source: &Source<'_>,
 ) -> Result<RestoredOperator> {
+    let Source { storage, kept, backend, reads } = *source;
     let mut restored = RestoredOperator { is_restored: true, ..RestoredOperator::default() };
     let Some(restore) = restore else { return Ok(restored) };
     restored.end_of_data = restore.end_of_data;
@@ -105,13 +125,19 @@ fn load_operator(
                 }
                 KeyedData::Store(loaded[name].clone())
             }
-            (None, _) => KeyedData::Bytes(read_pieces(handle, storage)?),
+            (None, StateBackend::Heap)
+                if handle.kind != StateKind::Timers && reads == Reads::Later =>
+            {
+                let reader = Arc::new(PieceReader::new(storage.clone()));
+                KeyedData::Later(LaterData { reader, states: own.unread.clone() })
+            }
+            (None, _) => KeyedData::Bytes(read_pieces(handle, &**storage)?),
         };
         restored.keyed.push(RestoredKeyedState { handle: handle.clone(), range: *range, data });
     }
     for OperatorStateRestore { name, redistribution, schema, chunks } in &restore.operator_states {
         let chunks = chunks.iter().map(|chunk| {
-            let bytes = read(&chunk.data, storage)?;
+            let bytes = read(&chunk.data, &**storage)?;
             let elements = chunk.elements.clone();
             Ok(RestoredChunk { bytes, elements, checksum: chunk.checksum })
         });
@@ -125,39 +151,16 @@ fn load_operator(
     Ok(restored)
 }
 
-/// Loads all parts of a state into a store. Of each piece some of what follows is read, too: the next key group
-/// needs that.
+/// Loads all parts of a state into a store.
 fn load_into<'a>(
     disk: &DiskBackend,
     what: &str,
     parts: impl Iterator<Item = &'a KeyedRestore>,
-    storage: &dyn CheckpointStorage,
+    storage: &Arc<dyn CheckpointStorage>,
 ) -> Result<Loaded> {
     let parts: Vec<_> = parts.map(|part| (&part.handle, part.range)).collect();
-    let mut read: BTreeMap<(usize, usize), PieceBytes> = BTreeMap::new();
-    disk.load(what, &parts, |part, piece, span| {
-        if let Some(bytes) = read.get(&(part, piece)).and_then(|read| read.get(&span)) {
-            return Ok(bytes.to_vec());
-        }
-        let Some(data) = parts[part].0.pieces.get(piece) else {
-            return Err(Error::new(ErrorKind::Corrupt, format!("there is no piece {piece}")));
-        };
-        let left = data.len().saturating_sub(span.start);
-        let bytes = match data {
-            DataRef::Inline(bytes) => {
-                let start = usize::try_from(span.start).unwrap_or(usize::MAX);
-                bytes.get(start..).unwrap_or_default().to_vec()
-            }
-            DataRef::File { path, offset, .. } => {
-                let length = (span.end - span.start).max(READ_AHEAD).min(left);
-                read_file(path, offset.saturating_add(span.start), length, storage)?
-            }
-        };
-        let ahead = PieceBytes { start: span.start, bytes };
-        let found = ahead.get(&span).map(<[u8]>::to_vec);
-        read.insert((part, piece), ahead);
-        found.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the bytes end too early"))
-    })
+    let reader = PieceReader::new(storage.clone());
+    disk.load(what, &parts, |part, piece, span| reader.read(parts[part].0, piece, span))
 }
 
 /// Reads what the handle's ranges need of each piece. Blocks on storage.
@@ -301,8 +304,11 @@ mod tests {
         };
         let mut kept = KeptStates::default();
         let load_as = |operator, kept: &KeptStates| {
-            let own = Own { operator, name: "count", owned: range };
-            load_operator(&own, Some(&restore), &*storage, kept, &StateBackend::Heap)
+            let unread = &UnreadStates::default();
+            let own = Own { operator, name: "count", owned: range, unread };
+            let (storage, backend) = (&files, &StateBackend::Heap);
+            let source = Source { storage, kept, backend, reads: Reads::AtOnce };
+            load_operator(&own, Some(&restore), &source)
         };
         let load = |kept: &KeptStates| load_as(operator, kept);
         let keep = |kept: &mut KeptStates, memory: &TaskMemory| {

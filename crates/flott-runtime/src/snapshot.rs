@@ -61,6 +61,10 @@ impl OperatorParts {
         self.in_flight.iter().map(InFlightParts::bytes).sum()
     }
 
+    fn complete(&mut self) -> Result<()> {
+        self.keyed.iter_mut().try_for_each(KeyedSnapshot::complete)
+    }
+
     fn memories(&self) -> impl Iterator<Item = (OperatorId, String, StateMemory)> {
         let keyed = self.keyed.iter().flat_map(KeyedSnapshot::memories);
         let timers = self.timers.iter().map(TimerSnapshot::memory);
@@ -98,7 +102,16 @@ pub struct PendingSnapshot {
 }
 
 impl PendingSnapshot {
-    /// The tables of the task's keyed state, to be kept.
+    /// Reads what the task had not read of the state that it was restored with. Blocks on storage.
+    ///
+    /// # Errors
+    /// If that cannot be read: the checkpoint is declined.
+    pub fn complete(&mut self) -> Result<()> {
+        // Decoding is the user's code.
+        guarded(|| self.parts.iter_mut().try_for_each(OperatorParts::complete))
+    }
+
+    /// The tables of the task's keyed state, to be kept, once the snapshot is complete.
     pub fn memory(&self) -> TaskMemory {
         TaskMemory::new(self.parts.iter().flat_map(OperatorParts::memories).collect())
     }

@@ -203,7 +203,7 @@ impl Task {
         let result = guarded(|| self.try_step(&mut context));
         let progress = result.unwrap_or_else(|error| {
             // What matters is the first failure, not what closing a failed task says.
-            let opened = self.phase != Phase::Created;
+            let opened = self.phase != Phase::Created && !self.restored.unread.is_damaged();
             let _ = guarded(|| self.signal(&mut Signal::Flush, &mut context));
             let _ = guarded(|| self.signal(&mut Signal::Close, &mut context));
             self.end(TaskEvent::Failed { error, opened })
@@ -293,6 +293,10 @@ impl Task {
         self.restored = restored;
         self.phase = Phase::Running;
         self.events.push(TaskEvent::Running);
+        let unread = self.restored.unread.take();
+        if !unread.is_empty() {
+            self.events.push(TaskEvent::Unread(unread));
+        }
         if self.restored.has_in_flight {
             self.begin_recovery(context)?;
         } else if self.restored.end_of_data && matches!(self.head, Head::Source(_)) {

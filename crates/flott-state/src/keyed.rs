@@ -19,6 +19,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 mod ttl;
+mod unread;
 mod value;
 
 use std::any::Any;
@@ -49,6 +50,7 @@ use self::disk::Disk;
 pub(crate) use self::disk::DiskMemory;
 pub(crate) use self::register::kind_name;
 use self::shape::{Age, Shape};
+use self::unread::UnreadTable;
 use crate::restore::RestoredKeyedState;
 use crate::schema::Schema;
 use crate::store::StateBackend;
@@ -107,8 +109,16 @@ struct ShapedTable<K, S: Shape> {
     cursor: SweepCursor,
     /// How many accesses there were since the last sweep.
     accesses: u32,
-    /// What the table is a part of, if it is not all there is.
-    disk: Option<Box<Disk<K>>>,
+    beyond: Beyond<K, S>,
+}
+
+/// What there is of a state that its table does not have.
+enum Beyond<K, S: Shape> {
+    Nothing,
+    /// The table is a part of what is in a store.
+    Disk(Box<Disk<K>>),
+    /// Some key groups are still to be read.
+    Unread(Box<UnreadTable<K, S::Cell>>),
 }
 
 impl<K: Key, S: Shape> AnyTable<K> for ShapedTable<K, S> {
@@ -126,7 +136,10 @@ impl<K: Key, S: Shape> AnyTable<K> for ShapedTable<K, S> {
                 let (snapshot, shape) = (memory.snapshot()?, PhantomData);
                 Box::new(snapshot::StoredSnapshot::<S> { memory, snapshot, shape })
             }
-            None => Box::new(snapshot::ShapedSnapshot::<K, S> { table: self.table.snapshot() }),
+            None => {
+                let unread = self.unread()?;
+                Box::new(snapshot::ShapedSnapshot::<K, S> { table: self.table.snapshot(), unread })
+            }
         })
     }
 }
@@ -256,7 +269,7 @@ impl<K: Key> KeyedBackend<K> {
         let shaped = shaped.ok_or_else(foreign_handle)?;
         // With TTL, reading may remove or touch.
         shaped.fetch(hash, key, age, writes || state.ttl.is_some())?;
-        if state.ttl.is_some() && shaped.disk.is_none() {
+        if state.ttl.is_some() && !matches!(shaped.beyond, Beyond::Disk(_)) {
             shaped.accesses += 1;
             if shaped.accesses == SWEEP_EVERY {
                 shaped.accesses = 0;
@@ -294,7 +307,7 @@ fn foreign_handle() -> Error {
 impl<K: Key, S: Shape> ShapedTable<K, S> {
     fn new(range: KeyGroupRange, max: MaxParallelism) -> Self {
         let table = PagedTable::new(range, max);
-        Self { table, cursor: SweepCursor::default(), accesses: 0, disk: None }
+        Self { table, cursor: SweepCursor::default(), accesses: 0, beyond: Beyond::Nothing }
     }
 
     /// Looks at the next few entries, whichever keys they belong to, and removes what has expired.

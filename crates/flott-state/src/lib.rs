@@ -42,8 +42,8 @@ pub use operator_state::{
     OperatorStateSnapshot,
 };
 pub use restore::{
-    KeyedData, PieceBytes, RestoredChunk, RestoredKeyedState, RestoredOperatorState, StateMemory,
-    check_file,
+    KeyedData, LaterData, PieceBytes, PieceReader, RestoredChunk, RestoredKeyedState,
+    RestoredOperatorState, StateMemory, UnreadGroup, UnreadStates, check_file,
 };
 pub use schema::{Schema, Shown, difference};
 pub use snapshot::{BaseState, IN_FLIGHT, SnapshotWriter};

@@ -1,5 +1,8 @@
 //! Restored state on its way back: matched by name, checked, decoded.
 
+mod pieces;
+mod unread;
+
 use std::any::Any;
 use std::fmt;
 use std::ops::Range;
@@ -11,6 +14,11 @@ use flott_checkpoint::snapshot::{
 use flott_core::codec::{Key, checksum, decode, decode_prefix};
 use flott_core::hash::stable_hash;
 use flott_core::{Error, ErrorKind, KeyGroupRange, MaxParallelism, Result};
+
+pub(crate) use self::pieces::read_layers;
+pub use self::pieces::{PieceBytes, PieceReader};
+pub use self::unread::{LaterData, UnreadGroup, UnreadStates};
+pub(crate) use self::unread::{LaterGroup, LaterPart, StateReader};
 
 use crate::keyed::{DiskMemory, Loaded, kind_name};
 use crate::schema::difference;
@@ -33,28 +41,12 @@ pub struct RestoredKeyedState {
 pub enum KeyedData {
     /// What is needed of the bytes that were written: of each piece, if it is.
     Bytes(Vec<Option<PieceBytes>>),
+    /// They are read when they are needed.
+    Later(LaterData),
     /// The table that they were written from: the process that wrote them has kept it.
     Memory(StateMemory),
     /// A store that they were loaded into, together with all other parts of the state.
     Store(Loaded),
-}
-
-/// A part of a piece.
-#[derive(Clone, Debug)]
-pub struct PieceBytes {
-    /// Where in the piece it begins.
-    pub start: u64,
-    /// The bytes.
-    pub bytes: Vec<u8>,
-}
-
-impl PieceBytes {
-    /// A part of it, by the offsets in the piece.
-    pub fn get(&self, span: &Range<u64>) -> Option<&[u8]> {
-        let start = usize::try_from(span.start.checked_sub(self.start)?).ok()?;
-        let end = usize::try_from(span.end.checked_sub(self.start)?).ok()?;
-        self.bytes.get(start..end)
-    }
 }
 
 /// A keyed state as it was at a snapshot: a table, which shares its pages with whatever was begun from it, or a store
@@ -214,6 +206,7 @@ impl RestoredKeyedState {
                 }
                 Ok(())
             }
+            KeyedData::Later(_) => Err(Error::internal("state that is read later is read at once")),
             KeyedData::Store(_) => Err(Error::internal("state in a store is restored to the heap")),
         }
     }
@@ -234,19 +227,35 @@ impl RestoredKeyedState {
         max: MaxParallelism,
         decode: impl Fn(&[u8]) -> Result<V>,
     ) -> Result<()> {
-        let owned = table.range();
-        let is_wanted = |group| self.range.contains(group) && owned.contains(group);
-        for layers in self.handle.layers().filter(|layers| is_wanted(layers[0].group)) {
-            for (index, range) in layers.iter().enumerate() {
-                read_range(pieces, range, index == 0, table, max, &decode)
-                    .map_err(|error| self.explained(error, operator, range))?;
-            }
-            let newest = layers[layers.len() - 1];
-            let found = table.group_len(newest.group) as u64;
-            if found != newest.live {
-                let error = corrupt(format!("it has {found} entries and not {}", newest.live));
-                return Err(self.explained(error, operator, &newest));
-            }
+        let mut layers = self.layers_in(table.range());
+        layers.try_for_each(|layers| self.read_group(pieces, layers, operator, table, max, &decode))
+    }
+
+    /// The ranges of each key group that is asked for and owned.
+    fn layers_in(&self, owned: KeyGroupRange) -> impl Iterator<Item = &[GroupRange]> {
+        let is_wanted = move |group| self.range.contains(group) && owned.contains(group);
+        self.handle.layers().filter(move |layers| is_wanted(layers[0].group))
+    }
+
+    /// Decodes the entries of one key group from its ranges.
+    fn read_group<K: Key, V: Clone>(
+        &self,
+        pieces: &[Option<PieceBytes>],
+        layers: &[GroupRange],
+        operator: &str,
+        table: &mut PagedTable<K, V>,
+        max: MaxParallelism,
+        decode: impl Fn(&[u8]) -> Result<V>,
+    ) -> Result<()> {
+        for (index, range) in layers.iter().enumerate() {
+            read_range(pieces, range, index == 0, table, max, &decode)
+                .map_err(|error| self.explained(error, operator, range))?;
+        }
+        let newest = layers[layers.len() - 1];
+        let found = table.group_len(newest.group) as u64;
+        if found != newest.live {
+            let error = corrupt(format!("it has {found} entries and not {}", newest.live));
+            return Err(self.explained(error, operator, &newest));
         }
         Ok(())
     }

@@ -113,6 +113,16 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         Self { range: snapshot.range(), max, groups }
     }
 
+    /// Takes over the key groups that a snapshot of another table has entries of.
+    pub(crate) fn adopt(&mut self, snapshot: &TableSnapshot<K, V>) {
+        for (group, entries) in snapshot.range().iter().zip(snapshot.shared()) {
+            let index = usize::from(group.0).wrapping_sub(self.range.start as usize);
+            if let (Some(place), Some(entries)) = (self.groups.get_mut(index), entries) {
+                place.shared = Some(entries.clone());
+            }
+        }
+    }
+
     /// Makes room for so many entries in one of the table's key groups, if it is empty: faster
     /// than to let it grow when it is filled at once.
     pub(crate) fn reserve(&mut self, group: KeyGroup, entries: usize) {

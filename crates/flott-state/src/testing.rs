@@ -1,12 +1,13 @@
 //! What the tests of this crate share: storage in memory, and the way from a snapshot back.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use flott_checkpoint::snapshot::{DataRef, OperatorSnapshot, OperatorStateHandle, Redistribution};
 use flott_checkpoint::storage::{CheckpointStorage, StoreError};
 use flott_core::hash::stable_hash;
-use flott_core::{CheckpointId, Error, KeyGroupRange, MaxParallelism, OperatorId};
+use flott_core::{CheckpointId, Error, ErrorKind, KeyGroupRange, MaxParallelism, OperatorId};
 use serde::Serialize;
 
 use crate::restore::{
@@ -29,6 +30,8 @@ pub(crate) struct MemoryStorage {
     pub(crate) files: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(crate) refuses: bool,
     pub(crate) keeps_none: bool,
+    /// How often something was read.
+    pub(crate) reads: AtomicUsize,
 }
 
 impl MemoryStorage {
@@ -60,8 +63,14 @@ impl CheckpointStorage for MemoryStorage {
         Ok(())
     }
 
-    fn read(&self, path: &str, _: Option<(u64, u64)>) -> Result<Vec<u8>, StoreError> {
-        Err(StoreError::Failed(Error::internal(format!("no test reads {path} back"))))
+    fn read(&self, path: &str, range: Option<(u64, u64)>) -> Result<Vec<u8>, StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let missing = || StoreError::Failed(Error::new(ErrorKind::Io, format!("no file {path}")));
+        let files = self.files.lock().unwrap();
+        let file = files.get(path).ok_or_else(missing)?;
+        let (start, length) = range.unwrap_or((0, file.len() as u64));
+        let bytes = file.get(start as usize..(start + length) as usize).ok_or_else(missing)?;
+        Ok(bytes.to_vec())
     }
 
     fn delete(&self, _: &str) -> Result<(), StoreError> {

@@ -2,12 +2,16 @@
 
 use flott_core::{CheckpointId, Error, WallTime};
 
+use flott_state::UnreadGroup;
+
 use crate::snapshot::PendingSnapshot;
 
 /// What a task has to say.
 pub enum TaskEvent {
     /// All operators are open.
     Running,
+    /// State that is still to be read: by whoever has time, or by the task when it needs it.
+    Unread(Vec<UnreadGroup>),
     /// The synchronous part of a checkpoint is done.
     Snapshot(PendingSnapshot),
     /// A checkpoint cannot be taken: a newer one has overtaken it, or it was cancelled upstream.
@@ -22,7 +26,8 @@ pub enum TaskEvent {
     Failed {
         /// Why.
         error: Error,
-        /// Whether its operators were open: if not, the job has never run like this.
+        /// Whether it ran with all the state that it has asked for: if not, to start it again would be of no
+        /// use, unless the error passes.
         opened: bool,
     },
 }

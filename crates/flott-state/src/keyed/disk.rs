@@ -20,8 +20,8 @@ use flott_core::hash::{hash64, stable_hash};
 use flott_core::mutant::Mutant;
 use flott_core::{Error, ErrorKind, KeyGroup, KeyGroupRange, MaxParallelism, Result};
 
-use super::ShapedTable;
 use super::shape::{Age, Shape};
+use super::{Beyond, ShapedTable};
 use crate::restore::RangeBytes;
 use crate::schema::Layout;
 use crate::snapshot::{append_bytes, append_entry, entry_seed};
@@ -402,7 +402,7 @@ fn entry_hash(seed: u64, key: &[u8], value: &[u8]) -> Result<u64> {
 impl<K: Key, S: Shape> ShapedTable<K, S> {
     /// What is there now, if it is in a store.
     pub(super) fn disk_memory(&mut self, age: Age) -> Result<Option<DiskMemory>> {
-        let Some(disk) = &mut self.disk else { return Ok(None) };
+        let Beyond::Disk(disk) = &mut self.beyond else { return Ok(None) };
         disk.check()?;
         if !Mutant::SnapshotBeforeWriteBack.is_on() {
             disk.write_back::<S>(&mut self.table, age)?;
@@ -413,11 +413,15 @@ impl<K: Key, S: Shape> ShapedTable<K, S> {
     /// Sees to it that the table has what there is of a key, and that what is written to it there is kept.
     #[inline]
     pub(super) fn fetch(&mut self, hash: u64, key: &K, age: Age, writes: bool) -> Result<()> {
-        if self.disk.is_some() { self.fetch_from_disk(hash, key, age, writes) } else { Ok(()) }
+        match self.beyond {
+            Beyond::Nothing => Ok(()),
+            Beyond::Disk(_) => self.fetch_from_disk(hash, key, age, writes),
+            Beyond::Unread(_) => self.bring(std::iter::once(hash)),
+        }
     }
 
     fn fetch_from_disk(&mut self, hash: u64, key: &K, age: Age, writes: bool) -> Result<()> {
-        let Some(disk) = &mut self.disk else { return Ok(()) };
+        let Beyond::Disk(disk) = &mut self.beyond else { return Ok(()) };
         // A key that is in use needs no room.
         if disk.dirty.len() < DIRTY_MAX && disk.touch(hash, key, writes) {
             return disk.check();
@@ -432,7 +436,9 @@ impl<K: Key, S: Shape> ShapedTable<K, S> {
         keys: impl ExactSizeIterator<Item = (u64, &'k K)>,
         age: Age,
     ) -> Result<()> {
-        let Some(disk) = &mut self.disk else { return Ok(()) };
+        let Beyond::Disk(disk) = &mut self.beyond else {
+            return self.bring(keys.map(|(hash, _)| hash));
+        };
         disk.prepare::<S>(&mut self.table, age, keys.len())?;
         for (hash, key) in keys {
             disk.fetch::<S>(&mut self.table, hash, key, age, true)?;
@@ -446,7 +452,8 @@ impl<K: Key, S: Shape> ShapedTable<K, S> {
         age: Age,
         mut each: impl FnMut(&S::Cell) -> Result<()>,
     ) -> Result<()> {
-        let Some(disk) = &mut self.disk else {
+        self.bring_all()?;
+        let Beyond::Disk(disk) = &mut self.beyond else {
             return self.table.iter().try_for_each(|(_, cell)| each(cell));
         };
         disk.flush::<S>(&mut self.table, age)?;

@@ -18,9 +18,10 @@ use super::raw::RawValue;
 use super::reducing::ReducingState;
 use super::shape::{Age, ListOf, MapOf, Plain, Shape, Stamped};
 use super::ttl::StateTtlConfig;
+use super::unread::UnreadTable;
 use super::value::ValueState;
-use super::{KeyedBackend, ShapedTable, State};
-use crate::restore::{Claim, claim, refused};
+use super::{Beyond, KeyedBackend, ShapedTable, State};
+use crate::restore::{Claim, KeyedData, LaterPart, claim, refused};
 use crate::schema::{Layout, Stamps};
 use crate::store::StateBackend;
 
@@ -163,10 +164,21 @@ impl<K: Key> KeyedBackend<K> {
         let mut shaped = ShapedTable::<K, S>::new(self.range, self.max);
         match &self.place {
             StateBackend::Heap => {
-                for (part, layout) in restored.iter().zip(&layouts) {
-                    part.fill(&self.operator, &mut shaped.table, self.max, |bytes| {
-                        S::decode(bytes, layout, age)
+                let mut later = Vec::new();
+                for (state, layout) in restored.into_iter().zip(layouts) {
+                    if let KeyedData::Later(data) = &state.data {
+                        let data = data.clone();
+                        later.push(LaterPart { state, data, layout });
+                        continue;
+                    }
+                    state.fill(&self.operator, &mut shaped.table, self.max, |bytes| {
+                        S::decode(bytes, &layout, age)
                     })?;
+                }
+                let (what, owns) =
+                    ((self.operator.as_str(), name.as_str()), (self.range, self.max));
+                if let Some(unread) = UnreadTable::new::<S>(what, later, owns, age)? {
+                    shaped.beyond = Beyond::Unread(Box::new(unread));
                 }
             }
             StateBackend::Disk(place) => {
@@ -187,7 +199,7 @@ impl<K: Key> KeyedBackend<K> {
                         self.operator
                     ))
                 })?;
-                shaped.disk = Some(Box::new(disk));
+                shaped.beyond = Beyond::Disk(Box::new(disk));
             }
         }
         let type_name = S::type_name();

@@ -10,7 +10,8 @@ use flott_core::{OperatorId, Result};
 use super::KeyedBackend;
 use super::disk::{DiskMemory, StoreSource};
 use super::shape::{Age, Shape};
-use crate::restore::StateMemory;
+use super::unread;
+use crate::restore::{LaterGroup, StateMemory};
 use crate::schema::{Layout, Stamps};
 use crate::snapshot::{KeyedStateHead, SnapshotWriter, TableSource};
 use crate::store::StoreSnapshot;
@@ -29,6 +30,9 @@ struct StateSnapshot {
 
 /// A table snapshot whose value type nobody needs to know any more.
 pub(super) trait AnySnapshot: Send {
+    /// Reads what the task had not read.
+    fn complete(&mut self) -> Result<()>;
+
     fn write(
         &self,
         operator: OperatorId,
@@ -43,9 +47,15 @@ pub(super) trait AnySnapshot: Send {
 
 pub(super) struct ShapedSnapshot<K, S: Shape> {
     pub(super) table: TableSnapshot<K, S::Cell>,
+    /// Key groups that are not in it yet.
+    pub(super) unread: Vec<Arc<LaterGroup<K, S::Cell>>>,
 }
 
 impl<K: Key, S: Shape> AnySnapshot for ShapedSnapshot<K, S> {
+    fn complete(&mut self) -> Result<()> {
+        unread::complete(&mut self.table, &mut self.unread)
+    }
+
     fn write(
         &self,
         operator: OperatorId,
@@ -72,6 +82,10 @@ pub(super) struct StoredSnapshot<S: Shape> {
 }
 
 impl<S: Shape> AnySnapshot for StoredSnapshot<S> {
+    fn complete(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     fn write(
         &self,
         operator: OperatorId,
@@ -114,16 +128,25 @@ impl KeyedSnapshot {
         Ok(Self { states: states.collect::<Result<_>>()? })
     }
 
-    /// The states' names and tables, to begin from again without what is written.
+    /// Reads what the task had not read when the snapshot was taken. Blocks on storage.
+    ///
+    /// # Errors
+    /// If something cannot be read, or is damaged.
+    pub fn complete(&mut self) -> Result<()> {
+        self.states.iter_mut().try_for_each(|state| state.table.complete())
+    }
+
+    /// The states' names and tables, to begin from again without what is written, once the snapshot is complete.
     pub fn memories(&self) -> impl Iterator<Item = (&str, StateMemory)> {
         self.states.iter().map(|state| (state.head.name.as_str(), state.table.memory()))
     }
 
-    /// The asynchronous part: encodes the states into `writer`.
+    /// The asynchronous part: encodes the states into `writer`, complete.
     ///
     /// # Errors
-    /// If a value cannot be encoded.
-    pub fn write(self, operator: OperatorId, writer: &mut SnapshotWriter) -> Result<()> {
+    /// If a value cannot be encoded, and those of [`Self::complete`].
+    pub fn write(mut self, operator: OperatorId, writer: &mut SnapshotWriter) -> Result<()> {
+        self.complete()?;
         let mut states = self.states.into_iter();
         states.try_for_each(|state| state.table.write(operator, state.head, state.age, writer))
     }

@@ -5,6 +5,7 @@ mod increments;
 mod rescale;
 mod restore;
 mod ttl;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

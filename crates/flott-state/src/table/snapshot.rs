@@ -24,6 +24,16 @@ impl<K, V> TableSnapshot<K, V> {
         self.groups.iter().map(Option::as_ref)
     }
 
+    /// Takes over the key groups that another snapshot has entries of.
+    pub(crate) fn adopt(&mut self, other: &Self) {
+        for (group, entries) in other.range.iter().zip(&other.groups) {
+            let index = usize::from(group.0).wrapping_sub(self.range.start as usize);
+            if let (Some(place), Some(entries)) = (self.groups.get_mut(index), entries) {
+                *place = Some(entries.clone());
+            }
+        }
+    }
+
     /// The key groups that the table held.
     pub fn range(&self) -> KeyGroupRange {
         self.range

@@ -11,7 +11,7 @@ use flott_core::element::{Barrier, CheckpointKind};
 use flott_core::{AttemptNumber, CheckpointId, Error, Result, TaskId, Timestamp, WallTime};
 use flott_runtime::KeptStates;
 use flott_runtime::build::{Deployment as Plan, build_tasks};
-use flott_runtime::restore::load_tasks;
+use flott_runtime::restore::{Reads, Source, load_tasks};
 use flott_runtime::{Clock, Command, PendingSnapshot, Program, Progress, Task, TaskEvent, Wake};
 
 use super::clock::HandClock;
@@ -61,7 +61,7 @@ impl Deployment {
     /// Builds all tasks, with their state if there is a checkpoint to start from.
     pub(super) fn start(
         (program, planned): (&Program, PlannedJob),
-        restored: Option<&CompletedCheckpoint>,
+        (restored, reads): (Option<&CompletedCheckpoint>, Reads),
         attempt: AttemptNumber,
         clock: Arc<HandClock>,
         downstream_first: bool,
@@ -70,14 +70,13 @@ impl Deployment {
         let restored = match restored {
             Some(record) => {
                 let assignment = assign_record(record, &planned.plan.graph, allow_non_restored)?;
-                load_tasks(
-                    &planned.plan.graph,
-                    &assignment,
-                    &*planned.plan.storage,
-                    &KeptStates::default(),
-                    &planned.plan.settings.state_backend,
-                    |_| true,
-                )?
+                let source = Source {
+                    storage: &planned.plan.storage,
+                    kept: &KeptStates::default(),
+                    backend: &planned.plan.settings.state_backend,
+                    reads,
+                };
+                load_tasks(&planned.plan.graph, &assignment, &source, |_| true)?
             }
             None => BTreeMap::new(),
         };
@@ -227,7 +226,9 @@ impl Deployment {
                 TaskEvent::Declined(checkpoint) => {
                     return Err(Error::internal(format!("checkpoint {checkpoint} was declined")));
                 }
-                TaskEvent::Running
+                // They are read when they are needed, and not before.
+                TaskEvent::Unread(_)
+                | TaskEvent::Running
                 | TaskEvent::EndOfData
                 | TaskEvent::Finished
                 | TaskEvent::Canceled => {}

@@ -266,5 +266,6 @@ fn deploy(
     settings.channel_bytes = variation.channel_bytes.unwrap_or(settings.channel_bytes);
     let attempt = AttemptNumber(attempt);
     let job = (&*program, planned);
-    Deployment::start(job, completed, attempt, clock.clone(), variation.downstream_first)
+    let restored = (completed, variation.reads);
+    Deployment::start(job, restored, attempt, clock.clone(), variation.downstream_first)
 }

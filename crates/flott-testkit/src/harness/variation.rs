@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use flott_runtime::batch::BATCH_RECORDS;
+use flott_runtime::restore::Reads;
 use flott_state::store::MemoryStores;
 use flott_state::{DiskBackend, StateBackend};
 
@@ -57,6 +58,7 @@ pub(super) struct Variation {
     pub(super) feeding: Feeding,
     pub(super) failures: Failures,
     pub(super) backends: Backends,
+    pub(super) reads: Reads,
     pub(super) chaining: bool,
     pub(super) batch_records: usize,
     /// How many bytes a channel holds, if not as many as usual.
@@ -76,6 +78,7 @@ impl Variation {
         feeding: Feeding::Bulk,
         failures: Failures::None,
         backends: Backends::Heap,
+        reads: Reads::AtOnce,
         chaining: true,
         batch_records: BATCH_RECORDS,
         channel_bytes: None,
@@ -85,7 +88,7 @@ impl Variation {
     };
 
     /// Every variation that keeps the parallelism.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::PLAIN,
         Self { name: "one record per batch", feeding: Feeding::Single, ..Self::PLAIN },
         Self { name: "without chaining", chaining: false, ..Self::PLAIN },
@@ -123,6 +126,20 @@ impl Variation {
             feeding: Feeding::Single,
             failures: Failures::BeforeSnapshot,
             chaining: false,
+            ..Self::PLAIN
+        },
+        Self {
+            name: "restored after every step, with state that is read when it is needed",
+            feeding: Feeding::Single,
+            failures: Failures::AfterSnapshot,
+            reads: Reads::Later,
+            ..Self::PLAIN
+        },
+        Self {
+            name: "every step repeated after a failure, with state that is read when it is needed",
+            feeding: Feeding::Single,
+            failures: Failures::BeforeSnapshot,
+            reads: Reads::Later,
             ..Self::PLAIN
         },
         Self {

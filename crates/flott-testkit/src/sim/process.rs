@@ -190,6 +190,12 @@ impl Process {
                     let delay = world.storage_delay();
                     world.send_after(Way::Storage, delay, Event::WriteSnapshot(worker, pending));
                 }
+                Message::Unread(groups) => {
+                    for group in groups {
+                        let delay = world.storage_delay();
+                        world.send_after(Way::Storage, delay, Event::ReadState(group));
+                    }
+                }
             }
         }
         self.machines.send_frames(world);
@@ -236,6 +242,10 @@ impl Process {
                 world.send(Way::Storage, Event::ToMaster(input));
             }
             Event::WriteSnapshot(worker, pending) => self.write_snapshot(world, worker, pending),
+            Event::ReadState(group) => {
+                world.trace.line(format_args!("read ahead"));
+                group.read();
+            }
             Event::WriteMetadata(kind, record) => self.write_metadata(world, kind, &record)?,
             Event::LateMetadata(kind, record) => {
                 let checkpoint = record.checkpoint;

@@ -7,6 +7,9 @@ use flott_checkpoint::MemoryStorage;
 use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE, StoreError, checkpoint_folder};
 use flott_core::{CheckpointId, Error, ErrorKind};
 
+/// What somebody is told whose read fails.
+pub(crate) const READ_FAILED: &str = "the simulated disk is gone";
+
 /// What happens to the next write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -136,10 +139,7 @@ impl CheckpointStorage for JobFolder {
         let left = self.failing_reads.load(Ordering::Relaxed);
         if left > 0 {
             self.failing_reads.store(left - 1, Ordering::Relaxed);
-            return Err(StoreError::Failed(Error::new(
-                ErrorKind::Io,
-                "the simulated disk is gone",
-            )));
+            return Err(StoreError::Failed(Error::new(ErrorKind::Io, READ_FAILED)));
         }
         self.disk.read(&self.absolute(path), range)
     }

@@ -19,6 +19,7 @@ use flott_core::config::Configuration;
 use flott_core::element::CheckpointKind;
 use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, Now, TaskId};
 use flott_runtime::{Clock, PendingSnapshot, Program};
+use flott_state::UnreadGroup;
 
 use super::clock::SimClock;
 use super::ledger::Ledger;
@@ -76,6 +77,8 @@ pub(super) enum Event {
     Leader(LeaderEvent),
     PrepareLocation(CheckpointId),
     WriteSnapshot(WorkerId, PendingSnapshot),
+    /// Somebody has time for state that a task has not read.
+    ReadState(UnreadGroup),
     WriteMetadata(CheckpointKind, Arc<CompletedCheckpoint>),
     /// A write of a record that nobody expects any more.
     LateMetadata(CheckpointKind, Arc<CompletedCheckpoint>),

@@ -13,7 +13,7 @@ use flott_core::{Error, ErrorKind, KeyGroup, KeyGroupRange, Result};
 use super::{Beginning, Disk, PREFIX, Totals, entry_hash, prefix};
 use crate::inspect::entries;
 use crate::keyed::shape::{Age, Shape};
-use crate::restore::{KeyedData, PieceBytes, RestoredKeyedState, corrupt, unreadable};
+use crate::restore::{KeyedData, RestoredKeyedState, corrupt, read_layers, unreadable};
 use crate::schema::Layout;
 use crate::store::{DiskBackend, StateStore};
 use crate::table::PagedTable;
@@ -52,6 +52,9 @@ pub(in crate::keyed) fn begin(
             return kept.begin_again().map(Some);
         }
         KeyedData::Store(loaded) => loaded.clone(),
+        KeyedData::Later(_) => {
+            return Err(Error::internal("state that is read later is restored to a store"));
+        }
         KeyedData::Bytes(_) => {
             let handles: Vec<_> = parts.iter().map(|part| (&part.handle, part.range)).collect();
             backend.load(what, &handles, |part, piece, span| {
@@ -123,26 +126,6 @@ fn load(
         Ok(())
     })?;
     Ok(Loaded { store, totals: Arc::new(totals) })
-}
-
-/// What the ranges of one key group need of each piece.
-fn read_layers(
-    handle: &KeyedStateHandle,
-    layers: &[GroupRange],
-    mut read: impl FnMut(usize, Range<u64>) -> Result<Vec<u8>>,
-) -> Result<Vec<Option<PieceBytes>>> {
-    let mut spans: BTreeMap<usize, Range<u64>> = BTreeMap::new();
-    for range in layers {
-        let (start, end) = (range.offset, range.offset.saturating_add(range.length));
-        let span = spans.entry(range.piece as usize).or_insert(start..end);
-        *span = span.start.min(start)..span.end.max(end);
-    }
-    let pieces = (0..handle.pieces.len()).map(|piece| {
-        let Some(span) = spans.remove(&piece) else { return Ok(None) };
-        let start = span.start;
-        Ok(Some(PieceBytes { start, bytes: read(piece, span)? }))
-    });
-    pieces.collect()
 }
 
 impl<K: Key> Disk<K> {

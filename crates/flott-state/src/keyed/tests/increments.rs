@@ -9,7 +9,7 @@ use flott_core::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::restore::{KeyedData, PieceBytes, StateMemory};
+use crate::restore::{KeyedData, LaterData, PieceBytes, PieceReader, StateMemory, UnreadStates};
 use crate::testing::{MemoryStorage, OPERATOR, finish, inline_writer};
 use crate::{BaseState, SnapshotWriter, StateBackend};
 
@@ -94,8 +94,7 @@ impl History {
 
     /// What a checkpoint has, as a reader of its files sees it.
     fn read(&self, checkpoint: u64) -> Backend {
-        let mut backend = empty().on(self.place.clone());
-        let restored = self.handle(checkpoint).map(|handle| {
+        self.restored(checkpoint, self.place.clone(), |handle| {
             let pieces = handle.pieces.iter().zip(handle.spans());
             let pieces = pieces.map(|(piece, span)| {
                 let span = span?;
@@ -104,8 +103,29 @@ impl History {
                 let range = (offset + span.start) as usize..(offset + span.end) as usize;
                 Some(PieceBytes { start: span.start, bytes: file[range].to_vec() })
             });
-            let data = KeyedData::Bytes(pieces.collect());
-            RestoredKeyedState { handle: handle.clone(), range: backend.range(), data }
+            KeyedData::Bytes(pieces.collect())
+        })
+    }
+
+    /// The same, on the heap, when it is needed.
+    fn read_later(&self, checkpoint: u64) -> Backend {
+        self.restored(checkpoint, StateBackend::Heap, |_| {
+            let reader = Arc::new(PieceReader::new(self.storage.clone()));
+            KeyedData::Later(LaterData { reader, states: UnreadStates::default() })
+        })
+    }
+
+    fn restored(
+        &self,
+        checkpoint: u64,
+        place: StateBackend,
+        data: impl Fn(&KeyedStateHandle) -> KeyedData,
+    ) -> Backend {
+        let mut backend = empty().on(place);
+        let restored = self.handle(checkpoint).map(|handle| RestoredKeyedState {
+            handle: handle.clone(),
+            range: backend.range(),
+            data: data(handle),
         });
         backend.restore(restored.into_iter().collect());
         backend
@@ -113,7 +133,11 @@ impl History {
 
     /// A checkpoint has exactly this, and says so.
     fn check(&self, checkpoint: u64, expected: &Entries) {
-        let mut backend = self.read(checkpoint);
+        self.check_restored(self.read(checkpoint), checkpoint, expected);
+        self.check_restored(self.read_later(checkpoint), checkpoint, expected);
+    }
+
+    fn check_restored(&self, mut backend: Backend, checkpoint: u64, expected: &Entries) {
         let state = backend.value_state(ValueStateDescriptor::<String>::new("v")).unwrap();
         let mut found = Entries::new();
         for key in expected.keys() {

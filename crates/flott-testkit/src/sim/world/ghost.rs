@@ -81,6 +81,7 @@ impl World {
             | Event::Leader(_)
             | Event::PrepareLocation(_)
             | Event::WriteSnapshot(..)
+            | Event::ReadState(_)
             | Event::WriteMetadata(..)
             | Event::LateMetadata(..)
             | Event::Ghost(_)) => return Ok(Some(other)),

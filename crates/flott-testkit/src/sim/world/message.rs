@@ -3,9 +3,11 @@
 use flott_control::{Failure, JobInput};
 use flott_core::{AttemptNumber, TaskId};
 use flott_runtime::{PendingSnapshot, TaskEvent};
+use flott_state::UnreadGroup;
 
 use super::super::ledger::SABOTAGE;
 use super::super::machines::LINK_LOST;
+use super::super::storage::READ_FAILED;
 
 /// What a task says.
 pub(in super::super) enum Message {
@@ -13,6 +15,8 @@ pub(in super::super) enum Message {
     Input(JobInput),
     /// To be written first.
     Snapshot(PendingSnapshot),
+    /// To be read when there is time.
+    Unread(Vec<UnreadGroup>),
 }
 
 /// What a task says, as the master hears it.
@@ -34,6 +38,7 @@ pub(in super::super) fn message(
             message: "a newer barrier arrived first".into(),
         },
         TaskEvent::Snapshot(pending) => return Ok(Message::Snapshot(pending)),
+        TaskEvent::Unread(groups) => return Ok(Message::Unread(groups)),
         TaskEvent::Failed { error, .. } if may_fail(&error.report()) => {
             let failure = Failure::new(error.report());
             JobInput::TaskFailed { attempt, task, failure }
@@ -45,7 +50,7 @@ pub(in super::super) fn message(
 
 /// Whether a task says that it failed because it was made to.
 fn may_fail(report: &str) -> bool {
-    report.contains(LINK_LOST) || report.contains(SABOTAGE)
+    [LINK_LOST, SABOTAGE, READ_FAILED].iter().any(|cause| report.contains(cause))
 }
 
 /// The failure of a task that was chosen to fail.

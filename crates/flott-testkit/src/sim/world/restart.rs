@@ -281,7 +281,10 @@ impl World {
                 process.discard(self, paths, limit)?;
             }
             Event::ToMaster(_) | Event::Leader(_) | Event::PrepareLocation(_) => {}
-            Event::Machine(_) | Event::WriteSnapshot(..) | Event::Ghost(_) => {
+            Event::Machine(_)
+            | Event::WriteSnapshot(..)
+            | Event::ReadState(_)
+            | Event::Ghost(_) => {
                 return Ok(Some(event));
             }
         }
