@@ -111,10 +111,10 @@ fn wide(env: &StreamExecutionEnvironment, args: ForeverArgs) -> Result<()> {
         .map(move |(key, index)| {
             tell_if_full(index, keys, full_with.as_deref())?;
             let word = [key, index, key, index];
-            Ok((key, (1u64, [word, word, word])))
+            Ok::<_, flott::Error>((key, (1u64, [word, word, word])))
         })
         .key_by(|(key, _)| *key)
-        .reduce(|a, b| Ok((a.0, (a.1.0 + b.1.0, b.1.1))))
+        .reduce(|a, b| Ok::<_, flott::Error>((a.0, (a.1.0 + b.1.0, b.1.1))))
         .discard();
     Ok(())
 }
