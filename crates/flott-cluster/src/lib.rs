@@ -21,6 +21,7 @@ mod io;
 mod job;
 pub mod jobmanager;
 mod jobs;
+mod memory;
 pub mod plan;
 mod prepare;
 mod process;

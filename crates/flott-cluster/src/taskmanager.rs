@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::address::{self, JobManagerAddress};
 use crate::clock::SystemClock;
+use crate::memory::{MemoryLimit, machine_bytes};
 use crate::prepare::{configuration, settings_with_secrets};
 use crate::process;
 use crate::rpc::messages::{FromTaskManager, Settings, TaskManagerInfo, ToTaskManager};
@@ -41,6 +42,8 @@ pub(crate) struct TaskManagerConfig {
 
 impl TaskManagerConfig {
     fn new(config: &Configuration) -> Result<Self> {
+        // What is wrong with it is said here, and not by the first worker.
+        MemoryLimit::new(config)?;
         Ok(Self {
             jobmanager: JobManagerAddress::new(config)?,
             host: address::host(
@@ -122,7 +125,7 @@ async fn register(
         name: name.to_owned(),
         slots: config.slots,
         cpus: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
-        memory: rustix::system::sysinfo().totalram as u64,
+        memory: machine_bytes(),
     };
     let mut client = Client::connect(jobmanager).await?;
     let first = FromTaskManager::Register { info, workers };

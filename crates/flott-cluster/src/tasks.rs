@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flott_checkpoint::snapshot::KeyedStateHandle;
 use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE};
 use flott_checkpoint::{CompletedCheckpoint, DeclineReason};
 use flott_control::{Failure, JobInput};
@@ -17,6 +18,7 @@ use flott_runtime::{
 
 use crate::driver::{DriverPool, EventSink, TaskCell};
 use crate::io::IoPool;
+use crate::memory::MemoryLimit;
 use crate::plan::TaskPlan;
 use crate::snapshot::{may_pass, read_states, write_snapshot};
 use crate::storage::{self, Stores, savepoint::Savepoints};
@@ -57,6 +59,8 @@ pub(crate) struct DeployedTasks {
     metrics: BTreeMap<TaskId, TaskMetrics>,
     /// Tasks that could not be deployed: nobody else will report their end.
     missing: BTreeSet<TaskId>,
+    /// The attempt in which a task was made to fail.
+    failed: Option<AttemptNumber>,
 }
 
 struct Deployed {
@@ -160,6 +164,23 @@ impl DeployedTasks {
         site.kept.lock().unwrap_or_else(PoisonError::into_inner).told(command);
         for task in tasks.iter().filter_map(|task| self.tasks.get(task)) {
             task.mailbox.send(command);
+        }
+    }
+
+    /// Makes a task fail if this process takes more memory than it may: once in an attempt.
+    pub(crate) fn check_memory(&mut self, site: &Site, limit: MemoryLimit) {
+        if self.failed == Some(self.attempt) {
+            return;
+        }
+        let sizes = self.tasks.keys().filter_map(|task| {
+            let bytes = self.metrics.get(task)?.state_bytes.get();
+            Some((*task, u64::try_from(bytes).unwrap_or(0)))
+        });
+        if let Some((task, error)) = limit.exceeded(&site.plan.graph, &sizes.collect())
+            && let Some(deployed) = self.tasks.get(&task)
+        {
+            deployed.mailbox.fail(error);
+            self.failed = Some(self.attempt);
         }
     }
 
@@ -268,6 +289,7 @@ fn event_sink(
             TaskEvent::Snapshot(pending) => {
                 let (plan, clock, report) = (plan.clone(), clock.clone(), report.clone());
                 let (savepoints, kept) = (savepoints.clone(), kept.clone());
+                let metrics = metrics.get(&task).cloned();
                 if let Some(io) = io.upgrade() {
                     io.submit(move || {
                         let storage = match pending.kind {
@@ -284,7 +306,14 @@ fn event_sink(
                             Ok(storage) => storage,
                             Err(message) => return report(declined(attempt, &pending, message)),
                         };
-                        report(write_snapshot(pending, &plan, &storage, &*clock, &kept));
+                        let written = write_snapshot(pending, &plan, &storage, &*clock, &kept);
+                        if let (JobInput::Ack { snapshot, .. }, Some(metrics)) = (&written, metrics)
+                        {
+                            let keyed = snapshot.operators.iter().flat_map(|own| &own.keyed);
+                            let bytes = keyed.map(KeyedStateHandle::used_bytes).sum::<u64>();
+                            metrics.state_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+                        }
+                        report(written);
                     });
                 }
                 return;

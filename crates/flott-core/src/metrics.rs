@@ -128,6 +128,8 @@ pub struct TaskMetrics {
     pub times: TaskTimes,
     /// `currentInputWatermark`, milliseconds; the least number before the first one.
     pub input_watermark: Gauge,
+    /// How many bytes of keyed state the newest snapshot has.
+    pub state_bytes: Gauge,
     /// What its user functions add up.
     pub accumulators: Accumulators,
 }
@@ -144,6 +146,7 @@ impl Default for TaskMetrics {
             bytes_out: Counter::default(),
             times: TaskTimes::default(),
             input_watermark,
+            state_bytes: Gauge::default(),
             accumulators: Accumulators::default(),
         }
     }

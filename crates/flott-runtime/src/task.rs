@@ -241,7 +241,7 @@ impl Task {
             Phase::Running | Phase::Draining { .. } | Phase::Suspended { .. } => {}
             Phase::Done => return Ok(Progress::Done),
         }
-        for command in self.mailbox.take() {
+        for command in self.mailbox.take()? {
             self.command(command, context)?;
             if self.phase == Phase::Done {
                 return Ok(Progress::Done);

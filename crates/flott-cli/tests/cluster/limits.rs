@@ -94,3 +94,20 @@ fn a_port_in_use_is_named() {
     assert!(again.error.contains("a JobManager runs already"), "{}", again.error);
     assert!(cluster.done(&["cluster", "status"]).contains("0 TaskManagers"));
 }
+
+#[test]
+fn a_task_fails_with_a_reason_before_its_worker_takes_too_much_memory() {
+    let cluster = Cluster::start(1, &["taskmanager.memory.process.size: 60 mb"]);
+    let job = cluster.run_totals(&["-D", "restart-strategy.type=none"]);
+    let words = (0..500_000).map(|number| format!("{number}-a-word-that-takes-some-memory,1\n"));
+    cluster.feed("1", &words.collect::<String>());
+    cluster
+        .wait("the job has failed", || cluster.get(&format!("/jobs/{job}"))["state"] == "FAILED");
+    let exceptions = cluster.get(&format!("/jobs/{job}/exceptions")).to_string();
+    let expected =
+        "it has 1 of 1 slots of a TaskManager with taskmanager.memory.process.size 60 MB";
+    assert!(exceptions.contains("may take 60 MB") && exceptions.contains(expected), "{exceptions}");
+    // Nothing was killed: the TaskManager is there, and takes the next job.
+    cluster.wait("its slot", || cluster.get("/overview")["slots-available"] == 1);
+    cluster.done(&["run", "-c", "count", jobs().to_str().unwrap(), "--to", "3"]);
+}

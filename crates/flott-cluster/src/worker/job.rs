@@ -21,6 +21,7 @@ use crate::driver::{DriverPool, driver_threads};
 use crate::exchange::DataPlane;
 use crate::io::IoPool;
 use crate::job::IO_THREADS;
+use crate::memory::MemoryLimit;
 use crate::plan::TaskPlan;
 use crate::prepare::configuration;
 use crate::rpc::messages::{DeployTasks, FromWorker, TaskCounts, ToWorker, WorkerJob};
@@ -50,6 +51,7 @@ impl Work {
                 return Err(error);
             }
         };
+        let limit = MemoryLimit::new(&configuration(&self.spec.settings)?)?;
         voice.say(FromWorker::Ready);
         let mut deployed = DeployedTasks::default();
         let mut counted = BTreeMap::new();
@@ -57,6 +59,7 @@ impl Work {
         loop {
             if site.clock.now().mono.since(counted_at) >= COUNT_INTERVAL {
                 count(&voice, &deployed, &mut counted);
+                deployed.check_memory(&site, limit);
                 counted_at = site.clock.now().mono;
             }
             let said = match self.call.next_within(COUNT_INTERVAL) {

@@ -9,7 +9,6 @@ const FOREIGN: [(&[&str], &str); 13] = [
     (
         &[
             "jobmanager.memory.",
-            "taskmanager.memory.process.size",
             "taskmanager.memory.flink.size",
             "taskmanager.memory.framework.",
             "taskmanager.memory.task.",
@@ -19,7 +18,8 @@ const FOREIGN: [(&[&str], &str); 13] = [
             "taskmanager.memory.segment-size",
             "taskmanager.memory.min-segment-size",
         ],
-        "memory is not divided beforehand, except for taskmanager.memory.managed.size",
+        "memory is not divided beforehand: taskmanager.memory.process.size bounds all of it, taskmanager.memory.managed.size \
+         that of state on disk",
     ),
     (
         &[

@@ -294,6 +294,9 @@ options! {
     STATE_BACKEND: StateBackendKind = "state.backend.type", "hashmap", old "state.backend";
     /// How much memory the state on disk of a process takes, all of its tasks together, for what is in use.
     MANAGED_MEMORY: MemorySize = "taskmanager.memory.managed.size", "256 mb";
+    /// How much memory the workers of a TaskManager may take together: a worker in one of its slots may take the part
+    /// of a slot. A task of a worker that takes more fails. Nothing means nine tenths of what the machine has.
+    PROCESS_MEMORY: Option<MemorySize> = "taskmanager.memory.process.size", "";
     /// How many bytes of records may wait in one channel between two tasks.
     CHANNEL_BYTES: MemorySize = "taskmanager.network.memory.max-bytes-per-channel", "256 kb";
     /// How many threads step tasks; nothing means one per core.

@@ -1,10 +1,10 @@
 //! What a task is told, and where that waits until the task is stepped.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flott_core::CheckpointId;
 use flott_core::element::Barrier;
+use flott_core::{CheckpointId, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::operator::Wake;
@@ -25,23 +25,48 @@ pub enum Command {
 /// Where commands wait for their task. Clones share it.
 #[derive(Clone)]
 pub struct Mailbox {
-    commands: Arc<Mutex<VecDeque<Command>>>,
+    waiting: Arc<Mutex<Waiting>>,
     waker: Arc<dyn Wake>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    commands: VecDeque<Command>,
+    /// Why the task has to fail.
+    failure: Option<Error>,
 }
 
 impl Mailbox {
     /// The mailbox of the task that `waker` wakes.
     pub fn new(waker: Arc<dyn Wake>) -> Self {
-        Self { commands: Arc::default(), waker }
+        Self { waiting: Arc::default(), waker }
     }
 
     /// Tells the task.
     pub fn send(&self, command: Command) {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push_back(command);
+        self.lock().commands.push_back(command);
         self.waker.wake();
     }
 
-    pub(super) fn take(&self) -> VecDeque<Command> {
-        std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Makes the task fail with this error, whatever it was told before.
+    pub fn fail(&self, error: Error) {
+        self.lock().failure.get_or_insert(error);
+        self.waker.wake();
+    }
+
+    /// What the task was told since the last time.
+    ///
+    /// # Errors
+    /// That with which it has to fail.
+    pub(super) fn take(&self) -> Result<VecDeque<Command>> {
+        let mut waiting = self.lock();
+        match waiting.failure.take() {
+            Some(error) => Err(error),
+            None => Ok(std::mem::take(&mut waiting.commands)),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
