@@ -118,6 +118,11 @@ impl KeyedStateHandle {
         self.pieces.iter().map(DataRef::len).sum()
     }
 
+    /// How many bytes of it are in use: those of its ranges.
+    pub fn used_bytes(&self) -> u64 {
+        self.groups.iter().fold(0, |sum, range| sum.saturating_add(range.length))
+    }
+
     /// How many entries it has.
     pub fn entries(&self) -> u64 {
         let newest = self.layers().filter_map(<[GroupRange]>::last);
@@ -180,6 +185,13 @@ pub struct OperatorStateHandle {
     pub checksum: u32,
 }
 
+impl OperatorStateHandle {
+    /// Whether it is records in flight, and no state of the operator.
+    pub fn is_in_flight(&self) -> bool {
+        matches!(self.redistribution, Redistribution::InFlight { .. })
+    }
+}
+
 /// Everything that one subtask of an operator remembers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorSnapshot {
@@ -194,13 +206,15 @@ pub struct OperatorSnapshot {
 }
 
 impl OperatorSnapshot {
+    /// Whether records are in flight to it.
+    pub fn has_in_flight(&self) -> bool {
+        self.operator_states.iter().any(OperatorStateHandle::is_in_flight)
+    }
+
     /// The same after what was in flight has been processed: the subtask has finished.
     #[must_use]
     pub fn without_in_flight(mut self) -> Self {
-        let is_in_flight = |state: &OperatorStateHandle| {
-            matches!(state.redistribution, Redistribution::InFlight { .. })
-        };
-        self.operator_states.retain(|state| !is_in_flight(state));
+        self.operator_states.retain(|state| !state.is_in_flight());
         self
     }
 }

@@ -1,5 +1,7 @@
 //! `flott state`: what checkpoints and savepoints remember, without the job's binary.
 
+mod edit;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -10,6 +12,7 @@ use flott_cluster::inspect::{Entry, Snapshot, StateInfo};
 use flott_core::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 
+use self::edit::{EditArgs, edit};
 use crate::config;
 use crate::list::time;
 
@@ -33,6 +36,9 @@ enum Action {
     Diff(DiffArgs),
     /// Checks every file and every entry.
     Verify(PathArgs),
+    /// Writes a savepoint from another one, with operators under other uids, without some of them, or with another
+    /// number of key groups.
+    Edit(EditArgs),
 }
 
 #[derive(Args)]
@@ -124,6 +130,7 @@ pub(crate) fn state(args: &StateArgs) -> Result<()> {
         Action::Get(args) => get(args),
         Action::Export(args) => export(args),
         Action::Diff(args) => diff(args),
+        Action::Edit(args) => edit(args),
         Action::Verify(args) => {
             let snapshot = args.open()?;
             snapshot.verify()?;

@@ -148,3 +148,48 @@ fn a_directory_is_tidied_up_when_it_is_old_enough() {
     assert!(gc(&["--min-age", "0 s"]).contains("1 files, 5 bytes deleted") && !lost.exists());
     assert!(gc(&[]).contains("There are no checkpoints"));
 }
+
+/// Edits a snapshot into a folder, and returns where the new one is.
+fn edited(path: &Path, to: &Path, arguments: &[&str]) -> PathBuf {
+    let text = done("edit", path, &[&["--to", to.to_str().unwrap()], arguments].concat());
+    text.trim().strip_prefix("Savepoint completed. Path: file:").unwrap().into()
+}
+
+#[test]
+fn a_savepoint_is_made_of_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, groups) in [(v1(), "1000"), (v2(), "7")] {
+        let before = done("verify", &path, &[]);
+        let new = edited(&path, folder.path(), &["--max-parallelism", groups]);
+        assert!(done("verify", &new, &[]).contains("1 states with 100 entries"));
+        assert_eq!(done("diff", &path, &[new.to_str().unwrap()]), "Both have the same.\n");
+        let all: Value = serde_json::from_str(&done("ls", &new, &["--json"])).unwrap();
+        assert_eq!(all["states"][0]["max_parallelism"].to_string(), groups);
+        // Nothing of it is elsewhere, and the old one is as it was.
+        let moved = folder.path().join(groups);
+        fs::rename(&new, &moved).unwrap();
+        done("verify", &moved, &[]);
+        assert_eq!(done("verify", &path, &[]), before);
+    }
+    let renamed = edited(&v2(), folder.path(), &["--rename", "sum=totals"]);
+    assert_eq!(done("get", &renamed, &["-k", "word7", "-o", "totals"]), "[\"word7\",102]\n");
+    let empty = edited(&v2(), folder.path(), &["--remove", "sum"]);
+    assert!(done("verify", &empty, &[]).contains("is whole: 0 states"));
+}
+
+#[test]
+fn what_cannot_be_edited_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().to_str().unwrap();
+    for (arguments, expected) in [
+        (&[][..], "nothing is to be changed: use --rename"),
+        (&["--rename", "a"], "the old uid, an equals sign, the new uid"),
+        (&["--rename", "nope=b"], "there is no operator with the uid \"nope\"; there are "),
+        (&["--rename", "sum=sum"], "an operator with the uid \"sum\" already"),
+        (&["--max-parallelism", "0"], "max parallelism 0 is out of range"),
+    ] {
+        let (code, _, error) = state("edit", &v2(), &[&["--to", to], arguments].concat());
+        assert!(code != 0 && error.contains(expected), "{arguments:?}: {error}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is half written");
+}

@@ -1,16 +1,25 @@
-//! Checkpoints and savepoints, to be looked at without the program that wrote them.
+//! Checkpoints and savepoints, to be looked at, and changed, without the program that wrote them.
+
+mod writer;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use flott_checkpoint::snapshot::{
     KeyedStateHandle, OperatorSnapshot, OperatorStateHandle, Redistribution, StateKind,
 };
 use flott_checkpoint::{CompletedCheckpoint, OperatorRecord, metadata};
+use flott_core::codec::{Key, decode};
 use flott_core::config::Configuration;
-use flott_core::{Error, Result};
+use flott_core::{Error, KeyGroupRange, Result};
+use flott_runtime::Clock;
 use flott_runtime::restore::{read, read_pieces};
-use flott_state::Shown;
 use flott_state::inspect::{KeyedReader, KeyedShapes, check_elements, show_elements};
+use flott_state::{KeyedBackend, KeyedData, RestoredKeyedState, Shown};
 use serde::Serialize;
 
+pub use self::writer::SavepointWriter;
+
+use crate::clock::SystemClock;
 use crate::storage::{CheckpointFolder, Place, Search, Stores, check_files, open_checkpoint};
 
 /// A checkpoint or savepoint.
@@ -150,6 +159,52 @@ impl Snapshot {
                     // All subtasks have the same.
                     return Ok(());
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads keyed state as the job's own types: of the operator with this uid, whose keys are of type `K`. `register`
+    /// registers states with the descriptors of the job's function; `each` is called once for every key that one of
+    /// them has, which is then the current one. One subtask's state at a time is in memory.
+    ///
+    /// # Errors
+    /// If there is no such operator, what is stored is of other types or damaged, or cannot be read; those of
+    /// `register` and `each`.
+    pub fn read_keyed_state<K: Key, H>(
+        &self,
+        uid: &str,
+        register: impl Fn(&mut KeyedBackend<K>) -> Result<H>,
+        mut each: impl FnMut(&mut KeyedBackend<K>, &H) -> Result<()>,
+    ) -> Result<()> {
+        let found = self.record.operators.iter().find(|own| own.info.uid == uid);
+        let OperatorRecord { info, subtasks, .. } = found.ok_or_else(|| {
+            Error::invalid(format!("\"{}\" has no operator with the uid \"{uid}\"", self.file))
+        })?;
+        let storage = CheckpointFolder::new(self.folder.clone(), self.stores.clone());
+        for snapshot in subtasks.values() {
+            let range = KeyGroupRange { start: 0, end: info.max_parallelism.get() };
+            let mut backend = KeyedBackend::<K>::new(&*info.name, range, info.max_parallelism);
+            backend.set_now(SystemClock.now().wall);
+            let handles = snapshot.keyed.iter().filter(|own| own.kind != StateKind::Timers);
+            let mut keys: BTreeMap<&str, BTreeSet<Vec<u8>>> = BTreeMap::new();
+            let mut restored = Vec::new();
+            for handle in handles {
+                let pieces = read_pieces(handle, &storage)?;
+                for group in KeyedReader::new(handle, &pieces).groups() {
+                    let own = group?.1.into_keys().map(<[u8]>::to_vec);
+                    keys.entry(&handle.name).or_default().extend(own);
+                }
+                let data = KeyedData::Bytes(pieces);
+                restored.push(RestoredKeyedState { handle: handle.clone(), range, data });
+            }
+            backend.restore(restored);
+            let registered = register(&mut backend)?;
+            let others = backend.unclaimed();
+            keys.retain(|name, _| !others.iter().any(|other| other == name));
+            for key in keys.into_values().flatten().collect::<BTreeSet<_>>() {
+                backend.use_key(decode(&key)?)?;
+                each(&mut backend, &registered)?;
             }
         }
         Ok(())

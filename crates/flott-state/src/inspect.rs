@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use flott_checkpoint::snapshot::{GroupRange, KeyedStateHandle, OperatorStateHandle, SchemaText};
-use flott_core::hash::hash64;
-use flott_core::{Error, KeyGroup, Result};
+use flott_core::hash::{hash64, stable_hash};
+use flott_core::{Error, KeyGroup, MaxParallelism, Result};
 
 use crate::restore::{PieceBytes, RangeBytes, check, corrupt, slice};
-use crate::schema::{Schema, Shown, Stamps, TIME, show, stamped};
-use crate::snapshot::entry_seed;
+use crate::schema::{Schema, Shown, Stamps, TIME, Typed, show, stamped};
+use crate::snapshot::{EntriesByGroup, entry_seed};
 
 /// The entries of one key group, as they are after all of its ranges: the encoded values by encoded keys.
 pub type GroupEntries<'a> = BTreeMap<&'a [u8], &'a [u8]>;
@@ -39,6 +39,47 @@ impl<'a> KeyedReader<'a> {
             Ok((group, entries))
         })
     }
+}
+
+/// All entries of a keyed state of one subtask, and the sum of their hashes.
+///
+/// # Errors
+/// As [`KeyedReader::groups`].
+pub fn entries_by_group(
+    handle: &KeyedStateHandle,
+    pieces: &[Option<PieceBytes>],
+) -> Result<(EntriesByGroup, u64)> {
+    let (mut all, mut sum) = (EntriesByGroup::new(), 0u64);
+    for layers in handle.layers() {
+        let group = layers[0].group;
+        let (entries, digest) = entries(handle, pieces, layers).map_err(|error| {
+            error.context(format!("state \"{}\", key group {}", handle.name, group.0))
+        })?;
+        let entries = entries.into_iter().map(|(key, value)| (key.to_vec(), value.to_vec()));
+        all.entry(group).or_default().extend(entries);
+        sum = sum.wrapping_add(digest);
+    }
+    Ok((all, sum))
+}
+
+/// The same entries with another number of key groups, by the shape of their keys.
+///
+/// # Errors
+/// [`flott_core::ErrorKind::InvalidInput`] if the shape does not say what the key's hash is.
+pub fn regrouped(
+    entries: EntriesByGroup,
+    key_schema: &SchemaText,
+    max: MaxParallelism,
+) -> Result<EntriesByGroup> {
+    let schema = parsed(key_schema)?;
+    let mut all = EntriesByGroup::new();
+    for (key, value) in entries.into_values().flatten() {
+        let shown = show(&schema, &key)?;
+        let hash = stable_hash(&Typed { schema: &schema, value: &shown })
+            .map_err(|error| Error::invalid(error.to_string()))?;
+        all.entry(max.key_group(hash)).or_default().push((key, value));
+    }
+    Ok(all)
 }
 
 /// The entries of a key group, and the sum of their hashes.

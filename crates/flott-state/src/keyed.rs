@@ -28,6 +28,7 @@ use std::marker::PhantomData;
 
 use flott_checkpoint::snapshot::{SchemaText, StateKind};
 use flott_core::codec::Key;
+use flott_core::hash::stable_hash;
 use flott_core::{Error, KeyGroup, KeyGroupRange, MaxParallelism, Result, WallTime};
 
 pub use self::aggregating::{AggregateFunction, AggregatingState};
@@ -208,6 +209,15 @@ impl<K: Key> KeyedBackend<K> {
         };
     }
 
+    /// The same, for who has not hashed it.
+    ///
+    /// # Errors
+    /// If the key has no stable hash: a floating-point number has none.
+    pub fn use_key(&mut self, key: K) -> Result<()> {
+        self.set_current_key(stable_hash(&key)?, key);
+        Ok(())
+    }
+
     /// Forgets the current key: state cannot be used until another is set.
     pub fn clear_current_key(&mut self) {
         self.current = Current::None;
@@ -321,7 +331,7 @@ impl<K: Key, S: Shape> ShapedTable<K, S> {
             }
         });
         for key in expired {
-            if let Ok(hash) = flott_core::hash::stable_hash(&key) {
+            if let Ok(hash) = stable_hash(&key) {
                 purge::<K, S>(&mut self.table, hash, &key, age);
             }
         }

@@ -16,6 +16,7 @@ mod shown;
 mod tests;
 mod text;
 mod trace;
+mod typed;
 
 use flott_checkpoint::snapshot::SchemaText;
 use serde::de::DeserializeOwned;
@@ -23,6 +24,7 @@ use serde::de::DeserializeOwned;
 pub use self::difference::difference;
 pub(crate) use self::layout::{Layout, Stamps, TIME, stamped};
 pub use self::shown::{Shown, show};
+pub use self::typed::Typed;
 
 /// The shape of a type, as the codec sees it. Newtypes and pointers are their content.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@
 //! The digest of an operator is the sum, modulo 2^64, of one hash per entry, seeded by the hash of
 //! the state's name. A sum does not depend on the order, nor on which subtask holds what.
 
+mod entries;
 mod entry;
 mod files;
 mod groups;
@@ -29,6 +30,7 @@ use flott_core::codec::{checksum, encode_into};
 use flott_core::hash::hash64;
 use flott_core::{OperatorId, Result};
 
+pub use entries::EntriesByGroup;
 pub use groups::BaseState;
 
 pub(crate) use entry::{append_bytes, append_entry, append_key, entry_seed};

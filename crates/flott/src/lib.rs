@@ -35,6 +35,7 @@ pub mod dashboard;
 mod describe;
 pub mod environment;
 pub mod prelude;
+pub mod state_processor;
 
 pub use flott_core::{Error, ErrorKind, Result};
 pub use {flott_cluster as cluster, flott_connectors as connectors};
