@@ -114,6 +114,23 @@ fn to_commit_twice_is_to_commit_once() {
 }
 
 #[test]
+fn somebody_else_may_commit_the_same_part_at_any_moment() {
+    for operations in 0..8 {
+        let (folder, sink) = folder();
+        let disk = faulty::Faulty::default();
+        let mut writer = started(&sink.on(std::sync::Arc::new(disk.clone())));
+        write(&mut writer, &["a"]);
+        let (committables, _) = prepare(&mut writer);
+        let hidden = names(&out(&folder), false).remove(0);
+        let part = out(&folder).join(&committables[0].part);
+        disk.is_renamed_after(operations, out(&folder).join(hidden), part);
+        commit(&mut writer, &committables);
+        assert_eq!(lines(&out(&folder)), ["a"], "after {operations} operations");
+        assert!(names(&out(&folder), false).is_empty());
+    }
+}
+
+#[test]
 fn a_part_without_a_trace_is_an_error_unless_readers_take_parts() {
     let (folder, sink) = folder();
     let mut writer = started(&sink);

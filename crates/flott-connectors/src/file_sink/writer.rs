@@ -70,6 +70,20 @@ impl FileWriter {
         length.map_err(|error| self.failed("look at", name, error))
     }
 
+    /// How long a part is, in progress and committed, at one moment. Somebody else may be committing it: a process that
+    /// was replaced, and has not heard of it.
+    fn lengths(&self, hidden: &str, part: &str) -> Result<(Option<u64>, Option<u64>)> {
+        let mut before = self.length(hidden)?;
+        loop {
+            let committed = self.length(part)?;
+            let after = self.length(hidden)?;
+            if before == after {
+                return Ok((after, committed));
+            }
+            before = after;
+        }
+    }
+
     fn sync_directory(&self) -> Result<()> {
         let synced = self.sink.files.sync_directory(&self.sink.directory);
         synced.map_err(|error| self.failed("sync", "", error))
@@ -276,10 +290,14 @@ impl<T: Display> TwoPhaseCommitSink<T> for FileWriter {
     fn commit(&mut self, committable: &FileCommittable) -> Result<()> {
         let FileCommittable { part, length } = committable;
         let hidden = in_progress(part);
-        match (self.length(&hidden)?, self.length(part)?) {
+        match self.lengths(&hidden, part)? {
             (Some(found), None) if found == *length => {
                 let renamed = self.sink.files.rename(&self.path(&hidden), &self.path(part));
-                renamed.map_err(|error| self.failed("commit", part, error))?;
+                if let Err(error) = renamed
+                    && self.lengths(&hidden, part)? != (None, Some(*length))
+                {
+                    return Err(self.failed("commit", part, error));
+                }
             }
             (Some(found), None) => return Err(self.lost(committable, Some(found))?),
             // It was committed before; whether that was durable nobody knows.

@@ -16,6 +16,8 @@ struct Inner {
     unsynced: Vec<Change>,
     /// How much of each file is on disk.
     synced: BTreeMap<PathBuf, u64>,
+    /// After so many operations somebody else renames a file.
+    rival: Option<(usize, PathBuf, PathBuf)>,
 }
 
 enum Change {
@@ -35,6 +37,11 @@ impl Faulty {
     /// The operation after `operations` more fails, and so does every one after it.
     pub(super) fn crash_after(&self, operations: usize) {
         self.lock().left = Some(operations);
+    }
+
+    /// After so many more operations another process renames a file.
+    pub(super) fn is_renamed_after(&self, operations: usize, from: PathBuf, to: PathBuf) {
+        self.lock().rival = Some((operations, from, to));
     }
 
     /// Works again. If the machine went down, not just the process, what was not synced is lost.
@@ -69,6 +76,12 @@ impl Faulty {
 
     fn operation(&self) -> io::Result<()> {
         let mut inner = self.lock();
+        match inner.rival.take() {
+            // It may come too late.
+            Some((0, from, to)) => drop(Disk.rename(&from, &to)),
+            Some((left, from, to)) => inner.rival = Some((left - 1, from, to)),
+            None => {}
+        }
         match &mut inner.left {
             Some(0) => Err(io::Error::other("crashed")),
             Some(left) => {
@@ -116,7 +129,7 @@ impl Files for Faulty {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.operation()?;
-        assert!(!to.exists(), "{} would be overwritten", to.display());
+        assert!(!from.exists() || !to.exists(), "{} would be overwritten", to.display());
         Disk.rename(from, to)?;
         let mut inner = self.lock();
         inner.unsynced.push(Change::Renamed(from.to_owned(), to.to_owned()));
