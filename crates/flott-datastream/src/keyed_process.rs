@@ -14,6 +14,7 @@ use flott_state::{
 };
 
 use crate::accumulators::AccumulatorContext;
+use crate::event_time::ExpiryTime;
 use crate::keyed::Keyed;
 use crate::operator_state::{OperatorStates, open_operator_state};
 use crate::rolling::open_backend;
@@ -96,6 +97,8 @@ struct Parts<K: Key> {
     timers: TimerService<K>,
     operator_state: OperatorStateBackend,
     watermark: Timestamp,
+    /// How far it has come for state that expires by it, which waits for the timers that fire before.
+    expiry: ExpiryTime,
 }
 
 impl<K: Key> KeyedContext<'_, K> {
@@ -284,6 +287,7 @@ impl<K: Key, F> KeyedProcess<K, F> {
         };
         self.now = now;
         parts.keyed.set_now(now.wall);
+        parts.keyed.set_event_time(parts.expiry.passed(), timestamp);
         body(&mut self.function, &mut KeyedContext { parts, instance, timestamp, now })
     }
 
@@ -305,6 +309,9 @@ impl<K: Key, F> KeyedProcess<K, F> {
         while let Some((parts, _)) = &mut self.opened {
             let Some((timestamp, hash, key)) = parts.timers.pop_due(kind, time) else { break };
             parts.keyed.set_current_key(hash, key);
+            if kind == TimerKind::EventTime {
+                parts.expiry.pass(timestamp);
+            }
             out.set_timestamp(timestamp_of(timestamp));
             self.call(timestamp_of(timestamp), now, |function, context| {
                 function.on_timer(Timer { kind, timestamp }, context, out)
@@ -331,10 +338,12 @@ where
             keyed: open_backend(context)?,
             operator_state: open_operator_state(context),
             watermark: Timestamp::MIN,
+            expiry: ExpiryTime::new(),
         };
         self.opened = Some((parts, instance));
         self.call(NO_TIMESTAMP, context.now, |function, context| function.open(context))?;
-        if let Some((parts, _)) = &self.opened {
+        if let Some((parts, _)) = &mut self.opened {
+            parts.expiry.open(&parts.keyed, &mut parts.operator_state)?;
             context.report_unclaimed(parts.keyed.unclaimed());
             context.report_unclaimed(parts.operator_state.unclaimed());
         }
@@ -367,7 +376,11 @@ where
         if let Some((parts, _)) = &mut self.opened {
             parts.watermark = watermark;
         }
-        self.fire(TimerKind::EventTime, watermark, out, now)
+        self.fire(TimerKind::EventTime, watermark, out, now)?;
+        if let Some((parts, _)) = &mut self.opened {
+            parts.expiry.pass(watermark);
+        }
+        Ok(())
     }
 
     fn next_processing_time(&self) -> Option<WallTime> {
@@ -389,6 +402,7 @@ where
         if let Some((own, _)) = &mut self.opened {
             parts.add_keyed(own.keyed.snapshot()?);
             parts.add_timers(own.timers.snapshot());
+            own.expiry.remember(&mut own.operator_state)?;
             parts.add_operator_state(own.operator_state.snapshot());
         }
         Ok(())

@@ -12,6 +12,7 @@
 
 mod accumulators;
 mod environment;
+mod event_time;
 mod keyed;
 mod keyed_process;
 mod operator_state;
@@ -37,7 +38,8 @@ pub use flott_state::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, BroadcastState, ListState,
     ListStateDescriptor, MapState, MapStateDescriptor, OperatorListState, OperatorStateBackend,
     OperatorStateContext, Redistribution, ReducingState, ReducingStateDescriptor, StateTtlConfig,
-    StateVisibility, TimerKind, UpdateType, ValueState, ValueStateDescriptor,
+    StateVisibility, TimerKind, TtlTimeCharacteristic, UpdateType, ValueState,
+    ValueStateDescriptor,
 };
 pub use keyed::{Keyed, KeyedStream};
 pub use keyed_process::{KeyedContext, KeyedProcessFunction, Timer};

@@ -29,7 +29,7 @@ use std::marker::PhantomData;
 use flott_checkpoint::snapshot::{SchemaText, StateKind};
 use flott_core::codec::Key;
 use flott_core::hash::stable_hash;
-use flott_core::{Error, KeyGroup, KeyGroupRange, MaxParallelism, Result, WallTime};
+use flott_core::{Error, KeyGroup, KeyGroupRange, MaxParallelism, Result, Timestamp, WallTime};
 
 pub use self::aggregating::{AggregateFunction, AggregatingState};
 pub use self::context::KeyedStateContext;
@@ -42,7 +42,7 @@ pub use self::map::MapState;
 pub use self::raw::RawValue;
 pub use self::reducing::ReducingState;
 pub use self::snapshot::KeyedSnapshot;
-pub use self::ttl::{StateTtlConfig, StateVisibility, UpdateType};
+pub use self::ttl::{StateTtlConfig, StateVisibility, TtlTimeCharacteristic, UpdateType};
 pub use self::value::ValueState;
 
 pub use self::disk::Loaded;
@@ -50,7 +50,7 @@ pub use self::disk::Loaded;
 use self::disk::Disk;
 pub(crate) use self::disk::DiskMemory;
 pub(crate) use self::register::kind_name;
-use self::shape::{Age, Shape};
+use self::shape::{Age, Clocks, Shape};
 use self::unread::UnreadTable;
 use crate::restore::RestoredKeyedState;
 use crate::schema::Schema;
@@ -68,8 +68,7 @@ pub struct KeyedBackend<K> {
     range: KeyGroupRange,
     max: MaxParallelism,
     key_schema: SchemaText,
-    /// The latest time that was seen: what has expired stays expired if the clock jumps back.
-    now: Option<WallTime>,
+    clocks: Clocks,
     current: Current<K>,
     states: Vec<State<K>>,
     place: StateBackend,
@@ -162,7 +161,7 @@ impl<K: Key> KeyedBackend<K> {
             range,
             max,
             key_schema: Schema::of::<K>().to_text(),
-            now: None,
+            clocks: Clocks::default(),
             current: Current::None,
             states: Vec::new(),
             place: StateBackend::Heap,
@@ -195,7 +194,20 @@ impl<K: Key> KeyedBackend<K> {
     /// batch; time that goes backwards is ignored.
     #[inline]
     pub fn set_now(&mut self, now: WallTime) {
-        self.now = self.now.max(Some(now));
+        self.clocks.now = self.clocks.now.max(Some(now));
+    }
+
+    /// Sets event time, by which state with TTL in event time expires, and the timestamp of what is processed. Event
+    /// time that goes backwards is ignored.
+    #[inline]
+    pub fn set_event_time(&mut self, event_time: Timestamp, timestamp: Timestamp) {
+        self.clocks.event_time = self.clocks.event_time.max(event_time);
+        self.clocks.used = self.clocks.event_time.max(timestamp);
+    }
+
+    /// Whether a state that is registered has TTL in event time.
+    pub fn expires_in_event_time(&self) -> bool {
+        self.states.iter().any(|state| state.ttl.is_some_and(StateTtlConfig::is_in_event_time))
     }
 
     /// Sets the key that state belongs to from now on, with its stable hash.
@@ -274,7 +286,7 @@ impl<K: Key> KeyedBackend<K> {
             }
         };
         let state = self.states.get_mut(index).ok_or_else(foreign_handle)?;
-        let age = Age::new(state.ttl, self.now);
+        let age = Age::new(state.ttl, self.clocks);
         let shaped = state.table.as_any_mut().downcast_mut::<ShapedTable<K, S>>();
         let shaped = shaped.ok_or_else(foreign_handle)?;
         // With TTL, reading may remove or touch.

@@ -35,7 +35,7 @@ pub use keyed::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, KeyedBackend, KeyedSnapshot,
     KeyedStateContext, ListState, ListStateDescriptor, Loaded, MapState, MapStateDescriptor,
     RawValue, ReduceFunction, ReducingState, ReducingStateDescriptor, StateTtlConfig,
-    StateVisibility, UpdateType, ValueState, ValueStateDescriptor,
+    StateVisibility, TtlTimeCharacteristic, UpdateType, ValueState, ValueStateDescriptor,
 };
 pub use operator_state::{
     BroadcastState, OperatorListState, OperatorStateBackend, OperatorStateContext,

@@ -148,13 +148,14 @@ impl<K: Key> KeyedBackend<K> {
                 value_schema: None,
             },
         )?;
-        if ttl.is_some() && self.now.is_none() && !restored.is_empty() {
+        let needs_time = ttl.is_some_and(|ttl| !ttl.is_in_event_time());
+        if needs_time && self.clocks.now.is_none() && !restored.is_empty() {
             return Err(Error::internal(format!(
                 "operator \"{}\": state \"{name}\" with TTL is restored before the time is set",
                 self.operator
             )));
         }
-        let age = Age::new(ttl, self.now);
+        let age = Age::new(ttl, self.clocks);
         let layouts = restored.iter().map(|part| {
             let stamps = Stamps::of(part.handle.kind, part.handle.ttl);
             let layout = Layout::new(&part.handle.value_schema, &value_schema, stamps);

@@ -11,30 +11,58 @@ use std::time::Duration;
 
 use flott_checkpoint::snapshot::SchemaText;
 use flott_core::codec::{StateData, encode_into};
-use flott_core::{Result, WallTime};
+use flott_core::{Result, Timestamp, WallTime};
 
 use super::ttl::StateTtlConfig;
 use crate::schema::{Layout, Schema};
 
+/// What time it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clocks {
+    /// The latest time of the wall clock that was seen: what has expired stays expired if it jumps back.
+    pub(super) now: Option<WallTime>,
+    /// How far event time has come.
+    pub(super) event_time: Timestamp,
+    /// The time, in event time, of what is done now: not before that.
+    pub(super) used: Timestamp,
+}
+
+/// What is used at this time was used before anybody knew what time it was.
+const UNKNOWN: Timestamp = Timestamp::MIN;
+
+impl Default for Clocks {
+    fn default() -> Self {
+        Self { now: None, event_time: UNKNOWN, used: UNKNOWN }
+    }
+}
+
 /// The time, and how long values live.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Age {
-    pub(super) now: WallTime,
+    /// When what is used now was used.
+    pub(super) now: Timestamp,
+    /// What was used so long ago has expired.
+    expires: Timestamp,
     ttl: Option<Duration>,
 }
 
 /// That of what never expires.
-pub(super) const AGELESS: Age = Age { now: WallTime::MIN, ttl: None };
+pub(super) const AGELESS: Age = Age { now: UNKNOWN, expires: UNKNOWN, ttl: None };
 
 impl Age {
     #[inline]
-    pub(super) fn new(ttl: Option<StateTtlConfig>, now: Option<WallTime>) -> Self {
-        Self { now: now.unwrap_or(WallTime::MIN), ttl: ttl.map(StateTtlConfig::ttl) }
+    pub(super) fn new(config: Option<StateTtlConfig>, clocks: Clocks) -> Self {
+        let ttl = config.map(StateTtlConfig::ttl);
+        if config.is_some_and(StateTtlConfig::is_in_event_time) {
+            return Self { now: clocks.used, expires: clocks.event_time, ttl };
+        }
+        let now = clocks.now.unwrap_or(UNKNOWN);
+        Self { now, expires: now, ttl }
     }
 
     /// The same, before anything expires.
     pub(super) fn never(self) -> Self {
-        Self { now: WallTime::MIN, ..self }
+        Self { expires: UNKNOWN, ..self }
     }
 
     pub(super) fn has_ttl(self) -> bool {
@@ -42,8 +70,8 @@ impl Age {
     }
 
     #[inline]
-    pub(super) fn is_expired(self, used: WallTime) -> bool {
-        self.ttl.is_some_and(|ttl| used.plus(ttl) <= self.now)
+    pub(super) fn is_expired(self, used: Timestamp) -> bool {
+        self.ttl.is_some_and(|ttl| used != UNKNOWN && used.plus(ttl) <= self.expires)
     }
 }
 

@@ -113,7 +113,7 @@ impl<S: Shape> AnySnapshot for StoredSnapshot<S> {
 
 impl KeyedSnapshot {
     pub(super) fn of<K: Key>(backend: &mut KeyedBackend<K>) -> Result<Self> {
-        let now = backend.now;
+        let clocks = backend.clocks;
         let states = backend.states.iter_mut().map(|state| {
             let head = KeyedStateHead {
                 name: state.name.clone(),
@@ -122,7 +122,7 @@ impl KeyedSnapshot {
                 key_schema: backend.key_schema.clone(),
                 value_schema: state.value_schema.clone(),
             };
-            let age = Age::new(state.ttl, now);
+            let age = Age::new(state.ttl, clocks);
             Ok(StateSnapshot { head, age, table: state.table.snapshot(age)? })
         });
         Ok(Self { states: states.collect::<Result<_>>()? })

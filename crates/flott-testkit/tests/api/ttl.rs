@@ -1,10 +1,10 @@
 //! State with a time to live. The clock is that of processing time, and moved by hand.
 
-use flott_core::Result;
+use flott_core::{Result, Timestamp};
 use flott_datastream::{
     Collector, DataStream, KeyedContext, KeyedProcessFunction, ListState, ListStateDescriptor,
-    MapState, MapStateDescriptor, StateTtlConfig, StateVisibility, UpdateType, ValueState,
-    ValueStateDescriptor,
+    MapState, MapStateDescriptor, StateTtlConfig, StateVisibility, Timer, TtlTimeCharacteristic,
+    UpdateType, ValueState, ValueStateDescriptor,
 };
 use flott_testkit::StreamTest;
 use serde::{Deserialize, Serialize};
@@ -208,4 +208,81 @@ fn ttl_can_be_switched_on_and_off_between_two_versions_of_a_program() {
     let stamped = test().record((1, Put(1))).savepoint().unwrap();
     let off = with(None).from_savepoint(&stamped).set_clock(500).record((1, Get));
     off.check([alive]).unwrap();
+}
+
+fn in_event_time() -> StreamTest<(u8, Do), Seen> {
+    with(Some(config().time_characteristic(TtlTimeCharacteristic::EventTime)))
+}
+
+#[test]
+fn in_event_time_only_watermarks_end_a_life() {
+    in_event_time()
+        .record_at((1, Put(7)), 1_000)
+        .advance(millis(100_000))
+        .watermark(1_099)
+        .record_at((1, Get), 2_000)
+        .watermark(1_100)
+        .record_at((1, Get), 2_000)
+        .check([seen(Some(7), &[7], &[7]), nothing()])
+        .unwrap();
+}
+
+#[test]
+fn in_event_time_what_has_expired_does_not_come_back_with_a_restore() {
+    // Each is restored after every step in some of the variations, and no watermark follows the last one.
+    in_event_time()
+        .record_at((1, Put(1)), 1_000)
+        .record_at((1, Put(2)), 1_050)
+        .watermark(1_120)
+        .record_at((1, Get), 1_130)
+        .record_at((1, Get), 1_130)
+        .check([seen(Some(2), &[2], &[2]), seen(Some(2), &[2], &[2])])
+        .unwrap();
+}
+
+/// Sets a timer for each record, and shows what there is when it fires.
+#[derive(Clone)]
+struct Reminder {
+    value: ValueState<i64>,
+}
+
+impl KeyedProcessFunction<u8, (u8, i64), Option<i64>> for Reminder {
+    fn open(&mut self, context: &mut KeyedContext<'_, u8>) -> Result<()> {
+        let ttl = config().time_characteristic(TtlTimeCharacteristic::EventTime);
+        self.value = context.value_state(ValueStateDescriptor::new("value").ttl(ttl))?;
+        Ok(())
+    }
+
+    fn process_element(
+        &mut self,
+        (_, value): (u8, i64),
+        context: &mut KeyedContext<'_, u8>,
+        _: &mut Collector<Option<i64>>,
+    ) -> Result<()> {
+        let now = context.timestamp().unwrap_or(Timestamp(0));
+        context.register_event_time_timer(now.plus(millis(99)))?;
+        context.register_event_time_timer(now.plus(millis(100)))?;
+        self.value.update(context, value)
+    }
+
+    fn on_timer(
+        &mut self,
+        _: Timer,
+        context: &mut KeyedContext<'_, u8>,
+        out: &mut Collector<Option<i64>>,
+    ) -> Result<()> {
+        out.collect(self.value.get(context)?.copied());
+        Ok(())
+    }
+}
+
+#[test]
+fn in_event_time_a_timer_sees_what_is_there_at_its_time_however_late_it_fires() {
+    StreamTest::new(move |_, input: DataStream<(u8, i64)>| {
+        input.key_by(|(key, _)| *key).process(Reminder { value: ValueState::default() })
+    })
+    .record_at((1, 7), 1_000)
+    .watermark(9_000)
+    .check([Some(7), None])
+    .unwrap();
 }

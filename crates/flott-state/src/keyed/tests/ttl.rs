@@ -143,3 +143,39 @@ fn state_of_keys_that_never_come_again_goes_away() {
     }
     assert_eq!(snapshot_sizes, [1, 1]);
 }
+
+fn in_event_time() -> StateTtlConfig {
+    ttl().time_characteristic(TtlTimeCharacteristic::EventTime)
+}
+
+#[test]
+fn in_event_time_the_watermark_ends_a_life_that_a_record_has_begun() {
+    let mut b = backend();
+    let v = value(&mut b, in_event_time());
+    // The wall clock does not count.
+    b.set_now(Timestamp(1_000_000));
+    b.set_event_time(Timestamp::MIN, Timestamp(100));
+    v.update(&mut b, 1).unwrap();
+    b.set_event_time(Timestamp(109), Timestamp(500));
+    assert_eq!(v.get(&mut b).unwrap(), Some(&1));
+    b.set_event_time(Timestamp(110), Timestamp(50));
+    assert_eq!(v.get(&mut b).unwrap(), None);
+    // What is late is used now.
+    v.update(&mut b, 2).unwrap();
+    b.set_event_time(Timestamp(119), Timestamp::MIN);
+    assert_eq!(v.get(&mut b).unwrap(), Some(&2));
+    b.set_event_time(Timestamp(120), Timestamp::MIN);
+    assert_eq!(v.get(&mut b).unwrap(), None);
+}
+
+#[test]
+fn in_event_time_what_was_used_before_any_time_was_known_stays_until_it_is_used_again() {
+    let mut b = backend();
+    let v = value(&mut b, in_event_time());
+    v.update(&mut b, 1).unwrap();
+    b.set_event_time(Timestamp(1_000), Timestamp::MIN);
+    assert_eq!(v.get(&mut b).unwrap(), Some(&1));
+    v.update(&mut b, 2).unwrap();
+    b.set_event_time(Timestamp(1_010), Timestamp::MIN);
+    assert_eq!(v.get(&mut b).unwrap(), None);
+}
