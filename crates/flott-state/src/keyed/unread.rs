@@ -33,7 +33,6 @@ impl<K: Key, V: Clone + Send + Sync + 'static> UnreadTable<K, V> {
             max,
             decode: Box::new(move |bytes, layout| S::decode(bytes, layout, age)),
             parts,
-            keys: std::marker::PhantomData,
         });
         let mut groups = vec![None; range.len()];
         let mut left = 0;

@@ -6,6 +6,7 @@
 //! the checkpoint that they are read from stays until nobody needs it any more.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use flott_checkpoint::snapshot::GroupRange;
@@ -92,10 +93,13 @@ pub struct UnreadGroup {
 
 impl UnreadGroup {
     /// Reads it, if that was not done and its task still wants it. Of an error that will not pass the task hears at its
-    /// next snapshot; after any other the group is read when it is needed. Blocks on storage; from any thread.
+    /// next snapshot; after any other, and if decoding panics, the group is read when it is needed. Blocks on storage;
+    /// from any thread.
     pub fn read(self) {
         let Some(group) = self.group.upgrade() else { return };
-        if let Err(error) = group.read_ahead() {
+        // Decoding is the user's code. What it panics with is the task's, when that reads the group itself.
+        let read = catch_unwind(AssertUnwindSafe(|| group.read_ahead()));
+        if let Ok(Err(error)) = read {
             let mut states = self.states.lock();
             if states.is_damaged {
                 states.damage.get_or_insert(error);
@@ -116,12 +120,11 @@ trait ReadGroup: Send + Sync {
 }
 
 /// How a state is read that is restored later.
-pub(crate) struct StateReader<K, V> {
+pub(crate) struct StateReader<V> {
     pub(crate) operator: String,
     pub(crate) max: MaxParallelism,
     pub(crate) decode: Box<DecodeValue<V>>,
     pub(crate) parts: Vec<LaterPart>,
-    pub(crate) keys: std::marker::PhantomData<fn() -> K>,
 }
 
 type DecodeValue<V> = dyn Fn(&[u8], &Layout) -> Result<V> + Send + Sync;
@@ -135,15 +138,15 @@ pub(crate) struct LaterPart {
 
 /// One key group of it, before or after it is read.
 pub(crate) struct LaterGroup<K, V> {
-    state: Arc<StateReader<K, V>>,
+    state: Arc<StateReader<V>>,
     part: usize,
     layers: Vec<GroupRange>,
     entries: Mutex<Option<TableSnapshot<K, V>>>,
 }
 
-impl<K: Key, V: Clone + Send + Sync + 'static> StateReader<K, V> {
+impl<V: Clone + Send + Sync + 'static> StateReader<V> {
     /// The key groups of `owned` that have entries.
-    pub(crate) fn groups(
+    pub(crate) fn groups<K: Key>(
         self: &Arc<Self>,
         owned: KeyGroupRange,
     ) -> Vec<(KeyGroup, Arc<LaterGroup<K, V>>)> {

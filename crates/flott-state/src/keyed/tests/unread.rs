@@ -1,9 +1,10 @@
 //! Keyed state that is read when it is needed.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flott_checkpoint::snapshot::OperatorSnapshot;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::*;
 use crate::SnapshotWriter;
@@ -177,4 +178,34 @@ fn what_cannot_be_read_now_is_read_later() {
     *later.storage.files.lock().unwrap() = files;
     assert_eq!(later.get(1).unwrap(), Some(1));
     assert_eq!(later.write().unwrap().digest, later.written.digest);
+}
+
+static EXPLODES: AtomicBool = AtomicBool::new(false);
+
+#[derive(Clone, Serialize)]
+struct Explosive(u64);
+
+impl<'de> Deserialize<'de> for Explosive {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        assert!(!EXPLODES.load(Ordering::Relaxed), "the user's code panics");
+        u64::deserialize(deserializer).map(Self)
+    }
+}
+
+#[test]
+fn a_panic_in_the_users_code_ends_nobody_who_reads_ahead() {
+    let Later { storage, written, unread, .. } = later();
+    drop(unread);
+    let (mut backend, unread) = (empty(), UnreadStates::default());
+    let reader = Arc::new(PieceReader::new(storage));
+    let data = KeyedData::Later(LaterData { reader, states: unread.clone() });
+    let (handle, range) = (written.keyed[0].clone(), backend.range());
+    backend.restore(vec![RestoredKeyedState { handle, range, data }]);
+    let state = backend.value_state(ValueStateDescriptor::<Explosive>::new("v")).unwrap();
+    EXPLODES.store(true, Ordering::Relaxed);
+    unread.take().into_iter().for_each(|group| group.read());
+    EXPLODES.store(false, Ordering::Relaxed);
+    assert!(!unread.is_damaged());
+    backend.set_current_key(hash(&5u32), 5);
+    assert_eq!(state.get(&mut backend).unwrap().map(|value| value.0), Some(5));
 }
