@@ -86,13 +86,15 @@ fn an_upload_that_is_too_large_is_refused() {
 #[test]
 fn a_port_in_use_is_named() {
     let cluster = Cluster::start(0, &[]);
+    let status = || cluster.flott(&["cluster", "status"]).text;
+    cluster.wait("the JobManager answers", || status().contains("0 TaskManagers"));
     let second = cluster.flott(&["jobmanager"]);
     assert_eq!(second.code, 1);
     assert!(second.error.contains("is in use: does a cluster run already?"), "{}", second.error);
     let again = cluster.flott(&["cluster", "start"]);
     assert_eq!(again.code, 1);
     assert!(again.error.contains("a JobManager runs already"), "{}", again.error);
-    assert!(cluster.done(&["cluster", "status"]).contains("0 TaskManagers"));
+    assert!(status().contains("0 TaskManagers"));
 }
 
 #[test]
