@@ -255,9 +255,11 @@ mod tests {
             config.set_text(key, text, Origin::File).unwrap();
         }
         let told: Vec<String> = config.without_effect().collect();
-        assert_eq!(told.len(), 4, "{told:?}");
+        assert_eq!(told.len(), 3, "{told:?}");
         assert_eq!(told[0], "The option env.java.opts.all has no effect: there is no JVM.");
         assert_eq!(config.get(&options::MANAGED_MEMORY).unwrap(), MemorySize(64 << 20));
+        let process = config.get(&options::PROCESS_MEMORY).unwrap();
+        assert_eq!(process, Some(MemorySize(1728 << 20)));
     }
 
     #[test]
