@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flott_checkpoint::snapshot::{DataRef, OperatorSnapshot, OperatorStateHandle, Redistribution};
 use flott_checkpoint::storage::{CheckpointStorage, StoreError};
@@ -66,7 +66,7 @@ impl CheckpointStorage for MemoryStorage {
     fn read(&self, path: &str, range: Option<(u64, u64)>) -> Result<Vec<u8>, StoreError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let missing = || StoreError::Failed(Error::new(ErrorKind::Io, format!("no file {path}")));
-        let files = self.files.lock().unwrap();
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let file = files.get(path).ok_or_else(missing)?;
         let (start, length) = range.unwrap_or((0, file.len() as u64));
         let bytes = file.get(start as usize..(start + length) as usize).ok_or_else(missing)?;

@@ -1,5 +1,7 @@
 //! State that is read and written without running a job, with the job's types; and jobs that begin with it.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -76,8 +78,7 @@ fn run(from: &str, parallelism: u32, payments: &[(&str, i64)]) -> BTreeMap<Strin
         })
         .discard();
     env.execute("accounts").unwrap();
-    let seen = seen.lock().unwrap().clone();
-    seen
+    std::mem::take(&mut *seen.lock().unwrap())
 }
 
 fn bootstrap(folder: &Path, accounts: u64) -> String {

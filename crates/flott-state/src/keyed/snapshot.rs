@@ -10,8 +10,8 @@ use flott_core::{OperatorId, Result};
 use super::KeyedBackend;
 use super::disk::{DiskMemory, StoreSource};
 use super::shape::{Age, Shape};
-use super::unread;
-use crate::restore::{LaterGroup, StateMemory};
+use super::unread::{self, LaterGroups};
+use crate::restore::StateMemory;
 use crate::schema::{Layout, Stamps};
 use crate::snapshot::{KeyedStateHead, SnapshotWriter, TableSource};
 use crate::store::StoreSnapshot;
@@ -48,7 +48,7 @@ pub(super) trait AnySnapshot: Send {
 pub(super) struct ShapedSnapshot<K, S: Shape> {
     pub(super) table: TableSnapshot<K, S::Cell>,
     /// Key groups that are not in it yet.
-    pub(super) unread: Vec<Arc<LaterGroup<K, S::Cell>>>,
+    pub(super) unread: LaterGroups<K, S::Cell>,
 }
 
 impl<K: Key, S: Shape> AnySnapshot for ShapedSnapshot<K, S> {

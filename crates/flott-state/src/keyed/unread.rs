@@ -11,6 +11,9 @@ use super::{Beyond, ShapedTable};
 use crate::restore::{LaterGroup, LaterPart, StateReader, corrupt, refused};
 use crate::table::{PagedTable, TableSnapshot};
 
+/// Key groups that a snapshot reads itself.
+pub(super) type LaterGroups<K, V> = Vec<Arc<LaterGroup<K, V>>>;
+
 /// The key groups that are not in the table yet.
 pub(super) struct UnreadTable<K, V> {
     range: KeyGroupRange,
@@ -98,7 +101,7 @@ impl<K: Key, S: Shape> ShapedTable<K, S> {
     }
 
     /// The key groups that a snapshot has to read itself. Fails if one of the task's is known to be damaged.
-    pub(super) fn unread(&self) -> Result<Vec<Arc<LaterGroup<K, S::Cell>>>> {
+    pub(super) fn unread(&self) -> Result<LaterGroups<K, S::Cell>> {
         let Beyond::Unread(unread) = &self.beyond else { return Ok(Vec::new()) };
         let groups: Vec<_> = unread.groups.iter().flatten().cloned().collect();
         groups.iter().try_for_each(|group| group.check())?;
@@ -109,7 +112,7 @@ impl<K: Key, S: Shape> ShapedTable<K, S> {
 /// Reads what a snapshot has of key groups that its task had not read.
 pub(super) fn complete<K: Key, V: Clone + Send + Sync + 'static>(
     table: &mut TableSnapshot<K, V>,
-    unread: &mut Vec<Arc<LaterGroup<K, V>>>,
+    unread: &mut LaterGroups<K, V>,
 ) -> Result<()> {
     if Mutant::ForgetUnread.is_on() {
         unread.clear();

@@ -194,7 +194,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> LaterGroup<K, V> {
         let pieces = read_layers(&state.handle, &self.layers, read)
             .map_err(|error| state.explained(error, operator, &self.layers[0]))?;
         let decode = |bytes: &[u8]| decode(bytes, layout);
-        state.read_group(&pieces, &self.layers, operator, &mut table, *max, &decode)?;
+        state.read_group(&pieces, &self.layers, operator, &mut table, *max, decode)?;
         Ok(table.snapshot())
     }
 

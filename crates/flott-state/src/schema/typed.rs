@@ -68,7 +68,12 @@ impl<'a> Typed<'a> {
                 [(Shown::Text(name), content)] => (name, Some(content)),
                 _ => return Err(self.wrong()),
             },
-            _ => return Err(self.wrong()),
+            Shown::Null
+            | Shown::Bool(_)
+            | Shown::Signed(_)
+            | Shown::Unsigned(_)
+            | Shown::Float(_)
+            | Shown::List(_) => return Err(self.wrong()),
         };
         let index = variants.iter().position(|(own, _)| own == name).ok_or_else(|| self.wrong())?;
         let number = u32::try_from(index).map_err(Error::custom)?;
