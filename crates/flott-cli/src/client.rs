@@ -86,7 +86,10 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> Builder {
-        let request = Request::builder().method(method).uri(format!("{}/v1{path}", self.address));
+        // Flink's paths have a version.
+        let version = if path.starts_with("/api/") { "" } else { "/v1" };
+        let uri = format!("{}{version}{path}", self.address);
+        let request = Request::builder().method(method).uri(uri);
         match &self.authorization {
             Some(authorization) => request.header("authorization", authorization),
             None => request,

@@ -110,7 +110,7 @@ fn main() -> ExitCode {
         }
         Action::Stop(args) => client().and_then(|client| jobs::stop(&client, args)),
         Action::Savepoint(args) => client().and_then(|client| jobs::savepoint(&client, args)),
-        Action::State(args) => state::state(args),
+        Action::State(args) => state::state(args, client),
         Action::Cluster(args) => client().and_then(|client| cluster::cluster(args, &client)),
         Action::Jobmanager(args) => daemon::jobmanager(args),
         Action::Taskmanager(args) => daemon::taskmanager(args),

@@ -1,6 +1,7 @@
-//! `flott state`: what checkpoints and savepoints remember, without the job's binary.
+//! `flott state`: what checkpoints and savepoints remember, without the job's binary; and jobs that run.
 
 mod edit;
+mod query;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,6 +14,8 @@ use flott_core::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 
 use self::edit::{EditArgs, edit};
+use self::query::{QueryArgs, query};
+use crate::client::Client;
 use crate::config;
 use crate::list::time;
 
@@ -30,6 +33,8 @@ enum Action {
     Show(ShowArgs),
     /// Shows what a state has for a key.
     Get(GetArgs),
+    /// Asks a job that runs what a state has for a key.
+    Query(QueryArgs),
     /// Writes all entries of a state.
     Export(ExportArgs),
     /// Compares two snapshots, entry by entry; 1 if they differ.
@@ -123,11 +128,12 @@ struct DiffArgs {
 }
 
 /// Does what is said.
-pub(crate) fn state(args: &StateArgs) -> Result<()> {
+pub(crate) fn state(args: &StateArgs, client: impl FnOnce() -> Result<Client>) -> Result<()> {
     match &args.action {
         Action::Ls(args) => list(args),
         Action::Show(args) => show(args),
         Action::Get(args) => get(args),
+        Action::Query(args) => query(&client()?, args),
         Action::Export(args) => export(args),
         Action::Diff(args) => diff(args),
         Action::Edit(args) => edit(args),

@@ -11,13 +11,13 @@ use flott_core::config::{Configuration, options};
 use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, CheckpointId, Result, TaskId};
 use flott_datastream::{Executor, JobExecutionResult};
-use flott_runtime::{Command, Program};
+use flott_runtime::{Command, Program, StateLookUp};
 
 use crate::clock::SystemClock;
 use crate::disk_state::state_backend;
 use crate::driver::{DriverPool, driver_threads};
 use crate::io::IoPool;
-use crate::job::{IO_THREADS, Input, Inputs, JobRunner, Surroundings, Workplace};
+use crate::job::{IO_THREADS, Inputs, JobRunner, Surroundings, Workplace};
 use crate::jobs::Jobs;
 use crate::prepare::{self, new_job_id};
 use crate::storage::Stores;
@@ -100,9 +100,7 @@ impl Executor for EmbeddedCluster {
         Arc::make_mut(&mut planned.plan).settings.state_backend = state_backend(config, config)?;
         let job = planned.spec.job;
         let inputs = Inputs::new();
-        let sender = inputs.sender.clone();
-        // After the end of the job nobody listens any more.
-        let report: Report = Arc::new(move |input| drop(sender.send(Input::Job(input))));
+        let (report, look_up) = (inputs.report(), inputs.look_up());
         let surroundings = Surroundings {
             clock: clock.clone(),
             jobs: self.jobs.clone(),
@@ -128,7 +126,7 @@ impl Executor for EmbeddedCluster {
         let savepoints = surroundings.savepoints.clone();
         let workplace = ThisProcess { site, deployed: DeployedTasks::default() };
         let runner = JobRunner::new(planned, workplace, inputs, surroundings);
-        self.jobs.started(job, report.clone(), savepoints, savepoint_directory);
+        self.jobs.started(job, report.clone(), look_up, savepoints, savepoint_directory);
         self.cancel.watch(Some(report));
         let result = runner.run();
         self.cancel.watch(None);
@@ -167,6 +165,10 @@ impl Workplace for ThisProcess {
 
     fn tell(&mut self, attempt: AttemptNumber, tasks: &[TaskId], command: Command) {
         self.deployed.tell(&self.site, attempt, tasks, command);
+    }
+
+    fn look_up(&mut self, task: TaskId, look_up: StateLookUp) {
+        self.deployed.look_up(task, look_up);
     }
 
     /// The runner and the tasks share what they know of savepoints.

@@ -1,6 +1,7 @@
 //! One job: the loop that feeds its job master and performs what that decides.
 
 mod checkpoint;
+mod look_up;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,15 +15,17 @@ use flott_core::accumulator::merged;
 use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, CheckpointId, Error, ErrorKind, Now, Result, TaskId};
 use flott_datastream::{CheckpointSummary, JobExecutionResult};
-use flott_runtime::{Clock, Command};
+use flott_runtime::{Clock, Command, StateLookUp};
 use tracing::{info, warn};
 
 use crate::io::IoPool;
 use crate::jobs::Jobs;
 use crate::plan::PlannedJob;
 use crate::storage::savepoint::Savepoints;
+use crate::tasks::Report;
 use crate::view::{Publisher, Views};
 use checkpoint::{location, summary};
+pub(crate) use look_up::{JobLookUp, SendLookUp};
 
 /// Threads that write checkpoints: one can be busy with a large state while others go on.
 pub(crate) const IO_THREADS: usize = 2;
@@ -48,6 +51,9 @@ pub(crate) trait Workplace {
 
     /// Tells tasks, at this newest attempt.
     fn tell(&mut self, attempt: AttemptNumber, tasks: &[TaskId], command: Command);
+
+    /// Has a task look into its state.
+    fn look_up(&mut self, task: TaskId, look_up: StateLookUp);
 
     /// A checkpoint that is about to be triggered is a savepoint, in this folder, a path or a URL.
     fn savepoint(&mut self, checkpoint: CheckpointId, folder: &str);
@@ -77,6 +83,8 @@ pub(crate) enum Input<E> {
     Job(JobInput),
     /// For the workplace.
     Workplace(E),
+    /// For a task.
+    LookUp(JobLookUp),
 }
 
 /// Runs one job from its start to its end, on the thread that calls [`JobRunner::run`].
@@ -118,10 +126,22 @@ pub(crate) struct Inputs<E> {
     receiver: Receiver<Input<E>>,
 }
 
-impl<E> Inputs<E> {
+impl<E: Send + 'static> Inputs<E> {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = channel();
         Self { sender, receiver }
+    }
+
+    /// Takes what is to reach the job's master. After the end of the job nobody listens any more.
+    pub(crate) fn report(&self) -> Report {
+        let sender = self.sender.clone();
+        Arc::new(move |input| drop(sender.send(Input::Job(input))))
+    }
+
+    /// Takes what is to reach a task.
+    pub(crate) fn look_up(&self) -> SendLookUp {
+        let sender = self.sender.clone();
+        Arc::new(move |look_up| drop(sender.send(Input::LookUp(look_up))))
     }
 }
 
@@ -179,6 +199,12 @@ impl<W: Workplace> JobRunner<W> {
                     self.master.handle(now, input);
                 }
                 Some(Input::Workplace(event)) => self.workplace.handle(event),
+                Some(Input::LookUp(look_up)) => {
+                    let graph = &self.planned.plan.graph;
+                    if let Some((task, look_up)) = look_up.ask(graph, self.sender.clone()) {
+                        self.workplace.look_up(task, look_up);
+                    }
+                }
                 None => self.master.handle_timeout(now),
             }
         };

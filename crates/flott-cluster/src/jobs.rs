@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use flott_control::JobInput;
-use flott_control::actions::{Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer};
+use flott_control::actions::{
+    Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer, StateAnswer, StateKey,
+};
 use flott_core::config::Configuration;
 use flott_core::{CheckpointId, Error, JobId};
 
+use crate::job::{JobLookUp, SendLookUp};
 use crate::storage::savepoint::Savepoints;
 use crate::storage::{Stores, dispose_savepoint};
 use crate::tasks::Report;
@@ -21,6 +24,7 @@ pub struct Jobs {
 
 struct Running {
     report: Report,
+    look_up: SendLookUp,
     savepoints: Savepoints,
     /// Where savepoints go that name no directory.
     savepoint_directory: Option<String>,
@@ -66,6 +70,14 @@ impl Actions for Jobs {
     ) -> flott_core::Result<()> {
         let input = |request, folder| JobInput::StopRequested { request, drain, folder };
         self.want_savepoint(job, directory, "targetDirectory", answer, input)
+    }
+
+    fn look_up(&self, job: JobId, key: StateKey, answer: StateAnswer) {
+        let look_up = self.lock().get(&job).map(|running| running.look_up.clone());
+        match look_up {
+            Some(look_up) => look_up(JobLookUp::new(key, answer)),
+            None => answer(Err(Error::invalid(format!("Job {job} is not running.")))),
+        }
     }
 
     fn dispose(&self, place: &str, answer: DisposalAnswer) {
@@ -118,11 +130,13 @@ impl Jobs {
         &self,
         job: JobId,
         report: Report,
+        look_up: SendLookUp,
         savepoints: Savepoints,
         savepoint_directory: Option<String>,
     ) {
         let (answers, next_request) = (BTreeMap::new(), 0);
-        let running = Running { report, savepoints, savepoint_directory, answers, next_request };
+        let running =
+            Running { report, look_up, savepoints, savepoint_directory, answers, next_request };
         self.lock().insert(job, running);
     }
 

@@ -13,7 +13,7 @@ use flott_core::metrics::TaskMetrics;
 use flott_core::{AttemptNumber, CheckpointId, Error, ErrorKind, JobId, Result, TaskId};
 use flott_runtime::build::{Deployment, Elsewhere, build_tasks};
 use flott_runtime::{
-    Clock, Command, KeptStates, Mailbox, PendingSnapshot, Program, TaskEvent, Wake,
+    Clock, Command, KeptStates, Mailbox, PendingSnapshot, Program, StateLookUp, TaskEvent, Wake,
 };
 
 use crate::driver::{DriverPool, EventSink, TaskCell};
@@ -164,6 +164,13 @@ impl DeployedTasks {
         site.kept.lock().unwrap_or_else(PoisonError::into_inner).told(command);
         for task in tasks.iter().filter_map(|task| self.tasks.get(task)) {
             task.mailbox.send(command);
+        }
+    }
+
+    /// Has a task look into its state; one that is not here does not answer.
+    pub(crate) fn look_up(&self, task: TaskId, look_up: StateLookUp) {
+        if let Some(deployed) = self.tasks.get(&task) {
+            deployed.mailbox.look_up(look_up);
         }
     }
 

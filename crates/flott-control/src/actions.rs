@@ -1,7 +1,7 @@
 //! What people can do: to jobs that run, and with job binaries. Implemented by whoever runs jobs,
 //! called by whoever listens to people.
 
-use flott_core::{CheckpointId, JobId, Result, WallTime};
+use flott_core::{CheckpointId, JobId, KeyGroup, Result, WallTime};
 use flott_plan::JobGraph;
 
 /// Whom to tell how a checkpoint went.
@@ -12,6 +12,37 @@ pub type SavepointAnswer = Box<dyn FnOnce(std::result::Result<String, String>) +
 
 /// Whom to tell how the deletion of a savepoint went.
 pub type DisposalAnswer = Box<dyn FnOnce(std::result::Result<(), String>) + Send>;
+
+/// What somebody wants to know of the keyed state of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateKey {
+    /// The operator's uid, id or name.
+    pub operator: String,
+    /// The state's name.
+    pub state: String,
+    /// The key: text as it is, a number, or JSON.
+    pub key: String,
+}
+
+/// What the state has for the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateValue {
+    /// The operator's uid.
+    pub uid: String,
+    /// The subtask that has the key.
+    pub subtask: u32,
+    /// The key group that the key is in.
+    pub key_group: KeyGroup,
+    /// The shape of keys.
+    pub key_schema: String,
+    /// The shape of values.
+    pub value_schema: String,
+    /// The value, as JSON; nothing if there is none.
+    pub value: Option<String>,
+}
+
+/// Whom to tell what a state has. Dropping it says that the job has ended.
+pub type StateAnswer = Box<dyn FnOnce(Result<StateValue>) + Send>;
 
 /// What can be done to the jobs that are shown. Calls return at once.
 pub trait Actions: Send + Sync {
@@ -43,6 +74,10 @@ pub trait Actions: Send + Sync {
         drain: bool,
         answer: SavepointAnswer,
     ) -> Result<()>;
+
+    /// Looks up a key in the state of a job that runs, and calls `answer` with what is there. The task that has it goes
+    /// on between two of its batches; nothing else waits.
+    fn look_up(&self, job: JobId, key: StateKey, answer: StateAnswer);
 
     /// Deletes the savepoint in `place`, and calls `answer` with what became of that.
     fn dispose(&self, place: &str, answer: DisposalAnswer);

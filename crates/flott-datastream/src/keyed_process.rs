@@ -9,15 +9,15 @@ use flott_runtime::{
 use flott_state::{
     AggregatingState, AggregatingStateDescriptor, KeyedBackend, KeyedStateContext, ListState,
     ListStateDescriptor, MapState, MapStateDescriptor, OperatorStateBackend, OperatorStateContext,
-    ReducingState, ReducingStateDescriptor, TimerKind, TimerService, ValueState,
-    ValueStateDescriptor,
+    ReducingState, ReducingStateDescriptor, StateAnswer, StateQuestion, TimerKind, TimerService,
+    ValueState, ValueStateDescriptor,
 };
 
 use crate::accumulators::AccumulatorContext;
 use crate::event_time::ExpiryTime;
 use crate::keyed::Keyed;
 use crate::operator_state::{OperatorStates, open_operator_state};
-use crate::rolling::open_backend;
+use crate::rolling::{not_open, open_backend};
 
 /// A function that is called for each record of a keyed stream, and for its timers. Each subtask
 /// has its own clone.
@@ -406,6 +406,11 @@ where
             parts.add_operator_state(own.operator_state.snapshot());
         }
         Ok(())
+    }
+
+    fn look_up(&mut self, question: &StateQuestion, now: Now) -> Result<StateAnswer> {
+        let (parts, _) = self.opened.as_mut().ok_or_else(not_open)?;
+        parts.keyed.look_up(question, now.wall)
     }
 
     fn close(&mut self) -> Result<()> {

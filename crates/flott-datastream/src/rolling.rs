@@ -8,7 +8,9 @@ use flott_core::codec::{Data, Key, StateData};
 use flott_core::element::Barrier;
 use flott_core::{Error, Now, Result, Timestamp};
 use flott_runtime::{Batch, Collector, OpenContext, Operator, OperatorParts};
-use flott_state::{AggregateFunction, KeyedBackend, PagedTable, RawValue};
+use flott_state::{
+    AggregateFunction, KeyedBackend, PagedTable, RawValue, StateAnswer, StateQuestion,
+};
 
 use crate::keyed::Keyed;
 
@@ -81,7 +83,7 @@ pub(crate) fn open_backend<K: Key>(context: &mut OpenContext<'_>) -> Result<Keye
     Ok(backend)
 }
 
-fn not_open() -> Error {
+pub(crate) fn not_open() -> Error {
     Error::internal("an operator is used before it is open")
 }
 
@@ -140,6 +142,10 @@ where
     fn snapshot(&mut self, _: Barrier, parts: &mut OperatorParts) -> Result<()> {
         parts.add_keyed(self.values.as_mut().ok_or_else(not_open)?.backend.snapshot()?);
         Ok(())
+    }
+
+    fn look_up(&mut self, question: &StateQuestion, now: Now) -> Result<StateAnswer> {
+        self.values.as_mut().ok_or_else(not_open)?.backend.look_up(question, now.wall)
     }
 }
 
@@ -204,5 +210,9 @@ impl<K: Key, T: Data, A: StateData, U: Data> Operator<Keyed<K, T>, U>
     fn snapshot(&mut self, _: Barrier, parts: &mut OperatorParts) -> Result<()> {
         parts.add_keyed(self.values.as_mut().ok_or_else(not_open)?.backend.snapshot()?);
         Ok(())
+    }
+
+    fn look_up(&mut self, question: &StateQuestion, now: Now) -> Result<StateAnswer> {
+        self.values.as_mut().ok_or_else(not_open)?.backend.look_up(question, now.wall)
     }
 }

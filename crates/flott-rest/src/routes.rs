@@ -3,6 +3,7 @@
 mod act;
 mod own;
 mod processes;
+mod state;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,7 @@ pub(crate) fn table(watched: Watched, services: Services) -> Table {
         .merge(own::routes())
         .with_state(watched.clone())
         .merge(processes::routes(processes, watched.view.clone()))
+        .merge(state::routes(actions.clone()))
         .merge(act::routes(watched.view, actions));
     if let Some(submissions) = submissions {
         all = all.merge(submit::routes(submissions));

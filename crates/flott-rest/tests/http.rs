@@ -10,11 +10,13 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flott_control::actions::{Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer};
+use flott_control::actions::{
+    Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer, StateAnswer, StateKey, StateValue,
+};
 use flott_control::processes::{
     Answer as Told, Load, LogFile, ProcessName, Processes, Question, ThreadView,
 };
-use flott_core::{CheckpointId, Error, JobId, Timestamp};
+use flott_core::{CheckpointId, Error, ErrorKind, JobId, KeyGroup, Timestamp};
 use flott_rest::{Access, Server, Services, serve};
 use serde_json::Value;
 use testing::JOB;
@@ -79,6 +81,25 @@ impl Actions for Recorded {
         let directory = directory.ok_or_else(missing)?;
         answer(Ok(format!("file:{directory}/savepoint-06bab6-e107c19390cb")));
         Ok(())
+    }
+
+    fn look_up(&self, job: JobId, key: StateKey, answer: StateAnswer) {
+        let StateKey { operator, state, key } = key;
+        if job.to_string() != JOB {
+            return drop(answer);
+        }
+        match &*key {
+            "slow" => answer(Err(Error::new(ErrorKind::Cancelled, "ask again"))),
+            "wrong" => answer(Err(Error::invalid("keys are u64"))),
+            _ => answer(Ok(StateValue {
+                uid: operator,
+                subtask: 1,
+                key_group: KeyGroup(77),
+                key_schema: "String".into(),
+                value_schema: state,
+                value: (key != "none").then(|| format!("{{\"b\":1,\"a\":{key:?}}}")),
+            })),
+        }
     }
 
     fn dispose(&self, place: &str, answer: DisposalAnswer) {
@@ -421,6 +442,28 @@ fn a_savepoint_is_disposed_of() {
     assert_eq!(ask("file:/sp").body, r#"{"status":{"id":"COMPLETED"},"operation":{}}"#);
     assert_eq!(ask("/x").json()["operation"]["failure-cause"]["stack-trace"], "/x is none");
     assert_eq!(send(&server, &format!("POST {path}"), "{}").status, 400);
+}
+
+#[test]
+fn state_is_looked_up_by_operator_state_and_key() {
+    let server = server();
+    let look = |query: &str| get(&server, &format!("/api/jobs/{JOB}/state?{query}"));
+    let found = look("operator=u%26id&state=sum&key=a%20b");
+    assert_eq!(found.status, 200);
+    let text = r#"{"operator":"u&id","subtask":1,"keyGroup":77,"keySchema":"String","valueSchema":"sum","value":{"b":1,"a":"a b"}}"#;
+    assert_eq!(found.body, text);
+    assert_eq!(look("operator=o&state=s&key=none").json().get("value"), None);
+    let wrong = look("operator=o&state=s&key=wrong");
+    assert_eq!((wrong.status, &*wrong.body), (400, r#"{"errors":["keys are u64"]}"#));
+    assert_eq!(look("operator=o&state=s&key=slow").status, 503);
+    for query in ["", "operator=o&state=s", "operator=o&key=k", "state=s&key=k"] {
+        let missing = look(query);
+        assert!(missing.status == 400 && missing.body.contains("?operator=UID"), "{query}");
+    }
+    let other = JOB.replace('a', "b");
+    let gone = get(&server, &format!("/api/jobs/{other}/state?operator=o&state=s&key=k"));
+    assert!(gone.status == 404 && gone.body.contains("has ended"), "{}", gone.body);
+    assert_eq!(get(&server, "/api/jobs/x/state?operator=o&state=s&key=k").status, 400);
 }
 
 #[test]

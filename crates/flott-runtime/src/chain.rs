@@ -175,6 +175,10 @@ where
                 link.flush(context)?;
             }
             Signal::Survey(survey) => survey.wants(operator.next_processing_time()),
+            Signal::LookUp(look_up) => {
+                let Link { instance, .. } = link;
+                look_up.answered_by(instance, |question| operator.look_up(question, now));
+            }
             Signal::Close => {
                 // Every operator is closed, whatever the ones before it said.
                 let closed = link.run(|_, _| operator.close());
@@ -286,7 +290,8 @@ impl<Out: Clone + Send + 'static, S: Source<Out>> SourceHead for SourceStage<Out
             | Signal::Emit(_)
             | Signal::Finish
             | Signal::Flush
-            | Signal::Survey(_) => {}
+            | Signal::Survey(_)
+            | Signal::LookUp(_) => {}
         }
         link.forward(signal, context)
     }

@@ -26,6 +26,7 @@ pub mod exchange;
 mod gate;
 mod in_flight;
 pub mod kept;
+mod look_up;
 pub mod operator;
 pub mod partition;
 pub mod program;
@@ -40,6 +41,7 @@ pub use chain::panic_message;
 pub use collector::{Collector, OutputTag};
 pub use flott_state::StateBackend;
 pub use kept::{KeptStates, TaskMemory};
+pub use look_up::StateLookUp;
 pub use operator::{
     OpenContext, Operator, OperatorInstance, RestoredOperator, Source, SourceStatus, Wake,
 };

@@ -14,10 +14,12 @@ use std::sync::Arc;
 use flott_core::accumulator::Accumulators;
 use flott_core::element::Barrier;
 use flott_core::{
-    AttemptNumber, CheckpointId, JobId, MaxParallelism, Now, OperatorId, Result, Timestamp,
+    AttemptNumber, CheckpointId, Error, JobId, MaxParallelism, Now, OperatorId, Result, Timestamp,
     WallTime,
 };
-use flott_state::{RestoredKeyedState, RestoredOperatorState, StateBackend};
+use flott_state::{
+    RestoredKeyedState, RestoredOperatorState, StateAnswer, StateBackend, StateQuestion,
+};
 
 use crate::batch::Batch;
 use crate::collector::Collector;
@@ -169,6 +171,18 @@ pub trait Operator<In, Out>: Send {
     fn snapshot(&mut self, barrier: Barrier, parts: &mut OperatorParts) -> Result<()> {
         let _ = (barrier, parts);
         Ok(())
+    }
+
+    /// Says what the operator's keyed state has for a key, and changes nothing that anybody could see.
+    ///
+    /// # Errors
+    /// If it has no such state, or the key is none; the task goes on.
+    fn look_up(&mut self, question: &StateQuestion, now: Now) -> Result<StateAnswer> {
+        let _ = now;
+        Err(Error::invalid(format!(
+            "the operator has no keyed state, and so none called \"{}\"",
+            question.state
+        )))
     }
 
     /// The checkpoint is complete, and so are all before it. May be called again for a checkpoint,

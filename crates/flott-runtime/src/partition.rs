@@ -215,6 +215,7 @@ impl<T: Clone + Send + Serialize> Stage<T> for Output<T> {
             | Signal::Complete(_)
             | Signal::Aborted(_)
             | Signal::Finish
+            | Signal::LookUp(_)
             | Signal::Close => {}
         }
         Ok(())

@@ -5,6 +5,7 @@ use flott_core::{CheckpointId, Result, Timestamp, WallTime};
 
 use crate::batch::Batch;
 use crate::build::RestoredTask;
+use crate::look_up::StateLookUp;
 use crate::snapshot::OperatorParts;
 use crate::task::StepContext;
 
@@ -36,6 +37,8 @@ pub enum Signal<'a> {
     Flush,
     /// Look around, change nothing.
     Survey(&'a mut Survey),
+    /// Answer what somebody wants to know of an operator's state.
+    LookUp(&'a mut StateLookUp),
     /// Release everything.
     Close,
 }

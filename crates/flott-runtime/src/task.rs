@@ -27,6 +27,7 @@ use crate::operator::{SourceStatus, Wake};
 use crate::stage::{Signal, Survey};
 use crate::watermark::{ValveEvent, WatermarkValve};
 
+use mailbox::Taken;
 use pace::Pace;
 use unaligned::{Recording, Wanted};
 
@@ -241,7 +242,11 @@ impl Task {
             Phase::Running | Phase::Draining { .. } | Phase::Suspended { .. } => {}
             Phase::Done => return Ok(Progress::Done),
         }
-        for command in self.mailbox.take()? {
+        let Taken { commands, look_ups } = self.mailbox.take()?;
+        for mut look_up in look_ups {
+            self.signal(&mut Signal::LookUp(&mut look_up), context)?;
+        }
+        for command in commands {
             self.command(command, context)?;
             if self.phase == Phase::Done {
                 return Ok(Progress::Done);
@@ -492,6 +497,7 @@ impl Task {
 
     fn end(&mut self, event: TaskEvent) -> Progress {
         self.phase = Phase::Done;
+        self.mailbox.close();
         self.events.push(event);
         Progress::Done
     }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use flott_checkpoint::snapshot::{GroupRange, KeyedStateHandle, OperatorStateHandle, SchemaText};
+use flott_checkpoint::snapshot::{
+    GroupRange, KeyedStateHandle, OperatorStateHandle, SchemaText, StateKind,
+};
 use flott_core::hash::{hash64, stable_hash};
 use flott_core::{Error, KeyGroup, MaxParallelism, Result};
 
@@ -130,12 +132,22 @@ impl KeyedShapes {
     /// # Errors
     /// [`flott_core::ErrorKind::InvalidInput`] if the record does not say them.
     pub fn of(handle: &KeyedStateHandle) -> Result<Self> {
-        let (key, value) = (parsed(&handle.key_schema)?, parsed(&handle.value_schema)?);
+        let KeyedStateHandle { kind, ttl, .. } = *handle;
+        Self::new(&handle.key_schema, &handle.value_schema, kind, ttl)
+    }
+
+    pub(crate) fn new(
+        key: &SchemaText,
+        value: &SchemaText,
+        kind: StateKind,
+        ttl: bool,
+    ) -> Result<Self> {
+        let (key, value) = (parsed(key)?, parsed(value)?);
         let with_time = |value| {
             let fields = vec![("used".to_owned(), TIME), ("value".to_owned(), value)];
             Schema::Struct("stamped".to_owned(), fields)
         };
-        Ok(Self { key, value: stamped(value, Stamps::of(handle.kind, handle.ttl), with_time) })
+        Ok(Self { key, value: stamped(value, Stamps::of(kind, ttl), with_time) })
     }
 
     /// Shows a key.
@@ -178,7 +190,7 @@ pub fn show_elements(handle: &OperatorStateHandle, bytes: &[u8]) -> Result<Vec<S
     elements.collect()
 }
 
-fn parsed(text: &SchemaText) -> Result<Schema> {
+pub(crate) fn parsed(text: &SchemaText) -> Result<Schema> {
     Schema::parse(text)
         .ok_or_else(|| Error::invalid(format!("the shape \"{}\" is not understood", text.0)))
 }

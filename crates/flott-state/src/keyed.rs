@@ -9,6 +9,7 @@ mod context;
 mod descriptor;
 mod disk;
 mod list;
+mod look_up;
 mod map;
 mod raw;
 mod reducing;
@@ -38,6 +39,7 @@ pub use self::descriptor::{
     ReducingStateDescriptor, ValueStateDescriptor,
 };
 pub use self::list::ListState;
+pub use self::look_up::{StateAnswer, StateEntry, StateQuestion};
 pub use self::map::MapState;
 pub use self::raw::RawValue;
 pub use self::reducing::ReducingState;
@@ -101,6 +103,8 @@ trait AnyTable<K>: Send {
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
     fn snapshot(&mut self, age: Age) -> Result<Box<dyn snapshot::AnySnapshot>>;
+    /// The encoding of what is alive of a key's cell; nothing if nothing is.
+    fn look_up(&mut self, hash: u64, key: &K, age: Age) -> Result<Option<Vec<u8>>>;
 }
 
 /// A table with the shape of its cells.
@@ -141,6 +145,13 @@ impl<K: Key, S: Shape> AnyTable<K> for ShapedTable<K, S> {
                 Box::new(snapshot::ShapedSnapshot::<K, S> { table: self.table.snapshot(), unread })
             }
         })
+    }
+
+    fn look_up(&mut self, hash: u64, key: &K, age: Age) -> Result<Option<Vec<u8>>> {
+        self.fetch(hash, key, age, false)?;
+        let Some(cell) = self.table.get(hash, key) else { return Ok(None) };
+        let (bytes, is_alive) = S::encode(cell, age, Vec::new())?;
+        Ok(is_alive.then_some(bytes))
     }
 }
 

@@ -34,8 +34,9 @@ pub use flott_checkpoint::snapshot::Redistribution;
 pub use keyed::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, KeyedBackend, KeyedSnapshot,
     KeyedStateContext, ListState, ListStateDescriptor, Loaded, MapState, MapStateDescriptor,
-    RawValue, ReduceFunction, ReducingState, ReducingStateDescriptor, StateTtlConfig,
-    StateVisibility, TtlTimeCharacteristic, UpdateType, ValueState, ValueStateDescriptor,
+    RawValue, ReduceFunction, ReducingState, ReducingStateDescriptor, StateAnswer, StateEntry,
+    StateQuestion, StateTtlConfig, StateVisibility, TtlTimeCharacteristic, UpdateType, ValueState,
+    ValueStateDescriptor,
 };
 pub use operator_state::{
     BroadcastState, OperatorListState, OperatorStateBackend, OperatorStateContext,

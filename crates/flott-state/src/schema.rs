@@ -11,6 +11,7 @@
 mod difference;
 mod evolve;
 mod layout;
+mod read;
 mod shown;
 #[cfg(test)]
 mod tests;

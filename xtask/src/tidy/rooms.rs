@@ -20,7 +20,7 @@ pub(super) enum MayUse {
 }
 
 /// What quiet crates may use from outside.
-pub(super) const QUIET_DEPENDENCIES: [&str; 3] = ["crc32c", "postcard", "serde"];
+pub(super) const QUIET_DEPENDENCIES: [&str; 4] = ["crc32c", "postcard", "serde", "serde_json"];
 
 /// What must not be anywhere below a quiet crate: runtimes, sockets, clocks, randomness, logging.
 pub(super) const LOUD_DEPENDENCIES: &[&str] = &[

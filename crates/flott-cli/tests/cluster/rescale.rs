@@ -37,6 +37,21 @@ impl Remember {
         });
     }
 
+    /// The sum of each key is what was fed, wherever it is.
+    fn look_up(&self, job: &str) {
+        let query = |key: &str| {
+            self.cluster.flott(&["state", "query", job, "-o", "sums", "-s", "sum", "-k", key])
+        };
+        for key in 0..10 {
+            let own = (1..=self.fed).filter(|number| number % 10 == key);
+            let found = query(&key.to_string());
+            assert_eq!(found.text.trim(), own.sum::<i64>().to_string(), "{}", found.error);
+        }
+        let (none, wrong) = (query("-10"), query("x"));
+        assert!(none.code == 1 && none.error.contains("nothing for the key -10"), "{}", none.error);
+        assert!(wrong.code == 1 && wrong.error.contains("keys are i64"), "{}", wrong.error);
+    }
+
     /// What was said that begins so, in order.
     fn said(&self, what: &str) -> Vec<String> {
         let lines = self.cluster.printed().into_iter();
@@ -66,6 +81,7 @@ fn state_of_every_kind_survives_every_parallelism() {
         let job = remember.run(*step, savepoint.as_deref());
         remember.feed();
         remember.cluster.wait_for_tasks(&job);
+        remember.look_up(&job);
         if index + 1 < steps.len() {
             let stopped = remember.cluster.done(&["stop", "-p", savepoints, "--json", &job]);
             let stopped: serde_json::Value = serde_json::from_str(&stopped).unwrap();

@@ -92,6 +92,7 @@ fn heard(inputs: &Sender<Input<WorkersEvent>>, worker: WorkerId, message: FromWo
             let failure = Failure { suppresses_restarts: is_final, ..Failure::new(message) };
             WorkersEvent::Placement(PlacementInput::WorkerLost { worker, failure })
         }
+        FromWorker::Found { number, found } => WorkersEvent::Found { number, found },
         FromWorker::Counted { attempt, counts } => WorkersEvent::Counted { attempt, counts },
         FromWorker::Task(input) if input.is_of_tasks() => {
             return inputs.send(Input::Job(input)).is_ok();

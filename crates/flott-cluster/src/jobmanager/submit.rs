@@ -16,7 +16,7 @@ use super::ha::{HaStore, JobRecord};
 use super::workers::Workers;
 use super::{JobManagerHandle, Shared, binaries};
 use crate::extract::{JobPlan, Outcome, describe};
-use crate::job::{Input, Inputs, JobRunner, Surroundings};
+use crate::job::{Inputs, JobRunner, Surroundings};
 use crate::plan::PlannedJob;
 use crate::prepare::{Before, configuration, new_job_id, prepare, prepare_again, settings};
 use crate::process;
@@ -132,7 +132,8 @@ impl JobManagerHandle {
         let savepoints = Savepoints::new(shared.stores.clone());
         shared.jobs.started(
             job,
-            Arc::new(move |input| drop(sender.send(Input::Job(input)))),
+            inputs.report(),
+            inputs.look_up(),
             savepoints.clone(),
             savepoint_directory,
         );

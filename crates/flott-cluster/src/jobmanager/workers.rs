@@ -11,9 +11,10 @@ use flott_control::{
     TaskManagerId, WorkerId,
 };
 use flott_core::metrics::TaskMetrics;
-use flott_core::{AttemptNumber, CheckpointId, Result, TaskId};
+use flott_core::{AttemptNumber, CheckpointId, Error, ErrorKind, Result, TaskId};
 use flott_plan::JobGraph;
-use flott_runtime::Command;
+use flott_runtime::{Command, StateLookUp};
+use flott_state::StateAnswer;
 use tracing::warn;
 
 use super::ha::JobRecord;
@@ -39,6 +40,11 @@ pub(crate) enum WorkersEvent {
         attempt: AttemptNumber,
         counts: Vec<(TaskId, TaskCounts)>,
     },
+    /// What a task has found in its state; or why it has not, and whether the question is to blame.
+    Found {
+        number: u64,
+        found: std::result::Result<StateAnswer, (String, bool)>,
+    },
 }
 
 /// The workers of one job.
@@ -57,6 +63,9 @@ pub(super) struct Workers {
     tasks: Arc<BTreeMap<TaskId, Assignment>>,
     metrics: BTreeMap<TaskId, TaskMetrics>,
     inputs: Sender<Input<WorkersEvent>>,
+    /// What workers look up, by number: those of one that is lost are let go of.
+    look_ups: BTreeMap<u64, (WorkerId, StateLookUp)>,
+    next_look_up: u64,
 }
 
 struct Connected {
@@ -91,6 +100,8 @@ impl Workers {
             tasks: Arc::default(),
             metrics: BTreeMap::new(),
             inputs,
+            look_ups: BTreeMap::new(),
+            next_look_up: 0,
         }
     }
 
@@ -250,6 +261,17 @@ impl Workplace for Workers {
         }
     }
 
+    fn look_up(&mut self, task: TaskId, look_up: StateLookUp) {
+        let Some(Assignment { worker, .. }) = self.tasks.get(&task) else { return };
+        let (worker, number) = (*worker, self.next_look_up);
+        self.next_look_up += 1;
+        let (operator, question) = (look_up.operator(), look_up.question().clone());
+        if self.connected.contains_key(&worker) {
+            self.say(worker, ToWorker::LookUp { number, task, operator, question });
+            self.look_ups.insert(number, (worker, look_up));
+        }
+    }
+
     fn savepoint(&mut self, checkpoint: CheckpointId, folder: &str) {
         for worker in self.connected.values() {
             let folder = folder.to_owned();
@@ -262,6 +284,9 @@ impl Workplace for Workers {
             WorkersEvent::Placement(input) => {
                 if let PlacementInput::WorkerKept { worker, task_manager } = input {
                     self.is_on(worker, task_manager);
+                }
+                if let PlacementInput::WorkerLost { worker, .. } = input {
+                    self.look_ups.retain(|_, (asked, _)| *asked != worker);
                 }
                 self.placement.handle(input);
                 self.perform();
@@ -279,6 +304,13 @@ impl Workplace for Workers {
                 };
                 let _ = outgoing.send(ToWorker::Start(Box::new(job)));
                 self.connected.insert(worker, Connected { address, outgoing });
+            }
+            WorkersEvent::Found { number, found } => {
+                let kind =
+                    |is_input| if is_input { ErrorKind::InvalidInput } else { ErrorKind::Io };
+                if let Some((_, look_up)) = self.look_ups.remove(&number) {
+                    look_up.answer(found.map_err(|(why, blamed)| Error::new(kind(blamed), why)));
+                }
             }
             WorkersEvent::Counted { attempt, counts } => {
                 for (task, counts) in counts {

@@ -8,9 +8,10 @@ use flott_control::{Assignment, JobInput, StandingSummary, WorkerId};
 use flott_core::accumulator::AccumulatorValue;
 use flott_core::config::Origin;
 use flott_core::metrics::{TaskMetrics, TimeSpent};
-use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, TaskId};
+use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, OperatorId, TaskId};
 use flott_plan::{JobGraph, StreamGraph};
 use flott_runtime::Command;
+use flott_state::{StateAnswer, StateQuestion};
 use serde::{Deserialize, Serialize};
 
 /// A configuration's values: key, value, and where it came from.
@@ -106,6 +107,11 @@ pub(crate) enum FromWorker {
     },
     /// What a task says.
     Task(JobInput),
+    /// What a task has found, by the number of the question; or why it has not, and whether the question is to blame.
+    Found {
+        number: u64,
+        found: Result<StateAnswer, (String, bool)>,
+    },
     /// What the tasks of an attempt have counted since it began.
     Counted {
         attempt: AttemptNumber,
@@ -167,6 +173,13 @@ pub(crate) enum ToWorker {
         attempt: AttemptNumber,
         tasks: Vec<TaskId>,
         command: Command,
+    },
+    /// Have a task look into its state.
+    LookUp {
+        number: u64,
+        task: TaskId,
+        operator: OperatorId,
+        question: StateQuestion,
     },
     /// A checkpoint is a savepoint, in this folder, a path or a URL.
     Savepoint {

@@ -9,7 +9,7 @@ use flott_core::config::{Configuration, options};
 use flott_core::{Error, ErrorKind, Result, TaskId};
 use flott_plan::execution_graph;
 use flott_runtime::build::Elsewhere;
-use flott_runtime::{Clock, Command, Program};
+use flott_runtime::{Clock, Command, Program, StateLookUp};
 use tracing::warn;
 
 use super::call::Call;
@@ -94,6 +94,17 @@ impl Work {
                         Command::Cancel => {}
                     }
                     deployed.tell(&site, attempt, &tasks, command);
+                }
+                Some(ToWorker::LookUp { number, task, operator, question }) => {
+                    let voice = voice.clone();
+                    let look_up = StateLookUp::new(operator, question, move |found| {
+                        let blamed = |error: Error| {
+                            let is_input = error.kind() == ErrorKind::InvalidInput;
+                            (error.report(), is_input)
+                        };
+                        voice.say(FromWorker::Found { number, found: found.map_err(blamed) });
+                    });
+                    deployed.look_up(task, look_up);
                 }
                 Some(ToWorker::Savepoint { checkpoint, folder }) => {
                     site.savepoints.place(checkpoint, &folder);

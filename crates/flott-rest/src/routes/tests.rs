@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use flott_control::actions::{
-    Actions, Binary, CheckpointAnswer, DisposalAnswer, SavepointAnswer, Submission, Submissions,
-    Upload,
+    Actions, Binary, CheckpointAnswer, DisposalAnswer, SavepointAnswer, StateAnswer, StateKey,
+    Submission, Submissions, Upload,
 };
 use flott_control::processes::{Answer, ProcessName, Processes, Question};
 use flott_core::{Error, JobId, Result};
@@ -36,6 +36,10 @@ impl Actions for Nobody {
 
     fn stop(&self, _: JobId, _: Option<&str>, _: bool, _: SavepointAnswer) -> Result<()> {
         Err(Error::invalid("no"))
+    }
+
+    fn look_up(&self, _: JobId, _: StateKey, answer: StateAnswer) {
+        answer(Err(Error::invalid("no")));
     }
 
     fn dispose(&self, _: &str, answer: DisposalAnswer) {

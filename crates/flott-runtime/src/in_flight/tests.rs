@@ -130,7 +130,7 @@ fn records_that_were_dealt_out_otherwise_are_refused() {
     let error = take(false, Some(Box::new(|_| true))).unwrap_err().report();
     assert!(error.contains("partitioned not by key, and the input"), "{error}");
     assert_eq!(take(true, Some(Box::new(|_| true))).unwrap(), [1]);
-    assert_eq!(take(true, Some(Box::new(|_| false))).unwrap(), []);
+    assert!(take(true, Some(Box::new(|_| false))).unwrap().is_empty());
 }
 
 /// Also if it is all that was overtaken: an empty part would lose it.

@@ -7,6 +7,7 @@ use flott_core::element::Barrier;
 use flott_core::{CheckpointId, Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::look_up::StateLookUp;
 use crate::operator::Wake;
 
 /// What a task is told.
@@ -34,6 +35,16 @@ struct Waiting {
     commands: VecDeque<Command>,
     /// Why the task has to fail.
     failure: Option<Error>,
+    /// What somebody wants to know.
+    look_ups: Vec<StateLookUp>,
+    /// The task has ended.
+    is_closed: bool,
+}
+
+/// What a task finds in its mailbox.
+pub(super) struct Taken {
+    pub(super) commands: VecDeque<Command>,
+    pub(super) look_ups: Vec<StateLookUp>,
 }
 
 impl Mailbox {
@@ -54,15 +65,37 @@ impl Mailbox {
         self.waker.wake();
     }
 
+    /// Has the task look into its state, between two batches.
+    pub fn look_up(&self, look_up: StateLookUp) {
+        let mut waiting = self.lock();
+        if !waiting.is_closed {
+            waiting.look_ups.push(look_up);
+            drop(waiting);
+            self.waker.wake();
+        }
+    }
+
+    /// The task has ended: nobody looks any more.
+    pub(super) fn close(&self) {
+        let mut waiting = self.lock();
+        waiting.is_closed = true;
+        let unanswered = std::mem::take(&mut waiting.look_ups);
+        drop(waiting);
+        drop(unanswered);
+    }
+
     /// What the task was told since the last time.
     ///
     /// # Errors
     /// That with which it has to fail.
-    pub(super) fn take(&self) -> Result<VecDeque<Command>> {
+    pub(super) fn take(&self) -> Result<Taken> {
         let mut waiting = self.lock();
         match waiting.failure.take() {
             Some(error) => Err(error),
-            None => Ok(std::mem::take(&mut waiting.commands)),
+            None => Ok(Taken {
+                commands: std::mem::take(&mut waiting.commands),
+                look_ups: std::mem::take(&mut waiting.look_ups),
+            }),
         }
     }
 

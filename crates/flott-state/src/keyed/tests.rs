@@ -2,6 +2,7 @@
 
 mod disk;
 mod increments;
+mod look_up;
 mod rescale;
 mod restore;
 mod ttl;
