@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::uri::Authority;
@@ -10,10 +11,12 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use tokio::time::timeout;
 use tracing::{error, info};
 
 use crate::access::Access;
 use crate::routes::error as refused;
+use crate::server::REQUEST_TIMEOUT;
 use crate::table::Principal;
 use crate::tokens::has_token;
 
@@ -49,7 +52,10 @@ pub(crate) async fn guard(
                 let told = record(&request, principal.as_ref());
                 audit(told.as_ref(), None);
                 principal.into_iter().for_each(|own| drop(request.extensions_mut().insert(own)));
-                let response = next.run(request).await;
+                let response = match whole(request).await {
+                    Ok(request) => next.run(request).await,
+                    Err((status, why)) => refused(status, why),
+                };
                 audit(told.as_ref(), Some(response.status()));
                 response
             }
@@ -89,7 +95,7 @@ fn refusal(
         let why = "A token in an address is seen by too many: send it as Authorization: Bearer.";
         return Some((StatusCode::BAD_REQUEST, why));
     }
-    if uri.path().ends_with("/jars/upload") {
+    if is_upload(uri) {
         // Whoever takes it in says when it is too much.
         return None;
     }
@@ -97,6 +103,27 @@ fn refusal(
     let length = length.and_then(|length| length.parse::<u64>().ok()).unwrap_or(0);
     (length > BODY_BYTES_MAX)
         .then_some((StatusCode::PAYLOAD_TOO_LARGE, "Nothing here takes a body as large as that."))
+}
+
+fn is_upload(uri: &Uri) -> bool {
+    uri.path().ends_with("/jars/upload")
+}
+
+/// A request with all of its body, which is small and does not take long to come: nobody keeps a place for himself by
+/// sending it bit by bit. An upload is left as it is.
+async fn whole(request: Request) -> Result<Request, (StatusCode, &'static str)> {
+    if is_upload(request.uri()) {
+        return Ok(request);
+    }
+    let (head, body) = request.into_parts();
+    match timeout(REQUEST_TIMEOUT, to_bytes(body, BODY_BYTES_MAX as usize)).await {
+        Ok(Ok(body)) => Ok(Request::from_parts(head, Body::from(body))),
+        Ok(Err(_)) => {
+            let why = "The body was cut, or is larger than anything here takes.";
+            Err((StatusCode::PAYLOAD_TOO_LARGE, why))
+        }
+        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "The body takes too long to come.")),
+    }
 }
 
 /// Whether a request changes something, or runs a binary: that is how a plan is made.

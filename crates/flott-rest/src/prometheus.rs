@@ -97,6 +97,21 @@ pub(crate) fn text(view: &ClusterView) -> String {
         ("flott_slots", "Slots of all of them.", f64::from(overview.slots_total)),
         ("flott_slots_free", "Slots that no job has.", f64::from(overview.slots_available)),
         ("flott_jobs_running", "Jobs that are not over.", overview.jobs_running as f64),
+        (
+            "flott_jobs_finished",
+            "Jobs that have finished, of those that are remembered.",
+            overview.jobs_finished as f64,
+        ),
+        (
+            "flott_jobs_canceled",
+            "Jobs that were cancelled, of those that are remembered.",
+            overview.jobs_cancelled as f64,
+        ),
+        (
+            "flott_jobs_failed",
+            "Jobs that have failed, of those that are remembered.",
+            overview.jobs_failed as f64,
+        ),
     ] {
         text.metric(name, help);
         text.sample(name, "", value);
@@ -159,7 +174,7 @@ mod tests {
         for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
             assert!(names.insert(line), "twice: {line}");
         }
-        assert_eq!(names.len(), 4 + 1 + JOB_METRICS.len() + TASK_METRICS.len());
+        assert_eq!(names.len(), 7 + 1 + JOB_METRICS.len() + TASK_METRICS.len());
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let (sample, value) = line.rsplit_once(' ').unwrap();
             assert!(value.parse::<f64>().is_ok(), "{line}");
@@ -167,6 +182,7 @@ mod tests {
             assert!(names.iter().any(|known| known.contains(&format!(" {name} "))), "{line}");
         }
         assert!(text.contains("flott_jobs_running 1\n"), "{text}");
+        assert!(text.contains("flott_jobs_failed 0\n"), "{text}");
         assert!(text.contains("subtask=\"1\"} 40\n"), "{text}");
         assert!(
             text.contains("flott_job_restarts_total{job_id=\"000000000000000000000000000000ab\"")

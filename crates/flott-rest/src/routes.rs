@@ -30,7 +30,7 @@ use crate::dto::exceptions::{ENTRIES_DEFAULT, JobExceptionsInfo};
 use crate::dto::job::{JobConfig, JobDetailsInfo, JobExecutionResultInfo, JobStatusInfo};
 use crate::dto::overview::{JobIdsWithStatus, MultipleJobsDetails};
 use crate::dto::plan::JobPlanInfo;
-use crate::dto::task_managers::{TaskManagerInfo, TaskManagersInfo};
+use crate::dto::task_managers::TaskManagersInfo;
 use crate::rates::Rates;
 use crate::server::Services;
 use crate::table::Table;
@@ -87,7 +87,6 @@ fn reading(submits: bool) -> Table<Watched> {
         .look("/jobs/{jobid}/checkpoints/config", Viewer, job(CheckpointConfigInfo::of))
         .look("/jobs/{jobid}/checkpoints/details/{id}", Viewer, get(details))
         .look("/taskmanagers", Viewer, cluster(TaskManagersInfo::of))
-        .look("/taskmanagers/{taskmanagerid}", Viewer, get(task_manager))
 }
 
 /// An answer about the cluster.
@@ -150,20 +149,6 @@ async fn details(
         Ok(Some(details)) => json(&details),
         Ok(None) => *vertices::no_checkpoint(id),
         Err(refusal) => *refusal,
-    }
-}
-
-async fn task_manager(
-    State(view): State<View>,
-    id: Result<Path<String>, PathRejection>,
-) -> Response {
-    let (view, id) = (view(), id.map(|Path(id)| id).unwrap_or_default());
-    match view.task_managers.iter().flatten().find(|other| other.name == id) {
-        Some(found) => json(&TaskManagerInfo::of(found)),
-        None => {
-            let text = format!("{NOT_FOUND_EXCEPTION}: Could not find TaskExecutor with id {id}");
-            error(StatusCode::NOT_FOUND, text)
-        }
     }
 }
 

@@ -36,15 +36,20 @@ const REQUEST_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 
 /// How long a connection may take to send a request; one that does not is closed.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a reader may take nothing of an answer, and a sender send nothing of a request.
-const PATIENCE: Patience =
-    Patience { write: Duration::from_secs(10), read: Duration::from_secs(300) };
+const PATIENCE: Patience = Patience {
+    request: REQUEST_TIMEOUT,
+    write: Duration::from_secs(10),
+    read: Duration::from_secs(300),
+};
 
 /// How long a connection may stand still.
 #[derive(Clone, Copy)]
 struct Patience {
+    /// For all of a request but an upload, to come.
+    request: Duration,
     write: Duration,
     /// Also while it waits for its answer: some take a while.
     read: Duration,
@@ -182,7 +187,7 @@ async fn converse(stream: impl AsyncRead + AsyncWrite, router: Router, patience:
     let stream = Box::pin(stream);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(REQUEST_TIMEOUT)
+        .header_read_timeout(patience.request)
         .max_buf_size(REQUEST_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));

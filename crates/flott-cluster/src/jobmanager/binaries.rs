@@ -10,6 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use flott_checkpoint::storage::StoreError;
 use flott_control::actions::{Binary, Upload};
+use flott_core::hash::hash64;
 use flott_core::{Error, ErrorKind, Result, Timestamp, WallTime};
 use flott_runtime::Clock;
 use sha2::{Digest, Sha256};
@@ -25,6 +26,16 @@ use crate::work_folder::WorkFolder;
 
 /// How large the pieces are in which a binary is sent.
 const PIECE: usize = 256 * 1024;
+
+/// The file of a binary, and that with its id, which has the name that its user gave it: no path has that.
+const BINARY: &str = "job";
+const ID: &str = "id";
+
+/// What a file of a binary is called: by its SHA-256, and the hash of its name.
+fn named(id: &str, kind: &str) -> String {
+    let (sha256, name) = id.split_once('_').unwrap_or((id, ""));
+    format!("{sha256}-{:016x}.{kind}", hash64(0, name.as_bytes()))
+}
 
 /// All of them.
 pub(super) struct Binaries {
@@ -95,15 +106,14 @@ impl Binaries {
         fs::create_dir_all(&self.directory)?;
         for entry in fs::read_dir(&self.directory)? {
             let (path, meta) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?)))?;
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-            let Some((id, (sha256, name))) =
-                name.as_ref().and_then(|id| Some((id, id.split_once('_')?)))
+            if path.extension().is_none_or(|own| own != BINARY) || !meta.is_file() {
+                continue;
+            }
+            let Ok(id) = fs::read_to_string(path.with_extension(ID)) else { continue };
+            let Some((_, name)) = id.split_once('_').filter(|_| path.ends_with(named(&id, BINARY)))
             else {
                 continue;
             };
-            if sha256.len() != 64 || !meta.is_file() {
-                continue;
-            }
             // What cannot be asked is none of ours.
             let Ok(found) = describe(&path, &[], &Settings::new(), self.plan_timeout) else {
                 continue;
@@ -116,7 +126,7 @@ impl Binaries {
                 jobs: jobs(found),
                 size: meta.len(),
             };
-            self.lock().insert(id.clone(), binary);
+            self.lock().insert(id, binary);
         }
         Ok(())
     }
@@ -143,19 +153,22 @@ impl Binaries {
     /// If there is none, or its file cannot be deleted.
     pub(super) fn delete(&self, id: &str) -> Result<()> {
         self.get(id)?;
-        if let Some(others) = &self.others {
-            others.join(id).delete().map_err(StoreError::into_error)?;
+        for kind in [BINARY, ID] {
+            let name = named(id, kind);
+            if let Some(others) = &self.others {
+                others.join(&name).delete().map_err(StoreError::into_error)?;
+            }
+            let path = self.directory.join(&name);
+            fs::remove_file(&path).map_err(|e| {
+                Error::with_source(ErrorKind::Io, format!("cannot delete {}", path.display()), e)
+            })?;
         }
-        let path = self.directory.join(id);
-        fs::remove_file(&path).map_err(|e| {
-            Error::with_source(ErrorKind::Io, format!("cannot delete {}", path.display()), e)
-        })?;
         self.lock().remove(id);
         Ok(())
     }
 
     pub(super) fn path(&self, binary: &Binary) -> PathBuf {
-        self.directory.join(&binary.id)
+        self.directory.join(named(&binary.id, BINARY))
     }
 
     /// Keeps an uploaded binary, if it is one. Starts it, to ask for its jobs: blocks.
@@ -174,7 +187,7 @@ impl Binaries {
         }
         let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let id = format!("{sha256}_{name}");
-        let path = self.directory.join(&id);
+        let path = self.directory.join(named(&id, BINARY));
         // Closed before it is started: a file that is open for writing cannot be.
         let temporary = file.into_temp_path();
         fs::set_permissions(&temporary, Permissions::from_mode(0o700)).map_err(cannot_keep)?;
@@ -183,9 +196,13 @@ impl Binaries {
             let report = error.report().replace(&temporary.display().to_string(), &name);
             Error::new(error.kind(), report)
         })?;
+        // A binary without its name is none.
+        fs::write(path.with_extension(ID), &id).map_err(cannot_keep)?;
         if let Some(others) = &self.others {
             let bytes = fs::read(&temporary).map_err(cannot_keep)?;
-            others.join(&id).write(&bytes).map_err(StoreError::into_error)?;
+            for (kind, bytes) in [(ID, id.as_bytes()), (BINARY, &bytes)] {
+                others.join(&named(&id, kind)).write(bytes).map_err(StoreError::into_error)?;
+            }
         }
         temporary.persist(&path).map_err(|e| cannot_keep(e.error))?;
         let binary = Binary { id: id.clone(), name, uploaded: now, jobs: jobs(found), size };

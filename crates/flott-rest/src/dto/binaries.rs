@@ -114,10 +114,13 @@ impl JarRunRequest {
 #[derive(Serialize)]
 pub(crate) struct JarRunResponse {
     jobid: String,
+    /// A job is its own application.
+    #[serde(rename = "applicationId")]
+    application_id: String,
 }
 
 impl JarRunResponse {
     pub(crate) fn of(job: JobId) -> Self {
-        Self { jobid: job.to_string() }
+        Self { jobid: job.to_string(), application_id: job.to_string() }
     }
 }

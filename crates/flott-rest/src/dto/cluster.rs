@@ -61,9 +61,9 @@ pub(crate) struct ClusterOverview {
     pub(crate) slots_total: u32,
     pub(crate) slots_available: u32,
     pub(crate) jobs_running: usize,
-    jobs_finished: usize,
-    jobs_cancelled: usize,
-    jobs_failed: usize,
+    pub(crate) jobs_finished: usize,
+    pub(crate) jobs_cancelled: usize,
+    pub(crate) jobs_failed: usize,
     flink_version: &'static str,
     flink_commit: &'static str,
 }

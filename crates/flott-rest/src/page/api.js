@@ -40,6 +40,17 @@ export const useConnected = connected.use;
 /** Whether the server wants a token that it was not given. */
 export const useRefused = refused.use;
 
+const ROLES = ["viewer", "deployer", "admin"];
+let role = "admin";
+
+/** What whoever asks is, as the server says. */
+export function setRole(own) {
+  if (own) role = own;
+}
+
+/** Whether whoever asks may do what needs this role: the server asks again. */
+export const may = (needed) => ROLES.indexOf(role) >= ROLES.indexOf(needed);
+
 // For as long as the tab is open, and for this page alone: no cookie goes along by itself.
 const TOKEN = "token";
 

@@ -1,7 +1,7 @@
 // One job.
 
 import { html, useMemo } from "./vendor/preact.js";
-import { operate, patch, post, usePoll } from "./api.js";
+import { may, operate, patch, post, usePoll } from "./api.js";
 import { Checkpoints } from "./checkpoints.js";
 import { bytes, count, duration, rate, time, watermark } from "./format.js";
 import { Graph } from "./graph.js";
@@ -83,7 +83,7 @@ export function Job({ id, tab, rest }) {
   return html`
     <div class="title">
       <h1>${job.name} <${Badge} status=${job.status} /></h1>
-      ${!over && html`<${Actions} job=${job} />`}
+      ${!over && may("deployer") && html`<${Actions} job=${job} />`}
     </div>
     <${Facts} facts=${facts} />
     ${job.waitingFor && html`<p class="verdict warn" role="status">It waits: ${job.waitingFor}</p>`}

@@ -1,7 +1,7 @@
 // The processes of the cluster.
 
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
-import { get, usePoll } from "./api.js";
+import { get, may, usePoll } from "./api.js";
 import { bytes, count, duration, time } from "./format.js";
 import { Empty, Facts, Meter, Table, Tabs, Waiting } from "./ui.js";
 
@@ -14,6 +14,7 @@ export function TaskManagers() {
       empty="None has come. Start one with: flott taskmanager" columns=${[
         ["Name", (t) => html`<a href=${`#/taskmanagers/${encodeURIComponent(t.id)}`}>${t.id}</a>`],
         ["Slots", (t) => `${t.slotsNumber - t.freeSlots} of ${t.slotsNumber} taken`],
+        ["Tasks", (t) => count(t.assignedTasks), "number"],
         ["Last heartbeat", (t) => time(t.timeSinceLastHeartbeat)],
         ["Cores", (t) => count(t.hardware.cpuCores), "number"],
         ["Memory of the machine", (t) => bytes(t.hardware.physicalMemory), "number"],
@@ -30,8 +31,14 @@ export function TaskManager({ id, tab, file }) {
       ["Slots", `${data.slotsNumber - data.freeSlots} of ${data.slotsNumber} taken`],
       ["Last heartbeat", time(data.timeSinceLastHeartbeat)],
       ["Cores", count(data.hardware.cpuCores)],
-      ["Memory of the machine", bytes(data.hardware.physicalMemory)],
+      ["Memory", `${bytes(data.metrics.heapUsed)} with its workers, of the machine's ${bytes(data.hardware.physicalMemory)}`],
+      ["Tasks", count(data.assignedTasks)],
     ]} />
+    <${Table} caption="Slots that jobs have" rows=${data.allocatedSlots.map((slot, index) => ({ ...slot, index }))}
+      rowKey=${(slot) => slot.index} empty="All slots are free." columns=${[
+        ["Job", (slot) => html`<a href=${`#/jobs/${slot.jobId}/overview`}><code>${slot.jobId}</code></a>`],
+        ["Tasks", (slot) => count(slot.assignedTasks), "number"],
+      ]} />
     <${Process} base=${base} tab=${tab} file=${file} hash=${`#/${base}`} />`;
 }
 
@@ -44,9 +51,9 @@ export function JobManager({ tab, file }) {
 function Process({ base, tab, file, hash, configured }) {
   const tabs = [
     ["metrics", "Metrics"],
-    configured && ["configuration", "Configuration"],
-    ["logs", "Logs"],
-    ["threads", "Threads"],
+    configured && may("admin") && ["configuration", "Configuration"],
+    may("admin") && ["logs", "Logs"],
+    may("admin") && ["threads", "Threads"],
   ].filter(Boolean);
   return html`
     <${Tabs} label="Parts of the process" current=${tab} tabs=${tabs.map(([key, text]) => [key, text, `${hash}/${key}`])} />

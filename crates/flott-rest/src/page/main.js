@@ -1,7 +1,7 @@
 // The frame of the dashboard: which address shows which page.
 
 import { html, render, useEffect, useState } from "./vendor/preact.js";
-import { setToken, useConnected, usePoll, useRefused } from "./api.js";
+import { may, setRole, setToken, useConnected, usePoll, useRefused } from "./api.js";
 import { Job } from "./job.js";
 import { JobManager, TaskManager, TaskManagers } from "./machines.js";
 import { Overview } from "./overview.js";
@@ -79,10 +79,11 @@ function App() {
   const refused = useRefused();
   const { data: config } = usePoll(refused ? undefined : "config", 0);
   const { data: session } = usePoll(refused ? undefined : "api/session", 0);
+  setRole(session && session.role);
   const features = (config && config.features) || {};
   const links = [
     ["overview", "Overview"],
-    features["web-submit"] && ["submit", "Submit"],
+    features["web-submit"] && may("deployer") && ["submit", "Submit"],
     ["taskmanagers", "TaskManagers"],
     ["jobmanager", "JobManager"],
   ].filter(Boolean);

@@ -5,6 +5,9 @@ import { usePoll } from "./api.js";
 import { count, duration, time } from "./format.js";
 import { Badge, Table, Waiting } from "./ui.js";
 
+/** How long a failure is news. */
+const NEWS = 24 * 3600 * 1000;
+
 const OVER = ["FINISHED", "FAILED", "CANCELED"];
 
 /** What somebody wants to know first, in a sentence. */
@@ -14,6 +17,10 @@ function verdict(overview, jobs) {
   if (overview.taskmanagers === 0) return ["bad", "No TaskManager has come: jobs have nowhere to run."];
   if (ill.length > 0) return ["bad", `${names(ill)} ${ill.length === 1 ? "is" : "are"} failing or restarting.`];
   if (waiting.length > 0) return ["warn", `${names(waiting)} ${waiting.length === 1 ? "waits" : "wait"} for tasks to begin.`];
+  const failed = jobs.filter((job) => job.state === "FAILED" && job["end-time"] > Date.now() - NEWS);
+  // Whoever has started a job again has seen that it failed.
+  const lost = failed.filter((job) => !jobs.some((other) => other.name === job.name && other["start-time"] > job["start-time"]));
+  if (lost.length > 0) return ["bad", `${names(lost)} ${lost.length === 1 ? "has" : "have"} failed, and not been started again.`];
   if (overview["jobs-running"] === 0) return ["idle", "Nothing is running."];
   return ["good", "All is well."];
 }

@@ -12,10 +12,11 @@ use axum::routing::{MethodRouter, get};
 use flott_control::processes::{Answer, LogFile, ProcessName, Processes, Question};
 use flott_core::{Error, ErrorKind};
 
-use super::vertices::chosen;
-use super::{View, error, json};
+use super::vertices::{chosen, combined, given, list};
+use super::{NOT_FOUND_EXCEPTION, View, error, json};
 use crate::dto::metrics::{Metrics, of_cluster};
 use crate::dto::processes::{ConfigEntry, EnvironmentInfo, LogList, ThreadDump, metrics};
+use crate::dto::task_managers::TaskManagerDetails;
 use crate::table::Table;
 use crate::tokens::Role::{Admin, Viewer};
 
@@ -33,7 +34,9 @@ pub(super) fn routes(processes: Host, view: View) -> Table {
         .look("/jobs/{jobid}/jobmanager/config", Admin, get(config))
         .look("/jobmanager/environment", Viewer, get(environment))
         .look("/jobs/{jobid}/jobmanager/environment", Viewer, get(environment))
-        .look("/jobmanager/metrics", Viewer, cluster_metrics(view))
+        .look("/jobmanager/metrics", Viewer, cluster_metrics(view.clone()))
+        .look("/taskmanagers/metrics", Viewer, all_loads(view.clone()))
+        .look("/taskmanagers/{taskmanagerid}", Viewer, details(view))
         .look("/taskmanagers/{taskmanagerid}/metrics", Viewer, get(load));
     for process in ["/jobmanager", "/taskmanagers/{taskmanagerid}"] {
         table = table
@@ -165,6 +168,42 @@ fn cluster_metrics(view: View) -> MethodRouter<Host> {
                 all.extend(of_cluster(&view()));
                 chosen(&all, parameters)
             }
+            Err(refusal) => *refusal,
+        }
+    })
+}
+
+/// What TaskManagers take, together.
+fn all_loads(view: View) -> MethodRouter<Host> {
+    get(async move |State(host): State<Host>, parameters: Parameters| {
+        let (view, parameters) = (view(), given(parameters));
+        let wanted = list(&parameters, "taskmanagers");
+        let mut all = Vec::new();
+        for own in view.task_managers.iter().flatten() {
+            if wanted.as_ref().is_none_or(|wanted| wanted.contains(&own.name.as_str())) {
+                // One that is lost meanwhile is not there.
+                let process = ProcessName::TaskManager(own.name.clone());
+                all.extend(measured(host.clone(), process).await.ok());
+            }
+        }
+        combined(&all, &parameters).unwrap_or_else(|refusal| *refusal)
+    })
+}
+
+/// A TaskManager, with its slots and its memory.
+fn details(view: View) -> MethodRouter<Host> {
+    get(async move |State(host): State<Host>, path: Named| {
+        let (view, id) = (view(), parameter(&path, "taskmanagerid").unwrap_or_default());
+        let Some(own) = view.task_managers.iter().flatten().find(|own| own.name == id) else {
+            let text = format!("{NOT_FOUND_EXCEPTION}: Could not find TaskExecutor with id {id}");
+            return error(StatusCode::NOT_FOUND, text);
+        };
+        match ask(host, ProcessName::TaskManager(id), Question::Load).await {
+            Ok(Answer::Load { own: process, workers }) => {
+                let load = process.and(workers.unwrap_or_default());
+                json(&TaskManagerDetails::of(&view, own, load))
+            }
+            Ok(_) => unexpected(),
             Err(refusal) => *refusal,
         }
     })

@@ -1,6 +1,7 @@
 //! The routes for job binaries and what runs them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::multipart::{Field, MultipartRejection};
@@ -11,6 +12,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use flott_control::actions::{Binary, Submission, Submissions};
 use flott_core::{Error, ErrorKind, Result};
+use tokio::time::{Instant, timeout};
 
 use super::act::parse_body;
 use super::{HANDLER_EXCEPTION, error, json, unresolved};
@@ -22,6 +24,12 @@ use crate::tokens::Role::{Deployer, Viewer};
 
 /// The field of an upload that has the binary.
 const FIELD: &str = "jarfile";
+
+/// How long the next piece of an upload may take.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How fast an upload must be, once it has taken as long as that.
+const BYTES_PER_SECOND_MIN: u64 = 8 * 1024;
 
 type Host = Arc<dyn Submissions>;
 type Parameters = std::result::Result<Query<Vec<(String, String)>>, QueryRejection>;
@@ -72,12 +80,19 @@ async fn upload(
 async fn take_in(host: Host, mut field: Field<'_>) -> Result<Binary> {
     let name = field.file_name().unwrap_or_default().to_owned();
     let mut upload = elsewhere(move || host.upload(&name)).await;
+    let (began, mut size) = (Instant::now(), 0);
     loop {
-        let piece = field
-            .chunk()
-            .await
+        let slow = || Error::invalid("the upload was too slow: somebody else may want the place");
+        let piece = timeout(PIECE_TIMEOUT, field.chunk()).await.map_err(|_| slow())?;
+        let piece = piece
             .map_err(|e| Error::with_source(ErrorKind::InvalidInput, "the upload was cut", e))?;
         let Some(piece) = piece else { break };
+        size += piece.len() as u64;
+        if began.elapsed() > PIECE_TIMEOUT
+            && size < BYTES_PER_SECOND_MIN * began.elapsed().as_secs()
+        {
+            return Err(slow());
+        }
         // After a failure the rest is passed over: most clients listen only when all is sent.
         if let Ok(mut so_far) = upload {
             upload = elsewhere(move || so_far.write(&piece).map(|()| so_far)).await;

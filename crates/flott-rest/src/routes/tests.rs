@@ -18,6 +18,9 @@ use crate::server::{Server, serve};
 use crate::testing;
 use crate::tokens::{Role, Tokens};
 
+mod attacks;
+mod contract;
+
 /// Can do nothing.
 struct Nobody;
 

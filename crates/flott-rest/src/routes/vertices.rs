@@ -140,13 +140,13 @@ async fn watermarks(State(watched): State<Watched>, path: PathOf<(String, String
 }
 
 /// A parameter that is a list, if it is there. It may come several times.
-fn list<'a>(parameters: &'a [(String, String)], name: &str) -> Option<Vec<&'a str>> {
+pub(super) fn list<'a>(parameters: &'a [(String, String)], name: &str) -> Option<Vec<&'a str>> {
     let mut found = parameters.iter().filter(|(key, _)| key == name).peekable();
     found.peek()?;
     Some(found.flat_map(|(_, value)| value.split(',')).filter(|id| !id.is_empty()).collect())
 }
 
-fn given(parameters: Parameters) -> Vec<(String, String)> {
+pub(super) fn given(parameters: Parameters) -> Vec<(String, String)> {
     parameters.map(|Query(parameters)| parameters).unwrap_or_default()
 }
 
@@ -154,7 +154,10 @@ pub(super) fn chosen(all: &Metrics, parameters: Parameters) -> Response {
     json(&metrics::some_of(all, list(&given(parameters), "get").as_deref()))
 }
 
-fn combined(all: &[Metrics], parameters: &[(String, String)]) -> Result<Response, Refusal> {
+pub(super) fn combined(
+    all: &[Metrics],
+    parameters: &[(String, String)],
+) -> Result<Response, Refusal> {
     let (wanted, kinds) = (list(parameters, "get"), list(parameters, "agg"));
     match metrics::aggregated(all, wanted.as_deref(), kinds.as_deref()) {
         Ok(answer) => Ok(json(&answer)),
