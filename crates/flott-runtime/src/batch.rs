@@ -97,6 +97,26 @@ impl<T> Batch<T> {
         }
     }
 
+    /// Takes every record out, in order, and calls `f` with so many at a time, in a batch that it must leave empty.
+    ///
+    /// # Errors
+    /// The first error of `f`; the records after it are dropped.
+    pub(crate) fn try_in_pieces(
+        &mut self,
+        size: usize,
+        mut f: impl FnMut(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let mut piece = Self::default();
+        piece.reserve(size);
+        let (mut records, mut timestamps) = (self.records.drain(..), self.timestamps.drain(..));
+        while records.len() > 0 {
+            piece.records.extend(records.by_ref().take(size));
+            piece.timestamps.extend(timestamps.by_ref().take(size));
+            f(&mut piece)?;
+        }
+        Ok(())
+    }
+
     /// Takes every record out, in order, and calls `f` with each and its timestamp.
     ///
     /// # Errors
@@ -194,6 +214,20 @@ mod tests {
         untimed.extend_untimed([1u8, 2]);
         assert!(!untimed.split_front(1).is_timed());
         assert_eq!(untimed.len(), 1);
+    }
+
+    #[test]
+    fn pieces_have_all_records_in_order_with_their_timestamps() {
+        let mut batch = Batch::default();
+        (0..5u8).for_each(|i| batch.push(i, Timestamp(i64::from(i) * 10)));
+        let mut seen = Vec::new();
+        let collect = |piece: &mut Batch<u8>| {
+            seen.push(drained(piece));
+            Ok(())
+        };
+        batch.try_in_pieces(2, collect).unwrap();
+        assert_eq!(seen, [vec![(0, 0), (1, 10)], vec![(2, 20), (3, 30)], vec![(4, 40)]]);
+        assert!(batch.is_empty());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use flott_core::codec::Data;
 use flott_core::mutant::Mutant;
 use flott_core::{Error, ErrorKind, Result};
 
-use crate::batch::Batch;
+use crate::batch::{BATCH_RECORDS, Batch};
 use crate::collector::{Collector, SideOutputs};
 use crate::in_flight::Recovered;
 use crate::operator::{OpenContext, Operator, OperatorInstance, Source, SourceStatus};
@@ -16,11 +16,16 @@ use crate::snapshot::OperatorParts;
 use crate::stage::{Downstream, Signal, Stage};
 use crate::task::StepContext;
 
+/// However many records come out for each: fewer are not worth a call.
+const PIECE_RECORDS_MIN: usize = 16;
+
 /// An operator with what reads its output.
 pub(crate) struct Chained<In, Out, O> {
     operator: O,
     link: Link<Out>,
     recovered: Recovered<In>,
+    /// How many records come out for one that goes in, as seen last; at least one.
+    expansion: usize,
 }
 
 /// The output side of an operator or a source.
@@ -38,7 +43,7 @@ impl<In, Out, O> Chained<In, Out, O> {
         sides: SideOutputs,
     ) -> Self {
         let link = Link { instance, out: Collector::new(sides), downstream };
-        Self { operator, link, recovered: Recovered::default() }
+        Self { operator, link, recovered: Recovered::default(), expansion: 1 }
     }
 }
 
@@ -116,20 +121,19 @@ where
     O: Operator<In, Out>,
 {
     fn process(&mut self, batch: &mut Batch<In>, context: &mut StepContext<'_>) -> Result<()> {
-        let operator = &mut self.operator;
-        let now = context.now;
-        let processed = self.link.run(|_, out| operator.process(batch, out, now));
-        // Also after a failure: what came before the record that failed goes on, as it would have
-        // if the batch had ended there.
-        let flushed = self.link.flush(context);
-        processed.and(flushed)
+        // What comes out stays in the caches of whoever is next.
+        let size = (BATCH_RECORDS / self.expansion).max(PIECE_RECORDS_MIN);
+        if batch.len() <= 2 * size {
+            return self.process_at_once(batch, context);
+        }
+        batch.try_in_pieces(size, |piece| self.process_at_once(piece, context))
     }
 
     fn signal(&mut self, signal: &mut Signal<'_>, context: &mut StepContext<'_>) -> Result<()> {
         if let Signal::Recover(found) = signal {
             return self.recover(found, context);
         }
-        let Self { operator, link, recovered } = self;
+        let Self { operator, link, recovered, .. } = self;
         let now = context.now;
         match signal {
             Signal::Open(restored) => {
@@ -196,6 +200,22 @@ where
     Out: Clone + Send + 'static,
     O: Operator<In, Out>,
 {
+    fn process_at_once(
+        &mut self,
+        batch: &mut Batch<In>,
+        context: &mut StepContext<'_>,
+    ) -> Result<()> {
+        let (operator, now, records) = (&mut self.operator, context.now, batch.len());
+        let processed = self.link.run(|_, out| operator.process(batch, out, now));
+        if records >= PIECE_RECORDS_MIN {
+            self.expansion = self.link.out.batch.len().div_ceil(records).max(1);
+        }
+        // Also after a failure: what came before the record that failed goes on, as it would have
+        // if the batch had ended there.
+        let flushed = self.link.flush(context);
+        processed.and(flushed)
+    }
+
     /// Whoever is downstream has what was sent before.
     fn recover(&mut self, found: &mut bool, context: &mut StepContext<'_>) -> Result<()> {
         self.link.forward(&mut Signal::Recover(found), context)?;
