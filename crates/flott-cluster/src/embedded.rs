@@ -126,7 +126,7 @@ impl Executor for EmbeddedCluster {
         let savepoints = surroundings.savepoints.clone();
         let workplace = ThisProcess { site, deployed: DeployedTasks::default() };
         let runner = JobRunner::new(planned, workplace, inputs, surroundings);
-        self.jobs.started(job, report.clone(), look_up, savepoints, savepoint_directory);
+        self.jobs.started(job, report.clone(), look_up, None, savepoints, savepoint_directory);
         self.cancel.watch(Some(report));
         let result = runner.run();
         self.cancel.watch(None);

@@ -1,11 +1,14 @@
 //! The jobs that run here, for those who want something of them.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Builder;
 
 use flott_control::JobInput;
 use flott_control::actions::{
-    Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer, StateAnswer, StateKey,
+    Actions, CheckpointAnswer, DisposalAnswer, RescaleAnswer, Rescaled, SavepointAnswer,
+    StateAnswer, StateKey,
 };
 use flott_core::config::Configuration;
 use flott_core::{CheckpointId, Error, JobId};
@@ -22,9 +25,25 @@ pub struct Jobs {
     running: Arc<Mutex<BTreeMap<JobId, Running>>>,
 }
 
+/// Runs a job once more, from a savepoint. Calls block.
+pub(crate) trait RunAgain: Send + Sync {
+    /// Whether it could have this parallelism.
+    ///
+    /// # Errors
+    /// If not; or if its binary is not there any more.
+    fn check(&self, parallelism: u32) -> flott_core::Result<()>;
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// If it cannot begin.
+    fn run(&self, parallelism: u32, savepoint: &str) -> flott_core::Result<JobId>;
+}
+
 struct Running {
     report: Report,
     look_up: SendLookUp,
+    again: Option<Arc<dyn RunAgain>>,
     savepoints: Savepoints,
     /// Where savepoints go that name no directory.
     savepoint_directory: Option<String>,
@@ -72,6 +91,32 @@ impl Actions for Jobs {
         self.want_savepoint(job, directory, "targetDirectory", answer, input)
     }
 
+    fn rescale(
+        &self,
+        job: JobId,
+        parallelism: u32,
+        directory: Option<&str>,
+        answer: RescaleAnswer,
+    ) {
+        let again = self.lock().get(&job).map(|running| running.again.clone());
+        let again = match again {
+            None => return answer(Err(format!("Job {job} is not running."))),
+            Some(None) => {
+                let why = "This job is all that its process does: only a cluster can run it again.";
+                return answer(Err(why.into()));
+            }
+            Some(Some(again)) => again,
+        };
+        let (jobs, directory) = (self.clone(), directory.map(str::to_owned));
+        // The binary is started twice, and the savepoint takes its time.
+        let work = move || {
+            let done = jobs.run_again(job, parallelism, directory.as_deref(), &*again);
+            answer(done.map_err(|error| error.report()));
+        };
+        // Without a thread nobody is answered, which is what a process that ends does, too.
+        let _ = Builder::new().name("rescale".into()).spawn(work);
+    }
+
     fn look_up(&self, job: JobId, key: StateKey, answer: StateAnswer) {
         let look_up = self.lock().get(&job).map(|running| running.look_up.clone());
         match look_up {
@@ -91,6 +136,28 @@ impl Jobs {
     /// What is deleted for its users is in these stores, the first that are given.
     pub(crate) fn reach(&self, stores: &Stores) {
         self.stores.get_or_init(|| stores.clone());
+    }
+
+    fn run_again(
+        &self,
+        job: JobId,
+        parallelism: u32,
+        directory: Option<&str>,
+        again: &dyn RunAgain,
+    ) -> flott_core::Result<Rescaled> {
+        again.check(parallelism)?;
+        let (sender, receiver) = channel();
+        let answer = move |stopped| drop(sender.send(stopped));
+        self.stop(job, directory, false, Box::new(answer))?;
+        // Whoever ends the job answers.
+        let stopped = receiver.recv().unwrap_or_else(|_| Err("The job has ended.".into()));
+        let savepoint = stopped.map_err(Error::invalid)?;
+        let job = again.run(parallelism, &savepoint).map_err(|error| {
+            error.context(format!(
+                "the job has stopped with the savepoint {savepoint}, and could not be started from there"
+            ))
+        })?;
+        Ok(Rescaled { job, savepoint })
     }
 
     /// Asks for a savepoint; `property` is what a client calls the directory that is missing.
@@ -131,12 +198,20 @@ impl Jobs {
         job: JobId,
         report: Report,
         look_up: SendLookUp,
+        again: Option<Arc<dyn RunAgain>>,
         savepoints: Savepoints,
         savepoint_directory: Option<String>,
     ) {
         let (answers, next_request) = (BTreeMap::new(), 0);
-        let running =
-            Running { report, look_up, savepoints, savepoint_directory, answers, next_request };
+        let running = Running {
+            report,
+            look_up,
+            again,
+            savepoints,
+            savepoint_directory,
+            answers,
+            next_request,
+        };
         self.lock().insert(job, running);
     }
 

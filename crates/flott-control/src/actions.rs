@@ -13,6 +13,18 @@ pub type SavepointAnswer = Box<dyn FnOnce(std::result::Result<String, String>) +
 /// Whom to tell how the deletion of a savepoint went.
 pub type DisposalAnswer = Box<dyn FnOnce(std::result::Result<(), String>) + Send>;
 
+/// A job that goes on as another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rescaled {
+    /// The job that goes on.
+    pub job: JobId,
+    /// The savepoint that it has begun with.
+    pub savepoint: String,
+}
+
+/// Whom to tell as which job one goes on, or why it does not.
+pub type RescaleAnswer = Box<dyn FnOnce(std::result::Result<Rescaled, String>) + Send>;
+
 /// What somebody wants to know of the keyed state of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateKey {
@@ -74,6 +86,11 @@ pub trait Actions: Send + Sync {
         drain: bool,
         answer: SavepointAnswer,
     ) -> Result<()>;
+
+    /// Stops a job with a savepoint, as [`Actions::stop`] does, and runs it again from there with another parallelism, as
+    /// a new job: with the binary, arguments and options that it has now. Before it is stopped, it is asked whether it
+    /// could have that parallelism.
+    fn rescale(&self, job: JobId, parallelism: u32, directory: Option<&str>, answer: RescaleAnswer);
 
     /// Looks up a key in the state of a job that runs, and calls `answer` with what is there. The task that has it goes
     /// on between two of its batches; nothing else waits.

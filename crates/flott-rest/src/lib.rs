@@ -18,6 +18,7 @@ mod access;
 mod address;
 mod dto;
 mod guard;
+mod openapi;
 mod operations;
 mod page;
 mod prometheus;

@@ -5,6 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use flott_control::actions::Rescaled;
 use flott_core::{CheckpointId, JobId};
 
 /// What an operation has led to.
@@ -15,6 +16,8 @@ pub(crate) enum Done {
     Savepoint(String),
     /// A savepoint is deleted.
     Disposal,
+    /// A job goes on as another one.
+    Rescaled(Rescaled),
 }
 
 /// How an operation ended.

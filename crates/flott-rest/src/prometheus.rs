@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write};
 
+use flott_control::processes::Load;
 use flott_control::view::{ClusterView, JobView, SubtaskView};
 use flott_core::Now;
 use flott_plan::JobVertex;
@@ -88,9 +89,38 @@ const JOB_METRICS: [(&str, &str, OfJob); 6] = [
     }),
 ];
 
-/// Of the cluster, of all jobs that are not over, and of their tasks.
-pub(crate) fn text(view: &ClusterView) -> String {
+type OfProcess = fn(&Load) -> f64;
+
+const PROCESS_METRICS: [(&str, &str, OfProcess); 4] = [
+    ("flott_process_resident_memory_bytes", "Memory in use.", |load| load.memory as f64),
+    ("flott_process_cpu_seconds_total", "Time on processors.", |load| load.cpu.as_secs_f64()),
+    ("flott_process_threads", "Threads.", |load| load.threads as f64),
+    ("flott_process_open_files", "Files and connections.", |load| load.files as f64),
+];
+
+/// What a process takes, or the workers of a TaskManager together.
+pub(crate) struct Process {
+    /// `jobmanager`, `taskmanager` or `workers`.
+    pub(crate) kind: &'static str,
+    /// The TaskManager, or nothing.
+    pub(crate) name: String,
+    pub(crate) load: Load,
+}
+
+/// Of the cluster and its processes, of all jobs that are not over, and of their tasks.
+pub(crate) fn text(view: &ClusterView, processes: &[Process]) -> String {
     let mut text = Text::default();
+    for (name, help, value) in PROCESS_METRICS {
+        text.metric(name, help);
+        for process in processes {
+            let labels = format!(
+                "{},{}",
+                label("process", process.kind),
+                label("taskmanager", &process.name)
+            );
+            text.sample(name, &labels, value(&process.load));
+        }
+    }
     let overview = ClusterOverview::of(view);
     for (name, help, value) in [
         ("flott_taskmanagers", "TaskManagers that are there.", overview.taskmanagers as f64),
@@ -169,12 +199,15 @@ mod tests {
 
     #[test]
     fn every_metric_is_told_once_and_every_line_is_well_formed() {
-        let text = text(&testing::view());
+        let load = Load { processes: 1, memory: 4096, ..Load::default() };
+        let own = Process { kind: "jobmanager", name: String::new(), load };
+        let text = text(&testing::view(), &[own]);
         let mut names = std::collections::BTreeSet::new();
         for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
             assert!(names.insert(line), "twice: {line}");
         }
-        assert_eq!(names.len(), 7 + 1 + JOB_METRICS.len() + TASK_METRICS.len());
+        let known = PROCESS_METRICS.len() + JOB_METRICS.len() + TASK_METRICS.len();
+        assert_eq!(names.len(), 7 + 1 + known);
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let (sample, value) = line.rsplit_once(' ').unwrap();
             assert!(value.parse::<f64>().is_ok(), "{line}");
@@ -183,11 +216,30 @@ mod tests {
         }
         assert!(text.contains("flott_jobs_running 1\n"), "{text}");
         assert!(text.contains("flott_jobs_failed 0\n"), "{text}");
+        let memory =
+            r#"flott_process_resident_memory_bytes{process="jobmanager",taskmanager=""} 4096"#;
+        assert!(text.contains(memory), "{text}");
         assert!(text.contains("subtask=\"1\"} 40\n"), "{text}");
         assert!(
             text.contains("flott_job_restarts_total{job_id=\"000000000000000000000000000000ab\"")
         );
         assert!(!text.contains("flott_task_input_watermark_seconds{"), "none has come");
+    }
+
+    /// The dashboard for Grafana asks for nothing that there is not.
+    #[test]
+    fn what_grafana_shows_is_told() {
+        let text = text(&testing::view(), &[]);
+        let dashboard = include_str!("../../../docs/grafana.json");
+        let _: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+        let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+        let mut asked = 0;
+        for part in dashboard.split("flott_").skip(1) {
+            let name: String = part.chars().take_while(|c| is_name(*c)).collect();
+            assert!(text.contains(&format!("# TYPE flott_{name} ")), "flott_{name}");
+            asked += 1;
+        }
+        assert!(asked > 15, "{asked}");
     }
 
     #[test]

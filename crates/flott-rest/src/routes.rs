@@ -31,6 +31,7 @@ use crate::dto::job::{JobConfig, JobDetailsInfo, JobExecutionResultInfo, JobStat
 use crate::dto::overview::{JobIdsWithStatus, MultipleJobsDetails};
 use crate::dto::plan::JobPlanInfo;
 use crate::dto::task_managers::TaskManagersInfo;
+use crate::openapi;
 use crate::rates::Rates;
 use crate::server::Services;
 use crate::table::Table;
@@ -65,7 +66,8 @@ pub(crate) fn table(watched: Watched, services: Services) -> Table {
     if let Some(submissions) = submissions {
         all = all.merge(submit::routes(submissions));
     }
-    all
+    let document = openapi::document(all.entries());
+    all.own(Method::GET, "/api/openapi.json", Viewer, get(async move || json(&document)))
 }
 
 /// What is shown of the cluster and its jobs.

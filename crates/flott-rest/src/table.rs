@@ -92,6 +92,13 @@ impl<S: Clone + Send + Sync + 'static> Table<S> {
     }
 }
 
+impl<S> Table<S> {
+    /// What it is made of.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}
+
 impl Table {
     /// What serves, and what it is made of.
     pub(crate) fn finish(self) -> (Router, Vec<Entry>) {

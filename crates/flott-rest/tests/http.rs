@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flott_control::actions::{
-    Actions, CheckpointAnswer, DisposalAnswer, SavepointAnswer, StateAnswer, StateKey, StateValue,
+    Actions, CheckpointAnswer, DisposalAnswer, RescaleAnswer, SavepointAnswer, StateAnswer,
+    StateKey, StateValue,
 };
 use flott_control::processes::{
     Answer as Told, Load, LogFile, ProcessName, Processes, Question, ThreadView,
@@ -81,6 +82,16 @@ impl Actions for Recorded {
         let directory = directory.ok_or_else(missing)?;
         answer(Ok(format!("file:{directory}/savepoint-06bab6-e107c19390cb")));
         Ok(())
+    }
+
+    fn rescale(
+        &self,
+        job: JobId,
+        parallelism: u32,
+        directory: Option<&str>,
+        answer: RescaleAnswer,
+    ) {
+        answer(Err(format!("{job} cannot have {parallelism}: {directory:?}")));
     }
 
     fn look_up(&self, job: JobId, key: StateKey, answer: StateAnswer) {

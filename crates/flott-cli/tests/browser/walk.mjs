@@ -184,6 +184,19 @@ await link("Checkpoints").click();
 await page.getByText("Latest restore").waitFor();
 await page.locator(".card", { hasText: "Latest restore" }).getByText("Id").waitFor();
 
+// The same in one step.
+await link("Overview").nth(1).click();
+await until("all tasks run", async () => (await page.locator(".vertex .dot.running").count()) >= 2);
+const before = page.url();
+await confirm("Rescale", async (dialog) => {
+  await dialog.getByLabel("Parallelism").fill("2");
+  await dialog.getByLabel("Folder for the savepoint").fill(savepoints);
+});
+await notice("The job goes on as").waitFor();
+await until("the next job is shown", async () => page.url() !== before);
+await page.locator("h1 .badge", { hasText: "RUNNING" }).waitFor();
+await look("job-rescaled");
+
 await confirm("Cancel");
 await page.locator("h1 .badge", { hasText: "CANCELED" }).waitFor();
 await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Overview" }).click();

@@ -66,6 +66,53 @@ impl Remember {
     }
 }
 
+/// Has a job go on with another parallelism; returns the job that it goes on as, or, as the second, why not.
+fn rescale(cluster: &Cluster, job: &str, query: &str) -> (String, String) {
+    let url = format!("http://{}/jobs/{job}/rescaling?{query}", cluster.address());
+    let triggered = ureq::patch(&url).send_empty().unwrap().body_mut().read_to_string().unwrap();
+    let triggered: serde_json::Value = serde_json::from_str(&triggered).unwrap();
+    let path = format!("/jobs/{job}/rescaling/{}", triggered["request-id"].as_str().unwrap());
+    cluster.wait("it is done", || cluster.get(&path)["status"]["id"] == "COMPLETED");
+    let done = &cluster.get(&path)["operation"];
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    (text(&done["job-id"]), text(&done["failure-cause"]["stack-trace"]))
+}
+
+#[test]
+fn a_job_goes_on_with_another_parallelism_on_request() {
+    let cluster = Cluster::start(2, &["taskmanager.numberOfTaskSlots: 2"]);
+    fs::create_dir(cluster.path("asks")).unwrap();
+    let mut remember = Remember { cluster, fed: 0 };
+    let job = remember.run(("2", "hashmap"), None);
+    remember.feed();
+    remember.cluster.wait_for_tasks(&job);
+    let folder = format!("targetDirectory={}", remember.cluster.path("savepoints").display());
+
+    // What cannot be is said before the job stops.
+    let (_, why) = rescale(&remember.cluster, &job, &format!("parallelism=17&{folder}"));
+    assert!(why.contains("17"), "{why}");
+    let (_, why) = rescale(&remember.cluster, &job, "parallelism=3");
+    assert!(why.contains("savepoint-dir"), "{why}");
+    assert_eq!(remember.cluster.status(&job), "RUNNING");
+
+    let (next, why) = rescale(&remember.cluster, &job, &format!("parallelism=3&{folder}"));
+    assert_eq!(why, "");
+    assert_eq!(remember.cluster.status(&job), "FINISHED");
+    remember.cluster.wait_for_tasks(&next);
+    let vertices = &remember.cluster.get(&format!("/jobs/{next}"))["vertices"];
+    let parallelisms = vertices.as_array().unwrap().iter().map(|own| own["parallelism"].as_u64());
+    assert!(parallelisms.clone().any(|own| own == Some(3)), "{vertices}");
+    remember.look_up(&next);
+    remember.feed();
+    remember.look_up(&next);
+    // And again, from what it has been made of.
+    let (last, why) = rescale(&remember.cluster, &next, &format!("parallelism=1&{folder}"));
+    assert_eq!(why, "");
+    remember.cluster.wait_for_tasks(&last);
+    remember.look_up(&last);
+    remember.cluster.done(&["cancel", &last]);
+}
+
 #[test]
 fn state_of_every_kind_survives_every_parallelism() {
     let cluster = Cluster::start(3, &["taskmanager.numberOfTaskSlots: 2"]);

@@ -17,6 +17,7 @@ use super::workers::Workers;
 use super::{JobManagerHandle, Shared, binaries};
 use crate::extract::{JobPlan, Outcome, describe};
 use crate::job::{Inputs, JobRunner, Surroundings};
+use crate::jobs::RunAgain;
 use crate::plan::PlannedJob;
 use crate::prepare::{Before, configuration, new_job_id, prepare, prepare_again, settings};
 use crate::process;
@@ -61,6 +62,13 @@ impl Submissions for JobManagerHandle {
 
     fn submit(&self, submission: &Submission) -> Result<JobId> {
         let (binary, arguments, plan) = self.describe(submission)?;
+        self.start(&binary, arguments, plan)
+    }
+}
+
+impl JobManagerHandle {
+    /// Starts a job.
+    fn start(&self, binary: &Binary, arguments: Vec<String>, plan: JobPlan) -> Result<JobId> {
         let config = configuration(&plan.settings)?;
         let job = new_job_id(&*self.shared.clock);
         let planned = prepare(&self.shared.stores, job, &plan.program, &config)?;
@@ -79,21 +87,25 @@ impl Submissions for JobManagerHandle {
         self.launch(record, planned, &config)?;
         Ok(job)
     }
-}
 
-impl JobManagerHandle {
     /// The binary of a submission, its command line, and what it says of the job.
     fn describe(&self, submission: &Submission) -> Result<(Binary, Vec<String>, JobPlan)> {
-        let Shared { binaries, config, .. } = &*self.shared;
-        let binary = binaries.get(&submission.binary)?;
+        let binary = self.shared.binaries.get(&submission.binary)?;
         let names: Vec<&str> = binary.jobs.iter().map(|(name, _)| name.as_str()).collect();
         let job = crate::extract::choose(&names, submission.job.as_deref(), &binary.name)?;
         let arguments = command_line(submission, job);
+        let plan = self.plan_of(&binary, &arguments)?;
+        Ok((binary, arguments, plan))
+    }
+
+    /// What a binary says of the job that this command line is for.
+    fn plan_of(&self, binary: &Binary, arguments: &[String]) -> Result<JobPlan> {
+        let Shared { binaries, config, .. } = &*self.shared;
         let line: Vec<OsString> = arguments.iter().map(OsString::from).collect();
         let settings = settings(&config.settings);
-        let path = binaries.path(&binary);
+        let path = binaries.path(binary);
         match describe(&path, &line, &settings, config.plan_timeout)?.outcome {
-            Outcome::Plan(plan) => Ok((binary, arguments, *plan)),
+            Outcome::Plan(plan) => Ok(*plan),
             Outcome::Error(text) => Err(Error::invalid(text.trim().to_owned())),
             Outcome::Nothing => Err(Error::internal("the binary gave no plan")),
         }
@@ -126,6 +138,11 @@ impl JobManagerHandle {
         let (job, inputs) = (record.job, Inputs::new());
         let sender = inputs.sender.clone();
         let ticket = record.ticket;
+        let again = Again {
+            jobmanager: self.clone(),
+            binary: record.binary.clone(),
+            arguments: record.arguments.clone(),
+        };
         let workers = Workers::new(shared.clone(), &planned.plan.graph, record, sender.clone());
         shared.began(job, ticket, sender.clone(), workers.awaited());
         let savepoint_directory = config.get(&options::SAVEPOINT_DIR)?;
@@ -134,6 +151,7 @@ impl JobManagerHandle {
             job,
             inputs.report(),
             inputs.look_up(),
+            Some(Arc::new(again)),
             savepoints.clone(),
             savepoint_directory,
         );
@@ -170,6 +188,64 @@ impl JobManagerHandle {
     }
 }
 
+/// What it takes to run a job once more.
+struct Again {
+    jobmanager: JobManagerHandle,
+    /// The SHA-256 of its binary.
+    binary: String,
+    arguments: Vec<String>,
+}
+
+impl Again {
+    fn plan(
+        &self,
+        parallelism: u32,
+        savepoint: Option<&str>,
+    ) -> Result<(Binary, Vec<String>, JobPlan)> {
+        let mut all = self.jobmanager.shared.binaries.list().into_iter();
+        let binary = all.find(|own| own.sha256() == self.binary).ok_or_else(|| {
+            Error::invalid(
+                "the job's binary was deleted: upload it, stop the job, and run it from its savepoint",
+            )
+        })?;
+        let arguments = rescaled(&self.arguments, parallelism, savepoint);
+        let plan = self.jobmanager.plan_of(&binary, &arguments)?;
+        Ok((binary, arguments, plan))
+    }
+}
+
+impl RunAgain for Again {
+    fn check(&self, parallelism: u32) -> Result<()> {
+        self.plan(parallelism, None).map(drop)
+    }
+
+    fn run(&self, parallelism: u32, savepoint: &str) -> Result<JobId> {
+        let (binary, arguments, plan) = self.plan(parallelism, Some(savepoint))?;
+        self.jobmanager.start(&binary, arguments, plan)
+    }
+}
+
+/// The command line of a job, with another parallelism and another savepoint to start from.
+fn rescaled(arguments: &[String], parallelism: u32, savepoint: Option<&str>) -> Vec<String> {
+    let (mut line, mut rest) = (Vec::new(), arguments);
+    loop {
+        rest = match rest {
+            [option, value, rest @ ..] if option == "-D" => {
+                line.extend([option.clone(), value.clone()]);
+                rest
+            }
+            [option, _, rest @ ..] if option == "-p" || option == "-s" => rest,
+            [option, rest @ ..] if option == "-n" => rest,
+            // The job, and what is its own.
+            _ => break,
+        };
+    }
+    line.extend(["-p".to_owned(), parallelism.to_string()]);
+    line.extend(savepoint.into_iter().flat_map(|place| ["-s".to_owned(), place.to_owned()]));
+    line.extend_from_slice(rest);
+    line
+}
+
 /// What it takes to go on with a job that another JobManager has left.
 fn take_over(
     ha: &HaStore,
@@ -204,5 +280,26 @@ impl Processes for JobManagerHandle {
             ProcessName::JobManager => process::answer(&question, false),
             ProcessName::TaskManager(name) => self.shared.ask(name, question),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_is_run_again_has_another_parallelism_and_savepoint_and_nothing_else() {
+        let submission = Submission {
+            arguments: ["-p", "9", "-n"].map(str::to_owned).to_vec(),
+            parallelism: Some(2),
+            savepoint: Some("file:/old".into()),
+            allow_non_restored_state: true,
+            options: vec![("a".into(), "-p".into()), ("b".into(), "1".into())],
+            ..Submission::default()
+        };
+        let line = rescaled(&command_line(&submission, "totals"), 3, Some("file:/new"));
+        let expected = "-D a=-p -D b=1 -p 3 -s file:/new totals -p 9 -n";
+        assert_eq!(line.join(" "), expected);
+        assert_eq!(rescaled(&line, 1, None).join(" "), "-D a=-p -D b=1 -p 1 totals -p 9 -n");
     }
 }

@@ -1,5 +1,6 @@
 //! What a client is told of an operation that takes a while.
 
+use flott_control::actions::Rescaled;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -103,6 +104,9 @@ impl OperationStatus {
             Ok(Done::Checkpoint(checkpoint)) => json!({ "checkpointId": checkpoint.0 }),
             Ok(Done::Savepoint(location)) => json!({ "location": location }),
             Ok(Done::Disposal) => json!({}),
+            Ok(Done::Rescaled(Rescaled { job, savepoint })) => {
+                json!({ "job-id": job.to_string(), "location": savepoint })
+            }
             Err(why) => json!({ name: FailureCause::new(CHECKPOINT_EXCEPTION, &why) }),
         });
         let id = if operation.is_some() { "COMPLETED" } else { "IN_PROGRESS" };

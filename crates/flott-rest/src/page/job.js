@@ -57,6 +57,16 @@ function Actions({ job }) {
           const { location } = await operate(() => post(`${base}/stop`, body), poll("savepoints"));
           return `The job has stopped. Savepoint: ${location}`;
         }} />
+      <${Action} label="Rescale" question="Go on with another parallelism?" disabled=${!running}
+        text="The job stops with a savepoint, and goes on from there as a new job, with the same binary, arguments and options."
+        fields=${[{ name: "parallelism", label: "Parallelism", hint: "How many subtasks its operators have, if they do not say otherwise." }, savepointField]}
+        act=${async ({ parallelism, directory }) => {
+          const query = new URLSearchParams({ parallelism });
+          if (directory) query.set("targetDirectory", directory);
+          const next = await operate(() => patch(`${base}/rescaling?${query}`), poll("rescaling"));
+          location.hash = `#/jobs/${next["job-id"]}/overview`;
+          return `The job goes on as ${next["job-id"]}.`;
+        }} />
       <${Action} label="Cancel" question="Cancel the job?" kind="danger" disabled=${OVER.includes(job.status)}
         text="It ends without a savepoint. Retained checkpoints stay."
         act=${async () => {

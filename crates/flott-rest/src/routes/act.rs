@@ -13,6 +13,8 @@ use flott_control::actions::Actions;
 use flott_core::JobId;
 use serde::de::DeserializeOwned;
 
+use super::processes::Parameters;
+use super::vertices::given;
 use super::{HANDLER_EXCEPTION, View, accepted, error, find, job_id, json, unresolved};
 use crate::dto::operation::{
     CheckpointTriggerRequest, OperationStatus, SavepointDisposalRequest, SavepointTriggerRequest,
@@ -38,6 +40,8 @@ pub(super) fn routes(view: View, actions: Arc<dyn Actions>) -> Table {
         .flink(Method::POST, "/jobs/{jobid}/savepoints", Deployer, post(trigger_savepoint))
         .look("/jobs/{jobid}/savepoints/{triggerid}", Viewer, get(operation_status))
         .flink(Method::POST, "/jobs/{jobid}/stop", Deployer, post(stop))
+        .flink(Method::PATCH, "/jobs/{jobid}/rescaling", Deployer, patch(rescale))
+        .look("/jobs/{jobid}/rescaling/{triggerid}", Viewer, get(operation_status))
         .flink(Method::POST, "/savepoint-disposal", Deployer, post(dispose_savepoint))
         .look("/savepoint-disposal/{triggerid}", Viewer, get(disposal_status));
     let acting = Acting { view, actions, operations: Operations::default() };
@@ -131,6 +135,37 @@ async fn stop(
     triggered.unwrap_or_else(|refusal| *refusal)
 }
 
+/// Flink's path; there it is switched off. The job goes on as another one.
+async fn rescale(
+    State(acting): State<Acting>,
+    id: Result<Path<String>, PathRejection>,
+    parameters: Parameters,
+) -> Response {
+    let parameters = given(parameters);
+    let get =
+        |name| parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let wanted = get("parallelism").unwrap_or_default();
+    let Some(parallelism) = wanted.parse().ok().filter(|parallelism| *parallelism > 0) else {
+        return unresolved("query parameter (parallelism)", wanted);
+    };
+    let view = (acting.view)();
+    let job = match find(&view, id.as_ref().map_or("", |Path(id)| id)) {
+        Ok(job) => job.description.job,
+        Err(refusal) => return *refusal,
+    };
+    let trigger = get("triggerId").map(str::to_owned);
+    let begun = begin(&acting.operations, Some(job), trigger, |finish| {
+        let answer = |result: Result<_, _>| finish(result.map(Done::Rescaled));
+        acting.actions.rescale(job, parallelism, get("targetDirectory"), Box::new(answer));
+        Ok(())
+    });
+    let mut response = begun.unwrap_or_else(|refusal| *refusal);
+    if response.status() == StatusCode::ACCEPTED {
+        *response.status_mut() = StatusCode::OK;
+    }
+    response
+}
+
 /// The job that the path names, and the request; an empty body has no wishes.
 fn parse<T: Default + DeserializeOwned>(
     id: &Result<Path<String>, PathRejection>,
@@ -193,7 +228,9 @@ async fn operation_status(
     let (job, trigger) = path.as_ref().map_or(("", ""), |Path((job, id))| (job, id));
     match job_id(job) {
         Ok(job) => {
-            let kind = if uri.path().contains("/savepoints/") { "savepoint" } else { "checkpoint" };
+            let kinds = [("/savepoints/", "savepoint"), ("/rescaling/", "rescaling")];
+            let kind = kinds.iter().find(|(part, _)| uri.path().contains(part));
+            let kind = kind.map_or("checkpoint", |(_, kind)| kind);
             status(&acting, Some(job), trigger, kind)
         }
         Err(refusal) => *refusal,

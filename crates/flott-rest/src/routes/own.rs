@@ -1,11 +1,9 @@
 //! What Flink does not have: routes under `/api/`.
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::Method;
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
@@ -14,7 +12,6 @@ use super::vertices::{self, PathOf, with_vertex};
 use super::{Watched, find, json};
 use crate::dto::job::tasks_of;
 use crate::dto::live::JobLive;
-use crate::prometheus;
 use crate::rates::Rate;
 use crate::table::{Principal, Table};
 use crate::tokens::Role::Viewer;
@@ -22,19 +19,10 @@ use crate::tokens::Role::Viewer;
 pub(super) fn routes() -> Table<Watched> {
     let history = get(history);
     Table::new()
-        .own(Method::GET, "/metrics", Viewer, get(metrics))
         .own(Method::GET, "/api/session", Viewer, get(session))
         .own(Method::GET, "/api/jobs/{jobid}", Viewer, get(job))
         .own(Method::GET, "/api/jobs/{jobid}/vertices/{vertexid}/history", Viewer, history)
         .own(Method::GET, "/api/jobs/{jobid}/vertices/{vertexid}/rates", Viewer, get(rates))
-}
-
-/// What is measured, for Prometheus.
-async fn metrics(State(watched): State<Watched>) -> Response {
-    const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    let mut response = Response::new(Body::from(prometheus::text(&(watched.view)())));
-    response.headers_mut().insert(CONTENT_TYPE, TEXT);
-    response
 }
 
 /// Who asks, and what that one may.

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
-use axum::http::{StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use flott_control::processes::{Answer, LogFile, ProcessName, Processes, Question};
@@ -17,6 +17,7 @@ use super::{NOT_FOUND_EXCEPTION, View, error, json};
 use crate::dto::metrics::{Metrics, of_cluster};
 use crate::dto::processes::{ConfigEntry, EnvironmentInfo, LogList, ThreadDump, metrics};
 use crate::dto::task_managers::TaskManagerDetails;
+use crate::prometheus::{self, Process};
 use crate::table::Table;
 use crate::tokens::Role::{Admin, Viewer};
 
@@ -30,6 +31,7 @@ pub(super) type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection
 /// Options and logs are for those who look after the cluster: programs write into logs whatever they like.
 pub(super) fn routes(processes: Host, view: View) -> Table {
     let mut table = Table::new()
+        .own(Method::GET, "/metrics", Viewer, all_metrics(view.clone()))
         .look("/jobmanager/config", Admin, get(config))
         .look("/jobs/{jobid}/jobmanager/config", Admin, get(config))
         .look("/jobmanager/environment", Viewer, get(environment))
@@ -170,6 +172,37 @@ fn cluster_metrics(view: View) -> MethodRouter<Host> {
             }
             Err(refusal) => *refusal,
         }
+    })
+}
+
+/// All that is measured, for Prometheus.
+fn all_metrics(view: View) -> MethodRouter<Host> {
+    const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    get(async move |State(host): State<Host>| {
+        let view = view();
+        let names = view.task_managers.iter().flatten().map(|own| own.name.clone());
+        let names = std::iter::once(None).chain(names.map(Some));
+        let mut processes = Vec::new();
+        for name in names {
+            let process = name.clone().map_or(ProcessName::JobManager, ProcessName::TaskManager);
+            let kind = if name.is_some() { "taskmanager" } else { "jobmanager" };
+            let name = name.unwrap_or_default();
+            // One that is lost meanwhile is not there.
+            if let Ok(Answer::Load { own, workers }) =
+                ask(host.clone(), process, Question::Load).await
+            {
+                let workers = workers.map(|load| ("workers", load));
+                let all = std::iter::once((kind, own)).chain(workers);
+                processes.extend(all.map(|(kind, load)| Process {
+                    kind,
+                    name: name.clone(),
+                    load,
+                }));
+            }
+        }
+        let mut response = Response::new(Body::from(prometheus::text(&view, &processes)));
+        response.headers_mut().insert(CONTENT_TYPE, TEXT);
+        response
     })
 }
 

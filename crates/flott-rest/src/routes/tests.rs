@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use flott_control::actions::{
-    Actions, Binary, CheckpointAnswer, DisposalAnswer, SavepointAnswer, StateAnswer, StateKey,
-    Submission, Submissions, Upload,
+    Actions, Binary, CheckpointAnswer, DisposalAnswer, RescaleAnswer, Rescaled, SavepointAnswer,
+    StateAnswer, StateKey, StateValue, Submission, Submissions, Upload,
 };
 use flott_control::processes::{Answer, ProcessName, Processes, Question};
 use flott_core::{Error, JobId, Result};
@@ -20,6 +20,7 @@ use crate::tokens::{Role, Tokens};
 
 mod attacks;
 mod contract;
+mod properties;
 
 /// Can do nothing.
 struct Nobody;
@@ -39,6 +40,10 @@ impl Actions for Nobody {
 
     fn stop(&self, _: JobId, _: Option<&str>, _: bool, _: SavepointAnswer) -> Result<()> {
         Err(Error::invalid("no"))
+    }
+
+    fn rescale(&self, _: JobId, _: u32, _: Option<&str>, answer: RescaleAnswer) {
+        answer(Err("no".into()));
     }
 
     fn look_up(&self, _: JobId, _: StateKey, answer: StateAnswer) {
