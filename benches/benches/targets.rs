@@ -98,7 +98,7 @@ fn verdict(is_met: bool) -> &'static str {
 fn stateless(events: u64) -> Result<()> {
     let run = Run::on_one_core();
     let costs = contest(&[
-        ("loop", &|| Ok(loops::stateless(events))),
+        ("loop", &|| Ok(loops::stateless(events, 1))),
         ("flott", &|| workloads::stateless(events, &run)),
     ])?;
     let [hand, flott] = costs.as_slice() else { return Ok(()) };
@@ -124,7 +124,7 @@ fn keyed(events: u64, keys: u64) -> Result<()> {
         .with("execution.checkpointing.dir", folder.path().display().to_string());
     let forgetful = checkpointed.clone().with("execution.state-recovery.from-local", "false");
     let costs = contest(&[
-        ("loop", &|| Ok(loops::keyed_sum(events, keys))),
+        ("loop", &|| Ok(loops::keyed_sum(events, keys, 1))),
         ("flott", &|| workloads::keyed_sum(events, keys, &plain)),
         ("flott with checkpoints", &|| workloads::keyed_sum(events, keys, &checkpointed)),
         ("flott that keeps nothing", &|| workloads::keyed_sum(events, keys, &forgetful)),

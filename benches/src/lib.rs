@@ -3,6 +3,7 @@
 //! Every event is a pure function of its index, so that both see the same events, and both return a
 //! checksum of what they computed: a benchmark whose checksums differ is a failure.
 
+pub mod events;
 pub mod loops;
 pub mod measure;
 pub mod workloads;

@@ -7,43 +7,26 @@ use flott::Result;
 use flott::prelude::*;
 use flott_core::Now;
 use flott_core::config::{Configuration, Origin};
-use flott_core::hash::mix;
 
-/// The map of W1.
-#[inline]
-pub fn scramble(value: u64) -> u64 {
-    value.wrapping_mul(31).wrapping_add(7) ^ (value >> 3)
-}
-
-/// The filter of W1.
-#[inline]
-pub fn is_even(value: &u64) -> bool {
-    value & 1 == 0
-}
-
-/// The key of an event of W2.
-#[inline]
-pub fn key_of(index: u64, keys: u64) -> u64 {
-    (mix(index) >> 1) % keys
-}
+use crate::events::{Vocabulary, count_and_max, is_even, key_of, mix, scramble, value_of};
 
 /// Options of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
     /// `-D` properties.
-    pub options: Vec<(&'static str, String)>,
+    pub options: Vec<(String, String)>,
 }
 
 impl Run {
     /// On one driver thread.
     pub fn on_one_core() -> Self {
-        Self { options: vec![("taskmanager.driver-threads", "1".into())] }
+        Self { options: vec![("taskmanager.driver-threads".into(), "1".into())] }
     }
 
     /// With another option.
     #[must_use]
-    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
-        self.options.push((key, value.into()));
+    pub fn with(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.push((key.into(), value.into()));
         self
     }
 
@@ -56,31 +39,51 @@ impl Run {
     }
 }
 
-/// W1 as a job: generator, map, filter, a sink that counts.
+/// W1 as a job: generator, map, filter, a sink that adds up.
 ///
 /// # Errors
 /// If the job fails.
 pub fn stateless(events: u64, run: &Run) -> Result<u64> {
     let env = run.environment()?;
-    let check = Checksum::default();
-    env.generate("events", Some(events), mix).map(scramble).filter(is_even).check(&check, |_| 1);
+    let seen = Seen::default();
+    let kept = env.generate("events", Some(events), mix).map(scramble).filter(is_even);
+    kept.watch(&seen, |value| *value);
     env.execute("stateless")?;
-    Ok(check.get())
+    Ok(seen.sum())
 }
 
-/// W2 as a job: generator, key, running sum, a sink that adds up.
+/// W2 as a job: generator, key, running sum, a sink that looks at each sum.
 ///
 /// # Errors
 /// If the job fails.
 pub fn keyed_sum(events: u64, keys: u64, run: &Run) -> Result<u64> {
     let env = run.environment()?;
-    let check = Checksum::default();
-    env.generate("events", Some(events), move |index| (key_of(index, keys), index & 255))
+    let seen = Seen::default();
+    env.generate("events", Some(events), move |index| (key_of(index, keys), value_of(index)))
         .key_by(|(key, _)| *key)
         .sum(|(_, value)| value)
-        .check(&check, |(_, sum)| *sum);
+        .watch(&seen, |(_, sum)| *sum);
     env.execute("keyed sum")?;
-    Ok(check.get())
+    Ok(count_and_max(seen.count(), seen.max()))
+}
+
+/// W3 as a job: lines, words, key, running count, a sink that adds up.
+///
+/// # Errors
+/// If the job fails.
+pub fn word_count(lines: u64, run: &Run) -> Result<u64> {
+    let env = run.environment()?;
+    let seen = Seen::default();
+    let vocabulary = Arc::new(Vocabulary::new());
+    env.generate("lines", Some(lines), move |index| vocabulary.line(index))
+        .flat_map(|line: String, out| {
+            line.split(' ').for_each(|word| out.collect((word.to_owned(), 1u64)));
+        })
+        .key_by(|(word, _)| word.clone())
+        .sum(|(_, count)| count)
+        .watch(&seen, |(_, count)| *count);
+    env.execute("word count")?;
+    Ok(seen.sum())
 }
 
 /// Fills a keyed state with `keys` keys, then goes on changing them. Returns for how long each of
@@ -104,49 +107,63 @@ pub fn pauses(events: u64, keys: u64, run: &Run) -> Result<Vec<std::time::Durati
 /// If the job fails.
 pub fn rare(events: u64, per_second: f64, run: &Run) -> Result<u64> {
     let env = run.environment()?;
-    let check = Checksum::default();
+    let seen = Seen::default();
     let events = Generator::new(Some(events), |index| (index, 1u64)).rate_limited(per_second);
     env.generate_with("events", events)
         .key_by(|(key, _)| *key)
         .sum(|(_, value)| value)
-        .check(&check, |_| 1);
+        .watch(&seen, |_| 1);
     env.execute("rare")?;
-    Ok(check.get())
+    Ok(seen.count())
 }
 
-/// Adds up what a sink sees. Clones share the sum.
+/// What a sink has seen. Clones share it.
 #[derive(Clone, Default)]
-pub struct Checksum(Arc<AtomicU64>);
+pub struct Seen(Arc<[AtomicU64; 3]>);
 
-impl Checksum {
-    /// The sum so far, modulo 2^64.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
+impl Seen {
+    /// How many records.
+    pub fn count(&self) -> u64 {
+        self.0[0].load(Ordering::SeqCst)
+    }
+
+    /// The sum of their numbers, modulo 2^64.
+    pub fn sum(&self) -> u64 {
+        self.0[1].load(Ordering::SeqCst)
+    }
+
+    /// The greatest number.
+    pub fn max(&self) -> u64 {
+        self.0[2].load(Ordering::SeqCst)
     }
 }
 
-/// A sink that adds up a number of each record.
-trait Check<T> {
-    fn check(self, sum: &Checksum, number: fn(&T) -> u64);
+/// A sink that looks at a number of each record.
+trait Watch<T> {
+    fn watch(self, seen: &Seen, number: fn(&T) -> u64);
 }
 
-impl<T: flott_core::codec::Data> Check<T> for DataStream<T> {
-    fn check(self, sum: &Checksum, number: fn(&T) -> u64) {
-        let sum = sum.clone();
-        self.add_sink("check", false, move |_| CheckSink { sum: sum.clone(), number });
+impl<T: flott_core::codec::Data> Watch<T> for DataStream<T> {
+    fn watch(self, seen: &Seen, number: fn(&T) -> u64) {
+        let seen = seen.clone();
+        self.add_sink("watch", false, move |_| WatchSink { seen: seen.clone(), number });
     }
 }
 
-struct CheckSink<T> {
-    sum: Checksum,
+struct WatchSink<T> {
+    seen: Seen,
     number: fn(&T) -> u64,
 }
 
-impl<T: flott_core::codec::Data> Operator<T, ()> for CheckSink<T> {
+impl<T: flott_core::codec::Data> Operator<T, ()> for WatchSink<T> {
     fn process(&mut self, batch: &mut Batch<T>, _: &mut Collector<()>, _: Now) -> Result<()> {
+        let [count, sum, max] = &*self.seen.0;
         let numbers = batch.records().iter().map(self.number);
-        let sum = numbers.fold(0, u64::wrapping_add);
-        self.sum.0.fetch_add(sum, Ordering::Relaxed);
+        let (own, greatest) = numbers
+            .fold((0u64, 0), |(sum, max), number| (sum.wrapping_add(number), max.max(number)));
+        count.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        sum.fetch_add(own, Ordering::Relaxed);
+        max.fetch_max(greatest, Ordering::Relaxed);
         batch.clear();
         Ok(())
     }

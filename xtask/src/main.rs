@@ -55,6 +55,9 @@ struct Bench {
     /// Fewer and shorter measurements
     #[arg(long)]
     quick: bool,
+    /// Run the suite beside these: loop, timely, renoir, flink. They are fetched and built
+    #[arg(long, value_name = "LIST")]
+    against: Option<String>,
     /// Further arguments of the benchmark program
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
@@ -89,10 +92,16 @@ impl Sim {
 
 impl Bench {
     fn cargo_arguments(self) -> Vec<String> {
-        let mut arguments = words("bench -p flott-benches");
-        if self.quick || !self.rest.is_empty() {
-            arguments.push("--".into());
-        }
+        let mut arguments = match self.against {
+            Some(list) => {
+                let mut suite =
+                    words("run --profile bench -p flott-benches --bin suite -- --against");
+                suite.push(list);
+                suite
+            }
+            None if self.quick || !self.rest.is_empty() => words("bench -p flott-benches --"),
+            None => words("bench -p flott-benches"),
+        };
         if self.quick {
             arguments.push("--quick".into());
         }
@@ -135,5 +144,8 @@ mod tests {
         check("bench", "bench -p flott-benches");
         check("bench --quick", "bench -p flott-benches -- --quick");
         check("bench --quick word_totals", "bench -p flott-benches -- --quick word_totals");
+        let suite = "run --profile bench -p flott-benches --bin suite -- --against";
+        check("bench --against loop,flink", &format!("{suite} loop,flink"));
+        check("bench --quick --against flink w2", &format!("{suite} flink --quick w2"));
     }
 }

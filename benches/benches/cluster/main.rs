@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use flott::Result;
 use flott::cli::Job;
 use flott::prelude::*;
+use flott_benches::events::key_of;
 use flott_benches::measure::{cpu_time_of_children, memory_kb};
-use flott_benches::workloads::key_of;
 use processes::{COMPLETED, Cluster, kill};
 
 flott::use_allocator!();

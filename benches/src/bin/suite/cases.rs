@@ -1,0 +1,182 @@
+//! What is measured, and what is wanted of it.
+
+use flott::{Error, Result};
+
+use crate::engines::{Engine, Engines};
+
+/// A workload under some circumstances.
+pub(crate) struct Case {
+    /// What it is called on the command line.
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) workload: &'static str,
+    pub(crate) parallelism: u32,
+    /// Options of jobs; Flink and Flott have the same keys.
+    pub(crate) options: &'static [&'static str],
+    /// Who takes part, with how many events: a second's worth of work or more, and enough for Flink's compiler.
+    contestants: &'static [(Engine, u64)],
+    /// How many times as fast as each the target says that Flott is to be.
+    pub(crate) targets: &'static [(Engine, f64)],
+}
+
+/// Who takes part in a case.
+pub(crate) struct Contestant {
+    pub(crate) engine: Engine,
+    pub(crate) events: u64,
+}
+
+use Engine::{Flink, Flott, Loop, Renoir, Timely};
+
+const CHECKPOINTS: &[&str] = &[
+    "execution.checkpointing.interval=1 s",
+    "execution.checkpointing.storage=filesystem",
+    "execution.checkpointing.dir={folder}",
+];
+
+const ON_DISK: &[&str] = &["state.backend.type={disk}", "taskmanager.memory.managed.size=256m"];
+
+const ON_DISK_CHECKPOINTED: &[&str] = &[
+    "state.backend.type={disk}",
+    "taskmanager.memory.managed.size=256m",
+    "execution.checkpointing.incremental=true",
+    "execution.checkpointing.interval=1 s",
+    "execution.checkpointing.storage=filesystem",
+    "execution.checkpointing.dir={folder}",
+];
+
+const W1: &[(Engine, u64)] = &[
+    (Flott, 40_000_000),
+    (Loop, 40_000_000),
+    (Timely, 40_000_000),
+    (Renoir, 20_000_000),
+    (Flink, 10_000_000),
+];
+const W2: &[(Engine, u64)] = &[
+    (Flott, 10_000_000),
+    (Loop, 10_000_000),
+    (Timely, 8_000_000),
+    (Renoir, 3_000_000),
+    (Flink, 3_000_000),
+];
+const W3: &[(Engine, u64)] =
+    &[(Flott, 300_000), (Loop, 300_000), (Timely, 200_000), (Renoir, 150_000), (Flink, 300_000)];
+
+/// All of them.
+pub(crate) const CASES: [Case; 9] = [
+    Case {
+        name: "w1",
+        title: "W1, stateless: map and filter, one core",
+        workload: "W1",
+        parallelism: 1,
+        options: &[],
+        contestants: W1,
+        targets: &[(Loop, 0.6), (Timely, 1.0), (Renoir, 1.0), (Flink, 12.0)],
+    },
+    Case {
+        name: "w1x2",
+        title: "W1 with parallelism 2",
+        workload: "W1",
+        parallelism: 2,
+        options: &[],
+        contestants: W1,
+        targets: &[(Timely, 1.0), (Renoir, 1.0), (Flink, 12.0)],
+    },
+    Case {
+        name: "w2",
+        title: "W2, running sum of a million keys, one core",
+        workload: "W2",
+        parallelism: 1,
+        options: &[],
+        contestants: W2,
+        targets: &[(Loop, 0.6), (Timely, 1.0), (Renoir, 1.0), (Flink, 15.0)],
+    },
+    Case {
+        name: "w2x2",
+        title: "W2 with parallelism 2",
+        workload: "W2",
+        parallelism: 2,
+        options: &[],
+        contestants: W2,
+        targets: &[(Timely, 1.0), (Renoir, 1.0), (Flink, 15.0)],
+    },
+    Case {
+        name: "w2c",
+        title: "W2 with a checkpoint each second",
+        workload: "W2",
+        parallelism: 1,
+        options: CHECKPOINTS,
+        contestants: &[(Flott, 20_000_000), (Flink, 2_000_000)],
+        targets: &[(Flink, 30.0)],
+    },
+    Case {
+        name: "w3",
+        title: "W3, word count, per line of ten words, one core",
+        workload: "W3",
+        parallelism: 1,
+        options: &[],
+        contestants: W3,
+        targets: &[(Loop, 0.4), (Timely, 1.0), (Renoir, 1.0), (Flink, 5.0)],
+    },
+    Case {
+        name: "w3x2",
+        title: "W3 with parallelism 2",
+        workload: "W3",
+        parallelism: 2,
+        options: &[],
+        contestants: W3,
+        targets: &[(Timely, 1.0), (Renoir, 1.0), (Flink, 5.0)],
+    },
+    Case {
+        name: "w5",
+        title: "W5, running sum with state on disk (lsm; Flink: RocksDB)",
+        workload: "W5",
+        parallelism: 1,
+        options: ON_DISK,
+        contestants: &[(Flott, 1_000_000), (Flink, 400_000)],
+        targets: &[(Flink, 8.0)],
+    },
+    Case {
+        name: "w5c",
+        title: "W5 with an incremental checkpoint each second",
+        workload: "W5",
+        parallelism: 1,
+        options: ON_DISK_CHECKPOINTED,
+        contestants: &[(Flott, 1_000_000), (Flink, 300_000)],
+        targets: &[(Flink, 8.0)],
+    },
+];
+
+/// With how many events results are compared.
+const COMPARED: u64 = 100_000;
+
+impl Case {
+    /// Whether a name on the command line means it: `w2` is also all that begin so.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.name.starts_with(name)
+    }
+
+    /// Flott, and those of `against` that take part.
+    pub(crate) fn contestants(&self, against: &[Engine]) -> Vec<Contestant> {
+        let all = self.contestants.iter();
+        let wanted = all.filter(|(engine, _)| *engine == Flott || against.contains(engine));
+        wanted.map(|(engine, events)| Contestant { engine: *engine, events: *events }).collect()
+    }
+
+    /// Runs all of them with the same events.
+    ///
+    /// # Errors
+    /// If one fails, or has another result than the others.
+    pub(crate) fn compare(&self, engines: &Engines, all: &[Contestant]) -> Result<()> {
+        let mut expected = None;
+        for Contestant { engine, .. } in all {
+            let run = engines.run(*engine, self, COMPARED)?;
+            if *expected.get_or_insert(run.check) != run.check {
+                return Err(Error::internal(format!(
+                    "{}: {engine} has another result: {}",
+                    self.title, run.check
+                )));
+            }
+        }
+        Ok(())
+    }
+}
