@@ -11,7 +11,7 @@ use flott_control::actions::{
     StateAnswer, StateKey,
 };
 use flott_core::config::Configuration;
-use flott_core::{CheckpointId, Error, JobId};
+use flott_core::{CheckpointId, Error, ErrorKind, JobId};
 
 use crate::job::{JobLookUp, SendLookUp};
 use crate::storage::savepoint::Savepoints;
@@ -97,13 +97,17 @@ impl Actions for Jobs {
         parallelism: u32,
         directory: Option<&str>,
         answer: RescaleAnswer,
-    ) {
+    ) -> flott_core::Result<()> {
         let again = self.lock().get(&job).map(|running| running.again.clone());
         let again = match again {
-            None => return answer(Err(format!("Job {job} is not running."))),
+            None => {
+                answer(Err(format!("Job {job} is not running.")));
+                return Ok(());
+            }
             Some(None) => {
                 let why = "This job is all that its process does: only a cluster can run it again.";
-                return answer(Err(why.into()));
+                answer(Err(why.into()));
+                return Ok(());
             }
             Some(Some(again)) => again,
         };
@@ -113,15 +117,16 @@ impl Actions for Jobs {
             let done = jobs.run_again(job, parallelism, directory.as_deref(), &*again);
             answer(done.map_err(|error| error.report()));
         };
-        // Without a thread nobody is answered, which is what a process that ends does, too.
-        let _ = Builder::new().name("rescale".into()).spawn(work);
+        Builder::new().name("rescale".into()).spawn(work).map(drop).map_err(|e| {
+            Error::with_source(ErrorKind::Io, "cannot start the thread \"rescale\"", e)
+        })
     }
 
     fn look_up(&self, job: JobId, key: StateKey, answer: StateAnswer) {
         let look_up = self.lock().get(&job).map(|running| running.look_up.clone());
-        match look_up {
-            Some(look_up) => look_up(JobLookUp::new(key, answer)),
-            None => answer(Err(Error::invalid(format!("Job {job} is not running.")))),
+        // Without it, that nobody answers says that the job has ended.
+        if let Some(look_up) = look_up {
+            look_up(JobLookUp::new(key, answer));
         }
     }
 

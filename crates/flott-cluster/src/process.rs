@@ -28,7 +28,10 @@ pub(crate) fn answer(question: &Question, starts_workers: bool) -> Result<Answer
             let own = load(Path::new("/proc/self")).unwrap_or_default();
             let workers = starts_workers.then(|| {
                 let loads = children().into_iter().filter_map(|folder| load(&folder));
-                loads.fold(Load::default(), Load::and)
+                // The time of those that have ended counts: it never becomes less.
+                let ended =
+                    Stat::read(Path::new("/proc/self")).map_or(Duration::ZERO, |own| own.ended);
+                loads.fold(Load { cpu: ended, ..Load::default() }, Load::and)
             });
             Ok(Answer::Load { own, workers })
         }
@@ -137,6 +140,8 @@ struct Stat {
     state: char,
     parent: u64,
     cpu: Duration,
+    /// That of its children that have ended.
+    ended: Duration,
     threads: u64,
     memory: u64,
 }
@@ -152,13 +157,14 @@ impl Stat {
         let (_, name) = head.split_once('(')?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-        let ticks = number(11)? + number(12)?;
         let per_second = rustix::param::clock_ticks_per_second().max(1);
+        let time = |ticks: u64| Duration::from_millis(ticks * 1000 / per_second);
         Some(Self {
             name: name.to_owned(),
             state: fields.first()?.chars().next()?,
             parent: number(1)?,
-            cpu: Duration::from_millis(ticks * 1000 / per_second),
+            cpu: time(number(11)? + number(12)?),
+            ended: time(number(13)? + number(14)?),
             threads: number(17)?,
             memory: number(21)? * rustix::param::page_size() as u64,
         })

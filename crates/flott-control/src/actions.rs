@@ -90,7 +90,16 @@ pub trait Actions: Send + Sync {
     /// Stops a job with a savepoint, as [`Actions::stop`] does, and runs it again from there with another parallelism, as
     /// a new job: with the binary, arguments and options that it has now. Before it is stopped, it is asked whether it
     /// could have that parallelism.
-    fn rescale(&self, job: JobId, parallelism: u32, directory: Option<&str>, answer: RescaleAnswer);
+    ///
+    /// # Errors
+    /// If it cannot be begun: then `answer` is not called.
+    fn rescale(
+        &self,
+        job: JobId,
+        parallelism: u32,
+        directory: Option<&str>,
+        answer: RescaleAnswer,
+    ) -> Result<()>;
 
     /// Looks up a key in the state of a job that runs, and calls `answer` with what is there. The task that has it goes
     /// on between two of its batches; nothing else waits.

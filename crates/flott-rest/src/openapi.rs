@@ -10,30 +10,45 @@ use crate::table::Entry;
 /// null, `{"*": …}` has any names.
 pub(crate) const SHAPES: &str = include_str!("shapes.json");
 
-/// The parameters of queries, by route.
-const QUERIES: [(&str, &str); 22] = [
-    ("PATCH /jobs/{jobid}", "mode"),
-    ("PATCH /jobs/{jobid}/rescaling", "parallelism"),
-    ("PATCH /jobs/{jobid}/rescaling", "targetDirectory"),
-    ("PATCH /jobs/{jobid}/rescaling", "triggerId"),
-    ("GET /jobs/{jobid}/accumulators", "includeSerializedValue"),
-    ("GET /jobs/{jobid}/exceptions", "maxExceptions"),
-    ("GET /jobs/{jobid}/metrics", "get"),
-    ("GET /jobs/metrics", "get"),
-    ("GET /jobs/metrics", "agg"),
-    ("GET /jobs/metrics", "jobs"),
-    ("GET /jobmanager/metrics", "get"),
-    ("GET /taskmanagers/metrics", "get"),
-    ("GET /taskmanagers/metrics", "agg"),
-    ("GET /taskmanagers/metrics", "taskmanagers"),
-    ("GET /taskmanagers/{taskmanagerid}/metrics", "get"),
-    ("GET /jobs/{jobid}/vertices/{vertexid}/metrics", "get"),
-    ("GET /jobs/{jobid}/vertices/{vertexid}/subtasks/metrics", "get"),
-    ("GET /jobs/{jobid}/vertices/{vertexid}/subtasks/metrics", "agg"),
-    ("GET /jobs/{jobid}/vertices/{vertexid}/subtasks/metrics", "subtasks"),
-    ("GET /api/jobs/{jobid}/state", "operator"),
-    ("GET /api/jobs/{jobid}/state", "state"),
-    ("GET /api/jobs/{jobid}/state", "key"),
+/// The parameters of queries, by route, and whether there is no answer without.
+const QUERIES: [(&str, &str, bool); 37] = [
+    ("PATCH /jobs/{jobid}", "mode", false),
+    ("PATCH /jobs/{jobid}/rescaling", "parallelism", true),
+    ("PATCH /jobs/{jobid}/rescaling", "targetDirectory", false),
+    ("PATCH /jobs/{jobid}/rescaling", "triggerId", false),
+    ("GET /jobs/{jobid}/accumulators", "includeSerializedValue", false),
+    ("GET /jobs/{jobid}/exceptions", "maxExceptions", false),
+    ("GET /jobs/{jobid}/metrics", "get", false),
+    ("GET /jobs/metrics", "get", false),
+    ("GET /jobs/metrics", "agg", false),
+    ("GET /jobs/metrics", "jobs", false),
+    ("GET /jobmanager/metrics", "get", false),
+    ("GET /taskmanagers/metrics", "get", false),
+    ("GET /taskmanagers/metrics", "agg", false),
+    ("GET /taskmanagers/metrics", "taskmanagers", false),
+    ("GET /taskmanagers/{taskmanagerid}/metrics", "get", false),
+    ("GET /jobs/{jobid}/vertices/{vertexid}/metrics", "get", false),
+    ("GET /jobs/{jobid}/vertices/{vertexid}/subtasks/metrics", "get", false),
+    ("GET /jobs/{jobid}/vertices/{vertexid}/subtasks/metrics", "agg", false),
+    ("GET /jobs/{jobid}/vertices/{vertexid}/subtasks/metrics", "subtasks", false),
+    ("GET /api/jobs/{jobid}/state", "operator", true),
+    ("GET /api/jobs/{jobid}/state", "state", true),
+    ("GET /api/jobs/{jobid}/state", "key", true),
+    ("POST /jars/{jarid}/run", "entry-class", false),
+    ("POST /jars/{jarid}/run", "parallelism", false),
+    ("POST /jars/{jarid}/run", "programArg", false),
+    ("POST /jars/{jarid}/run", "savepointPath", false),
+    ("POST /jars/{jarid}/run", "allowNonRestoredState", false),
+    ("GET /jars/{jarid}/plan", "entry-class", false),
+    ("GET /jars/{jarid}/plan", "parallelism", false),
+    ("GET /jars/{jarid}/plan", "programArg", false),
+    ("GET /jars/{jarid}/plan", "savepointPath", false),
+    ("GET /jars/{jarid}/plan", "allowNonRestoredState", false),
+    ("POST /jars/{jarid}/plan", "entry-class", false),
+    ("POST /jars/{jarid}/plan", "parallelism", false),
+    ("POST /jars/{jarid}/plan", "programArg", false),
+    ("POST /jars/{jarid}/plan", "savepointPath", false),
+    ("POST /jars/{jarid}/plan", "allowNonRestoredState", false),
 ];
 
 /// The document for these routes.
@@ -81,9 +96,9 @@ fn operation(entry: &Entry, shapes: &Value) -> Value {
     let in_path =
         entry.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let mut parameters: Vec<Value> = in_path.map(path_parameter).collect();
-    let in_query = QUERIES.iter().filter(|(own, _)| *own == route);
-    parameters.extend(in_query.map(|(_, name)| {
-        json!({ "name": name, "in": "query", "required": false, "schema": { "type": "string" } })
+    let in_query = QUERIES.iter().filter(|(own, ..)| *own == route);
+    parameters.extend(in_query.map(|(_, name, required)| {
+        json!({ "name": name, "in": "query", "required": required, "schema": { "type": "string" } })
     }));
     let error = json!({ "$ref": "#/components/schemas/Errors" });
     let mut operation = json!({

@@ -90,8 +90,9 @@ impl Actions for Recorded {
         parallelism: u32,
         directory: Option<&str>,
         answer: RescaleAnswer,
-    ) {
+    ) -> flott_core::Result<()> {
         answer(Err(format!("{job} cannot have {parallelism}: {directory:?}")));
+        Ok(())
     }
 
     fn look_up(&self, job: JobId, key: StateKey, answer: StateAnswer) {

@@ -65,7 +65,7 @@ impl Drop for StateLookUp {
     fn drop(&mut self) {
         self.give(Err(Error::new(
             ErrorKind::Cancelled,
-            "the task does not run, or ended before it answered: ask again",
+            "the task does not run, has ended before it answered, or too much is asked of it: ask again",
         )));
     }
 }

@@ -98,6 +98,9 @@ fn a_job_goes_on_with_another_parallelism_on_request() {
     let (next, why) = rescale(&remember.cluster, &job, &format!("parallelism=3&{folder}"));
     assert_eq!(why, "");
     assert_eq!(remember.cluster.status(&job), "FINISHED");
+    let query = ["state", "query", &job, "-o", "sums", "-s", "sum", "-k", "1"];
+    let gone = remember.cluster.flott(&query);
+    assert!(gone.code == 1 && gone.error.contains("has ended"), "{}", gone.error);
     remember.cluster.wait_for_tasks(&next);
     let vertices = &remember.cluster.get(&format!("/jobs/{next}"))["vertices"];
     let parallelisms = vertices.as_array().unwrap().iter().map(|own| own["parallelism"].as_u64());

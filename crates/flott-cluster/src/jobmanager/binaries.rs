@@ -153,17 +153,25 @@ impl Binaries {
     /// If there is none, or its file cannot be deleted.
     pub(super) fn delete(&self, id: &str) -> Result<()> {
         self.get(id)?;
-        for kind in [BINARY, ID] {
-            let name = named(id, kind);
-            if let Some(others) = &self.others {
-                others.join(&name).delete().map_err(StoreError::into_error)?;
+        if let Some(others) = &self.others {
+            for kind in [BINARY, ID] {
+                others.join(&named(id, kind)).delete().map_err(StoreError::into_error)?;
             }
-            let path = self.directory.join(&name);
-            fs::remove_file(&path).map_err(|e| {
-                Error::with_source(ErrorKind::Io, format!("cannot delete {}", path.display()), e)
-            })?;
         }
-        self.lock().remove(id);
+        let mut known = self.lock();
+        for kind in [BINARY, ID] {
+            let path = self.directory.join(named(id, kind));
+            match fs::remove_file(&path) {
+                Ok(()) => {}
+                // The last time went only so far.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => {
+                    let what = format!("cannot delete {}", path.display());
+                    return Err(Error::with_source(ErrorKind::Io, what, e));
+                }
+            }
+        }
+        known.remove(id);
         Ok(())
     }
 
@@ -196,17 +204,18 @@ impl Binaries {
             let report = error.report().replace(&temporary.display().to_string(), &name);
             Error::new(error.kind(), report)
         })?;
-        // A binary without its name is none.
-        fs::write(path.with_extension(ID), &id).map_err(cannot_keep)?;
         if let Some(others) = &self.others {
             let bytes = fs::read(&temporary).map_err(cannot_keep)?;
             for (kind, bytes) in [(ID, id.as_bytes()), (BINARY, &bytes)] {
                 others.join(&named(&id, kind)).write(bytes).map_err(StoreError::into_error)?;
             }
         }
+        // Nobody deletes one of both meanwhile. A binary without its name is none.
+        let mut known = self.lock();
+        fs::write(path.with_extension(ID), &id).map_err(cannot_keep)?;
         temporary.persist(&path).map_err(|e| cannot_keep(e.error))?;
         let binary = Binary { id: id.clone(), name, uploaded: now, jobs: jobs(found), size };
-        self.lock().insert(id, binary.clone());
+        known.insert(id, binary.clone());
         Ok(binary)
     }
 

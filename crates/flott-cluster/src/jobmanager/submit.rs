@@ -1,5 +1,6 @@
 //! From a job binary to a job that runs.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::thread::Builder;
@@ -8,8 +9,8 @@ use flott_control::actions::{Binary, Submission, Submissions, Upload};
 use flott_control::processes::{Answer, ProcessName, Processes, Question};
 use flott_control::view::ClusterView;
 use flott_core::config::{Configuration, options};
-use flott_core::{Error, ErrorKind, JobId, Result};
-use flott_plan::{JobGraph, fingerprint};
+use flott_core::{Error, ErrorKind, JobId, OperatorId, Result};
+use flott_plan::{JobGraph, JobVertex, fingerprint};
 use tracing::{error, info};
 
 use super::ha::{HaStore, JobRecord};
@@ -142,6 +143,7 @@ impl JobManagerHandle {
             jobmanager: self.clone(),
             binary: record.binary.clone(),
             arguments: record.arguments.clone(),
+            graph: planned.plan.graph.clone(),
         };
         let workers = Workers::new(shared.clone(), &planned.plan.graph, record, sender.clone());
         shared.began(job, ticket, sender.clone(), workers.awaited());
@@ -194,6 +196,8 @@ struct Again {
     /// The SHA-256 of its binary.
     binary: String,
     arguments: Vec<String>,
+    /// Its plan as it runs.
+    graph: JobGraph,
 }
 
 impl Again {
@@ -216,13 +220,36 @@ impl Again {
 
 impl RunAgain for Again {
     fn check(&self, parallelism: u32) -> Result<()> {
-        self.plan(parallelism, None).map(drop)
+        let (_, _, plan) = self.plan(parallelism, None)?;
+        fits(&self.graph, &plan.graph)
     }
 
     fn run(&self, parallelism: u32, savepoint: &str) -> Result<JobId> {
         let (binary, arguments, plan) = self.plan(parallelism, Some(savepoint))?;
         self.jobmanager.start(&binary, arguments, plan)
     }
+}
+
+/// Whether state of a job that runs by one plan can go to that by another: what an operator remembers is in as many key
+/// groups as it had, however many it would have got.
+fn fits(before: &JobGraph, after: &JobGraph) -> Result<()> {
+    let of = |vertex: &JobVertex| {
+        let max = vertex.max_parallelism.get();
+        vertex.operators.iter().map(|own| (own.id, max)).collect::<Vec<_>>()
+    };
+    let had: BTreeMap<OperatorId, u32> = before.vertices.iter().flat_map(of).collect();
+    for vertex in &after.vertices {
+        for own in &vertex.operators {
+            if let Some(max) = had.get(&own.id).filter(|max| vertex.parallelism > **max) {
+                return Err(Error::invalid(format!(
+                    "operator \"{}\" ({}) has {max} key groups, and cannot have {} subtasks: stop the job with a \
+                     savepoint, give that more (flott state edit --max-parallelism), and run it from there",
+                    own.name, own.uid, vertex.parallelism
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The command line of a job, with another parallelism and another savepoint to start from.
@@ -285,7 +312,29 @@ impl Processes for JobManagerHandle {
 
 #[cfg(test)]
 mod tests {
+    use flott_core::config::Origin;
+    use flott_plan::{NodeKind, Partitioning, StreamEdge, StreamGraph, StreamNode};
+
     use super::*;
+
+    #[test]
+    fn nobody_gets_more_subtasks_than_there_are_key_groups() {
+        let mut program = StreamGraph::new();
+        let numbers = program.add_node(StreamNode::new("numbers", NodeKind::Source));
+        let sums = program.add_node(StreamNode::new("sums", NodeKind::Operator));
+        let partitioning = Some(Partitioning::Hash);
+        program.add_edge(StreamEdge { partitioning, ..StreamEdge::new(numbers, sums) });
+        let plan = |parallelism: &str| {
+            let mut config = Configuration::new();
+            config.set_text("parallelism.default", parallelism, Origin::CommandLine).unwrap();
+            JobGraph::build(&program, &config).unwrap()
+        };
+        let two = plan("2");
+        assert!(fits(&two, &plan("128")).is_ok());
+        let error = fits(&two, &plan("129")).unwrap_err().to_string();
+        assert!(error.contains("\"sums\"") || error.contains("\"numbers\""), "{error}");
+        assert!(error.contains("has 128 key groups, and cannot have 129 subtasks"), "{error}");
+    }
 
     #[test]
     fn a_job_that_is_run_again_has_another_parallelism_and_savepoint_and_nothing_else() {

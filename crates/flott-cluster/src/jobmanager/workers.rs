@@ -40,10 +40,10 @@ pub(crate) enum WorkersEvent {
         attempt: AttemptNumber,
         counts: Vec<(TaskId, TaskCounts)>,
     },
-    /// What a task has found in its state; or why it has not, and whether the question is to blame.
+    /// What a task has found in its state; or why it has not.
     Found {
         number: u64,
-        found: std::result::Result<StateAnswer, (String, bool)>,
+        found: std::result::Result<StateAnswer, (ErrorKind, String)>,
     },
 }
 
@@ -306,10 +306,8 @@ impl Workplace for Workers {
                 self.connected.insert(worker, Connected { address, outgoing });
             }
             WorkersEvent::Found { number, found } => {
-                let kind =
-                    |is_input| if is_input { ErrorKind::InvalidInput } else { ErrorKind::Io };
                 if let Some((_, look_up)) = self.look_ups.remove(&number) {
-                    look_up.answer(found.map_err(|(why, blamed)| Error::new(kind(blamed), why)));
+                    look_up.answer(found.map_err(|(kind, why)| Error::new(kind, why)));
                 }
             }
             WorkersEvent::Counted { attempt, counts } => {

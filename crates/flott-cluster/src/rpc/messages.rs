@@ -8,7 +8,7 @@ use flott_control::{Assignment, JobInput, StandingSummary, WorkerId};
 use flott_core::accumulator::AccumulatorValue;
 use flott_core::config::Origin;
 use flott_core::metrics::{TaskMetrics, TimeSpent};
-use flott_core::{AttemptNumber, CheckpointId, JobId, MonoTime, OperatorId, TaskId};
+use flott_core::{AttemptNumber, CheckpointId, ErrorKind, JobId, MonoTime, OperatorId, TaskId};
 use flott_plan::{JobGraph, StreamGraph};
 use flott_runtime::Command;
 use flott_state::{StateAnswer, StateQuestion};
@@ -107,10 +107,10 @@ pub(crate) enum FromWorker {
     },
     /// What a task says.
     Task(JobInput),
-    /// What a task has found, by the number of the question; or why it has not, and whether the question is to blame.
+    /// What a task has found, by the number of the question; or why it has not.
     Found {
         number: u64,
-        found: Result<StateAnswer, (String, bool)>,
+        found: Result<StateAnswer, (ErrorKind, String)>,
     },
     /// What the tasks of an attempt have counted since it began.
     Counted {

@@ -98,11 +98,8 @@ impl Work {
                 Some(ToWorker::LookUp { number, task, operator, question }) => {
                     let voice = voice.clone();
                     let look_up = StateLookUp::new(operator, question, move |found| {
-                        let blamed = |error: Error| {
-                            let is_input = error.kind() == ErrorKind::InvalidInput;
-                            (error.report(), is_input)
-                        };
-                        voice.say(FromWorker::Found { number, found: found.map_err(blamed) });
+                        let found = found.map_err(|error| (error.kind(), error.report()));
+                        voice.say(FromWorker::Found { number, found });
                     });
                     deployed.look_up(task, look_up);
                 }

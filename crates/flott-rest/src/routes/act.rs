@@ -156,8 +156,7 @@ async fn rescale(
     let trigger = get("triggerId").map(str::to_owned);
     let begun = begin(&acting.operations, Some(job), trigger, |finish| {
         let answer = |result: Result<_, _>| finish(result.map(Done::Rescaled));
-        acting.actions.rescale(job, parallelism, get("targetDirectory"), Box::new(answer));
-        Ok(())
+        acting.actions.rescale(job, parallelism, get("targetDirectory"), Box::new(answer))
     });
     let mut response = begun.unwrap_or_else(|refusal| *refusal);
     if response.status() == StatusCode::ACCEPTED {

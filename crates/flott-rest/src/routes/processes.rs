@@ -9,7 +9,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
-use flott_control::processes::{Answer, LogFile, ProcessName, Processes, Question};
+use flott_control::processes::{Answer, Load, LogFile, ProcessName, Processes, Question};
 use flott_core::{Error, ErrorKind};
 
 use super::vertices::{chosen, combined, given, list};
@@ -181,24 +181,17 @@ fn all_metrics(view: View) -> MethodRouter<Host> {
     get(async move |State(host): State<Host>| {
         let view = view();
         let names = view.task_managers.iter().flatten().map(|own| own.name.clone());
-        let names = std::iter::once(None).chain(names.map(Some));
+        let task_managers = loads(&host, names.map(ProcessName::TaskManager)).await;
+        let own = loads(&host, [ProcessName::JobManager]).await;
         let mut processes = Vec::new();
-        for name in names {
-            let process = name.clone().map_or(ProcessName::JobManager, ProcessName::TaskManager);
-            let kind = if name.is_some() { "taskmanager" } else { "jobmanager" };
-            let name = name.unwrap_or_default();
-            // One that is lost meanwhile is not there.
-            if let Ok(Answer::Load { own, workers }) =
-                ask(host.clone(), process, Question::Load).await
-            {
-                let workers = workers.map(|load| ("workers", load));
-                let all = std::iter::once((kind, own)).chain(workers);
-                processes.extend(all.map(|(kind, load)| Process {
-                    kind,
-                    name: name.clone(),
-                    load,
-                }));
-            }
+        for (process, own, workers) in own.into_iter().chain(task_managers) {
+            let (kind, name) = match process {
+                ProcessName::JobManager => ("jobmanager", String::new()),
+                ProcessName::TaskManager(name) => ("taskmanager", name),
+            };
+            let workers = workers.map(|load| ("workers", load));
+            let all = std::iter::once((kind, own)).chain(workers);
+            processes.extend(all.map(|(kind, load)| Process { kind, name: name.clone(), load }));
         }
         let mut response = Response::new(Body::from(prometheus::text(&view, &processes)));
         response.headers_mut().insert(CONTENT_TYPE, TEXT);
@@ -211,14 +204,12 @@ fn all_loads(view: View) -> MethodRouter<Host> {
     get(async move |State(host): State<Host>, parameters: Parameters| {
         let (view, parameters) = (view(), given(parameters));
         let wanted = list(&parameters, "taskmanagers");
-        let mut all = Vec::new();
-        for own in view.task_managers.iter().flatten() {
-            if wanted.as_ref().is_none_or(|wanted| wanted.contains(&own.name.as_str())) {
-                // One that is lost meanwhile is not there.
-                let process = ProcessName::TaskManager(own.name.clone());
-                all.extend(measured(host.clone(), process).await.ok());
-            }
-        }
+        let names = view.task_managers.iter().flatten().map(|own| own.name.clone());
+        let is_wanted =
+            |name: &String| wanted.as_ref().is_none_or(|wanted| wanted.contains(&name.as_str()));
+        let all = loads(&host, names.filter(is_wanted).map(ProcessName::TaskManager)).await;
+        let all: Vec<Metrics> =
+            all.into_iter().map(|(_, own, workers)| metrics(own, workers)).collect();
         combined(&all, &parameters).unwrap_or_else(|refusal| *refusal)
     })
 }
@@ -231,15 +222,30 @@ fn details(view: View) -> MethodRouter<Host> {
             let text = format!("{NOT_FOUND_EXCEPTION}: Could not find TaskExecutor with id {id}");
             return error(StatusCode::NOT_FOUND, text);
         };
-        match ask(host, ProcessName::TaskManager(id), Question::Load).await {
-            Ok(Answer::Load { own: process, workers }) => {
-                let load = process.and(workers.unwrap_or_default());
-                json(&TaskManagerDetails::of(&view, own, load))
-            }
-            Ok(_) => unexpected(),
-            Err(refusal) => *refusal,
-        }
+        // How much it takes is not known of one that does not answer.
+        let found = loads(&host, [ProcessName::TaskManager(id)]).await;
+        let load = found.into_iter().map(|(_, own, workers)| own.and(workers.unwrap_or_default()));
+        json(&TaskManagerDetails::of(&view, own, load.fold(Load::default(), Load::and)))
     })
+}
+
+/// How much processes take, and their workers: all are asked at once, and who does not answer is left out.
+async fn loads(
+    host: &Host,
+    processes: impl IntoIterator<Item = ProcessName>,
+) -> Vec<(ProcessName, Load, Option<Load>)> {
+    let asked = processes.into_iter().map(|process| {
+        let answer = tokio::spawn(ask(host.clone(), process.clone(), Question::Load));
+        (process, answer)
+    });
+    let asked: Vec<_> = asked.collect();
+    let mut all = Vec::new();
+    for (process, answer) in asked {
+        if let Ok(Ok(Answer::Load { own, workers })) = answer.await {
+            all.push((process, own, workers));
+        }
+    }
+    all
 }
 
 /// What a process takes, as metrics.

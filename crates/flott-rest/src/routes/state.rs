@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::processes::Parameters;
+use super::vertices::given;
 use super::{error, job_id, json};
 use crate::table::Table;
 use crate::tokens::Role::Deployer;
@@ -53,7 +54,7 @@ async fn look_up(
         Ok(job) => job,
         Err(refusal) => return *refusal,
     };
-    let parameters = parameters.map(|all| all.0).unwrap_or_default();
+    let parameters = given(parameters);
     let get = |name: &str| {
         let found = parameters.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.clone())

@@ -28,6 +28,9 @@ const FIELD: &str = "jarfile";
 /// How long the next piece of an upload may take.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How much of an upload that has failed is taken in all the same.
+const PASSED_OVER_MAX: u64 = 4 << 30;
+
 /// How fast an upload must be, once it has taken as long as that.
 const BYTES_PER_SECOND_MIN: u64 = 8 * 1024;
 
@@ -60,18 +63,14 @@ async fn upload(
     form: std::result::Result<Multipart, MultipartRejection>,
 ) -> Response {
     let Ok(mut form) = form else { return refused("exactly one file must be sent, as a form") };
-    loop {
-        match form.next_field().await {
-            Ok(Some(field)) if field.name() == Some(FIELD) => {
-                return match take_in(host, field).await {
-                    Ok(binary) => json(&JarUploadResponse::of(&binary)),
-                    Err(failure) => failed(&failure),
-                };
-            }
-            Ok(Some(_)) => {}
-            Ok(None) => return refused("exactly one file must be sent, in the field \"jarfile\""),
-            Err(e) => return refused(&format!("the upload was cut: {e}")),
-        }
+    match timeout(PIECE_TIMEOUT, form.next_field()).await {
+        Ok(Ok(Some(field))) if field.name() == Some(FIELD) => match take_in(host, field).await {
+            Ok(binary) => json(&JarUploadResponse::of(&binary)),
+            Err(failure) => failed(&failure),
+        },
+        Ok(Ok(_)) => refused("exactly one file must be sent, in the field \"jarfile\""),
+        Ok(Err(e)) => refused(&format!("the upload was cut: {e}")),
+        Err(_) => refused("the upload is too slow"),
     }
 }
 
@@ -88,6 +87,9 @@ async fn take_in(host: Host, mut field: Field<'_>) -> Result<Binary> {
             .map_err(|e| Error::with_source(ErrorKind::InvalidInput, "the upload was cut", e))?;
         let Some(piece) = piece else { break };
         size += piece.len() as u64;
+        if upload.is_err() && size > PASSED_OVER_MAX {
+            break;
+        }
         if began.elapsed() > PIECE_TIMEOUT
             && size < BYTES_PER_SECOND_MIN * began.elapsed().as_secs()
         {

@@ -42,8 +42,9 @@ impl Actions for Nobody {
         Err(Error::invalid("no"))
     }
 
-    fn rescale(&self, _: JobId, _: u32, _: Option<&str>, answer: RescaleAnswer) {
+    fn rescale(&self, _: JobId, _: u32, _: Option<&str>, answer: RescaleAnswer) -> Result<()> {
         answer(Err("no".into()));
+        Ok(())
     }
 
     fn look_up(&self, _: JobId, _: StateKey, answer: StateAnswer) {

@@ -41,6 +41,9 @@ struct Waiting {
     is_closed: bool,
 }
 
+/// How many questions wait for a task at most: who asks gives up long before a task that is busy answers.
+const LOOK_UPS_MAX: usize = 64;
+
 /// What a task finds in its mailbox.
 pub(super) struct Taken {
     pub(super) commands: VecDeque<Command>,
@@ -68,7 +71,8 @@ impl Mailbox {
     /// Has the task look into its state, between two batches.
     pub fn look_up(&self, look_up: StateLookUp) {
         let mut waiting = self.lock();
-        if !waiting.is_closed {
+        // Dropped, it is answered: the task has ended, or has enough to do.
+        if !waiting.is_closed && waiting.look_ups.len() < LOOK_UPS_MAX {
             waiting.look_ups.push(look_up);
             drop(waiting);
             self.waker.wake();

@@ -46,9 +46,10 @@ impl Actions for Willing {
         Ok(())
     }
 
-    fn rescale(&self, _: JobId, _: u32, _: Option<&str>, answer: RescaleAnswer) {
+    fn rescale(&self, _: JobId, _: u32, _: Option<&str>, answer: RescaleAnswer) -> Result<()> {
         let savepoint = "file:/sp/savepoint-06bab6-e107c19390cb".into();
         answer(Ok(Rescaled { job: JobId::from_u128(8), savepoint }));
+        Ok(())
     }
 
     fn look_up(&self, _: JobId, key: StateKey, answer: StateAnswer) {
