@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_quiet_crate_uses_few_things_from_outside() {
-        let complaints = check("low", &[("serde_json", None)]);
+        let complaints = check("low", &[("tokio", None)]);
         assert!(complaints[0].contains("Cargo.toml:2: low is quiet"), "{complaints:?}");
     }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use flott_cluster::ThisProcess;
 use tokio::time::Instant;
 
 use super::*;
@@ -40,11 +39,6 @@ fn lives(server: &Server) -> bool {
 
 #[test]
 fn no_path_leads_out() {
-    // The process that is asked is this one, with its own files.
-    let services = || Services {
-        processes: Arc::new(ThisProcess { options: Vec::new() }),
-        ..super::services()
-    };
     let server = serve("0", services(), Access::default()).unwrap();
     let watched = Watched { view: Arc::new(testing::view), rates: Rates::default() };
     let (_, entries) = table(watched, services()).finish();
