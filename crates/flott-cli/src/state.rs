@@ -2,11 +2,13 @@
 
 mod edit;
 mod query;
+#[cfg(feature = "sql")]
+mod sql;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use flott_cluster::inspect::{Entry, Snapshot, StateInfo};
@@ -37,6 +39,9 @@ enum Action {
     Query(QueryArgs),
     /// Writes all entries of a state.
     Export(ExportArgs),
+    /// Answers a question in SQL. Each state is a table UID.STATE, or STATE if only one operator has it, with the
+    /// columns key, if it has keys, and value. SHOW TABLES and DESCRIBE tell more.
+    Sql(SqlArgs),
     /// Compares two snapshots, entry by entry; 1 if they differ.
     Diff(DiffArgs),
     /// Checks every file and every entry.
@@ -107,11 +112,34 @@ struct ExportArgs {
     to: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Format {
     /// An object a line: its key, if it has one, and its value.
     Json,
     /// A line for each entry: the key and the value, each as JSON if it is no plain text or number.
+    Csv,
+    /// Columns (Apache Parquet), into a file.
+    Parquet,
+}
+
+#[derive(Args)]
+struct SqlArgs {
+    #[command(flatten)]
+    path: PathArgs,
+    /// The question: SELECT key, value FROM sum.rolling WHERE …
+    query: String,
+    /// How it is answered.
+    #[arg(long, default_value = "table")]
+    format: Answer,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Answer {
+    /// A table, for people.
+    Table,
+    /// An object a line.
+    Json,
+    /// A line for each row, after one with the names.
     Csv,
 }
 
@@ -135,6 +163,7 @@ pub(crate) fn state(args: &StateArgs, client: impl FnOnce() -> Result<Client>) -
         Action::Get(args) => get(args),
         Action::Query(args) => query(&client()?, args),
         Action::Export(args) => export(args),
+        Action::Sql(args) => sql(args),
         Action::Diff(args) => diff(args),
         Action::Edit(args) => edit(args),
         Action::Verify(args) => {
@@ -242,8 +271,42 @@ fn get(args: &GetArgs) -> Result<()> {
     Ok(())
 }
 
+#[cfg(feature = "sql")]
+fn sql(args: &SqlArgs) -> Result<()> {
+    sql::sql(args)
+}
+
+#[cfg(not(feature = "sql"))]
+fn sql(args: &SqlArgs) -> Result<()> {
+    let SqlArgs { path, query, format } = args;
+    let _ = (path, query, format);
+    Err(without_sql("SQL is not understood"))
+}
+
+/// What a command says that is built without a part of itself.
+#[cfg(not(feature = "sql"))]
+fn without_sql(what: &str) -> Error {
+    Error::invalid(format!("{what}: this command is built without the feature \"sql\""))
+}
+
+#[cfg(feature = "sql")]
+fn export_columns(snapshot: Snapshot, state: StateInfo, to: &Path) -> Result<()> {
+    sql::export(snapshot, state, to)
+}
+
+#[cfg(not(feature = "sql"))]
+fn export_columns(_: Snapshot, _: StateInfo, _: &Path) -> Result<()> {
+    Err(without_sql("Parquet cannot be written"))
+}
+
 fn export(args: &ExportArgs) -> Result<()> {
     let (snapshot, state) = args.state.open()?;
+    if args.format == Format::Parquet {
+        let to = args.to.as_deref().ok_or_else(|| {
+            Error::invalid("columns are written into a file, and not to the output: use --to FILE")
+        })?;
+        return export_columns(snapshot, state, to);
+    }
     let out: Box<dyn Write> = match &args.to {
         None => Box::new(std::io::stdout().lock()),
         Some(file) => {
@@ -260,7 +323,7 @@ fn export(args: &ExportArgs) -> Result<()> {
     }
     snapshot.entries(&state, |entry| {
         let line = match args.format {
-            Format::Json => object(&entry)?.to_string(),
+            Format::Json | Format::Parquet => object(&entry)?.to_string(),
             Format::Csv => {
                 let cells = entry.key.iter().chain([&entry.value]);
                 let cells = cells.map(|cell| value(cell).map(|cell| quoted(&cell)));

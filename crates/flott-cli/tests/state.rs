@@ -193,3 +193,90 @@ fn what_cannot_be_edited_is_named() {
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is half written");
 }
+
+#[cfg(not(feature = "sql"))]
+#[test]
+fn what_this_build_has_not_is_said_with_what_has_it() {
+    let to = ["--format", "parquet", "--to", "/nowhere/words.parquet"];
+    for (verb, arguments) in [("sql", &["SELECT 1"][..]), ("export", &to)] {
+        let (code, _, error) = state(verb, &v2(), arguments);
+        assert!(code == 1 && error.contains("built without the feature \"sql\""), "{error}");
+    }
+}
+
+#[cfg(feature = "sql")]
+mod sql {
+    use std::fs::File;
+
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::RowAccessor;
+
+    use super::*;
+
+    #[test]
+    fn questions_are_answered_as_tables_json_and_csv() {
+        let query = "SELECT count(*) AS words, sum(value['1']) AS total FROM sum.rolling";
+        let answer = done("sql", &v1(), &[query, "--format", "json"]);
+        assert_eq!(answer, "{\"words\":100,\"total\":4950}\n");
+        let query =
+            "SELECT key, value['1'] AS n FROM rolling WHERE key LIKE 'word1_' ORDER BY n LIMIT 2";
+        let answer = done("sql", &v2(), &[query, "--format", "csv"]);
+        assert_eq!(answer, "key,n\nword10,10\nword11,11\n");
+        let answer = done("sql", &v2(), &["SELECT key FROM rolling WHERE key = 'word7'"]);
+        assert!(answer.contains("| key   |\n") && answer.contains("| word7 |\n"), "{answer}");
+        let answer = done("sql", &v2(), &["DESCRIBE rolling", "--format", "json"]);
+        assert!(answer.contains("\"column_name\":\"key\",\"data_type\":\"Utf8\""), "{answer}");
+        let none = done("sql", &v2(), &["SELECT key FROM rolling WHERE key = 'nope'"]);
+        assert!(none.contains("key"), "the names are there without rows: {none}");
+    }
+
+    #[test]
+    fn what_cannot_be_answered_is_said_with_the_tables() {
+        for (query, expected) in [
+            ("SELECT * FROM nobody", "the tables are rolling"),
+            ("SELECT nope FROM rolling", "nope"),
+            ("SELEKT 1", "the query cannot be answered"),
+            ("DROP TABLE rolling", "DDL not supported"),
+            ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'", "DDL not supported"),
+            ("COPY rolling TO '/tmp/words.json'", "DML not supported"),
+            ("SET datafusion.execution.batch_size = 1", "Statement not supported"),
+        ] {
+            let (code, text, error) = state("sql", &v2(), &[query]);
+            assert!(code == 1 && text.is_empty(), "{query}: {text}");
+            assert!(error.contains(expected), "{query}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_state_is_no_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("chk-3");
+        fs::create_dir(&copy).unwrap();
+        for file in fs::read_dir(v1()).unwrap() {
+            let file = file.unwrap();
+            let mut bytes = fs::read(file.path()).unwrap();
+            if file.file_name() != "_metadata" {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+            }
+            fs::write(copy.join(file.file_name()), bytes).unwrap();
+        }
+        let (code, _, error) = state("sql", &copy, &["SELECT count(*) FROM rolling"]);
+        assert!(code == 1 && error.contains("state \"rolling\""), "{error}");
+    }
+
+    #[test]
+    fn a_state_becomes_a_file_of_columns() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("words.parquet");
+        done("export", &v1(), &["--format", "parquet", "--to", file.to_str().unwrap()]);
+        let reader = SerializedFileReader::new(File::open(&file).unwrap()).unwrap();
+        let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), 100);
+        let total: i64 =
+            rows.iter().map(|row| row.get_group(1).unwrap().get_long(1).unwrap()).sum();
+        assert_eq!(total, 4950);
+        let (code, _, error) = state("export", &v1(), &["--format", "parquet"]);
+        assert!(code == 1 && error.contains("use --to FILE"), "{error}");
+    }
+}

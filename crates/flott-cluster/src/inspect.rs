@@ -13,9 +13,13 @@ use flott_core::config::Configuration;
 use flott_core::{Error, KeyGroupRange, Result};
 use flott_runtime::Clock;
 use flott_runtime::restore::{read, read_pieces};
-use flott_state::inspect::{KeyedReader, KeyedShapes, check_elements, show_elements};
-use flott_state::{KeyedBackend, KeyedData, RestoredKeyedState, Shown};
+use flott_state::inspect::{
+    KeyedReader, KeyedShapes, check_elements, element_schema, show_elements,
+};
+use flott_state::{KeyedBackend, KeyedData, RestoredKeyedState};
 use serde::Serialize;
+
+pub use flott_state::{Schema, Shown};
 
 pub use self::writer::SavepointWriter;
 
@@ -118,6 +122,26 @@ impl Snapshot {
             files: record.files().len(),
             states: record.operators.iter().flat_map(states).collect(),
         }
+    }
+
+    /// The shapes of what [`entries`](Self::entries) shows: of a state's keys, if it is keyed, and of its values.
+    ///
+    /// # Errors
+    /// If they are not known ([`flott_core::ErrorKind::InvalidInput`]).
+    pub fn schemas(&self, state: &StateInfo) -> Result<(Option<Schema>, Schema)> {
+        let shapes = self.subtasks(&state.operator).find_map(|snapshot| {
+            if state.key_schema.is_some() {
+                let handle = snapshot.keyed.iter().find(|handle| handle.name == state.state)?;
+                let shapes = KeyedShapes::of(handle).map(KeyedShapes::into_schemas);
+                return Some(shapes.map(|(key, value)| (Some(key), value)));
+            }
+            let mut lists = snapshot.operator_states.iter();
+            let handle = lists.find(|handle| handle.name == state.state)?;
+            Some(element_schema(handle).map(|element| (None, element)))
+        });
+        shapes
+            .unwrap_or_else(|| Err(Error::invalid("this snapshot does not have it")))
+            .map_err(|error| error.context(state.called("cannot be shown")))
     }
 
     /// Shows the entries of a state to `each`, until it has seen enough. The state is checked meanwhile.

@@ -150,6 +150,11 @@ impl KeyedShapes {
         Ok(Self { key, value: stamped(value, Stamps::of(kind, ttl), with_time) })
     }
 
+    /// The shapes of the keys and of the values.
+    pub fn into_schemas(self) -> (Schema, Schema) {
+        (self.key, self.value)
+    }
+
     /// Shows a key.
     ///
     /// # Errors
@@ -167,6 +172,14 @@ impl KeyedShapes {
     }
 }
 
+/// The shape of the elements of an operator state.
+///
+/// # Errors
+/// [`flott_core::ErrorKind::InvalidInput`] if the record does not say it.
+pub fn element_schema(handle: &OperatorStateHandle) -> Result<Schema> {
+    parsed(&handle.schema)
+}
+
 /// Checks the bytes of an operator state.
 ///
 /// # Errors
@@ -181,7 +194,7 @@ pub fn check_elements(handle: &OperatorStateHandle, bytes: &[u8]) -> Result<()> 
 /// [`flott_core::ErrorKind::Corrupt`] if they are not what the record says.
 pub fn show_elements(handle: &OperatorStateHandle, bytes: &[u8]) -> Result<Vec<Shown>> {
     check_elements(handle, bytes)?;
-    let schema = parsed(&handle.schema)?;
+    let schema = element_schema(handle)?;
     let mut start = 0;
     let elements = handle.ends.iter().map(|end| {
         let range = std::mem::replace(&mut start, *end)..*end;
