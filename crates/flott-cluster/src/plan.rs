@@ -41,6 +41,8 @@ pub struct TaskPlan {
     pub storage: Arc<dyn CheckpointStorage>,
     /// State up to this size, in bytes, goes into the metadata.
     pub inline_threshold: usize,
+    /// As long as a file of a checkpoint has fewer bytes, the state of another task may be added to it.
+    pub merged_bytes: usize,
     /// Whether processes keep the tables of their tasks' newest checkpoint.
     pub keeps_states: bool,
     /// Whether a checkpoint refers to what the one before it has written.
@@ -122,10 +124,21 @@ impl TaskPlan {
             buffer_timeout: config.get(&options::BUFFER_TIMEOUT)?,
         };
         let inline_threshold = size(config.get(&options::DATA_INLINE_THRESHOLD)?);
+        let merges = config.get(&options::FILE_MERGING)?;
+        let merged_bytes = if merges { size(config.get(&options::MERGED_FILE_SIZE)?) } else { 0 };
         let keeps_states = config.get(&options::LOCAL_RECOVERY)?;
         // What has changed is seen by what was kept.
         let incremental = keeps_states && config.get(&options::INCREMENTAL)?;
-        Ok(Self { job, graph, settings, storage, inline_threshold, keeps_states, incremental })
+        Ok(Self {
+            job,
+            graph,
+            settings,
+            storage,
+            inline_threshold,
+            merged_bytes,
+            keeps_states,
+            incremental,
+        })
     }
 }
 

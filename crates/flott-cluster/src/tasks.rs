@@ -20,7 +20,7 @@ use crate::driver::{DriverPool, EventSink, TaskCell};
 use crate::io::IoPool;
 use crate::memory::MemoryLimit;
 use crate::plan::TaskPlan;
-use crate::snapshot::{may_pass, read_states, write_snapshot};
+use crate::snapshot::{WaitingSnapshots, declined, may_pass, read_states, write_snapshots};
 use crate::storage::{self, Stores, savepoint::Savepoints};
 
 /// Takes what is to reach the job's master.
@@ -240,11 +240,15 @@ fn explained(error: Error, origin: Option<&Origin>, stores: &Stores) -> Error {
     error.context(message)
 }
 
-/// A snapshot that cannot be written.
-fn declined(attempt: AttemptNumber, pending: &PendingSnapshot, message: String) -> JobInput {
-    let PendingSnapshot { checkpoint, task, .. } = *pending;
-    let reason = DeclineReason::AsyncException;
-    JobInput::Decline { attempt, checkpoint, task, reason, message }
+/// Counts what a task remembers among its metrics.
+fn show_state_bytes(written: &JobInput, metrics: &BTreeMap<TaskId, TaskMetrics>) {
+    if let JobInput::Ack { task, snapshot, .. } = written
+        && let Some(metrics) = metrics.get(task)
+    {
+        let keyed = snapshot.operators.iter().flat_map(|own| &own.keyed);
+        let bytes = keyed.map(KeyedStateHandle::used_bytes).sum::<u64>();
+        metrics.state_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
 }
 
 /// Turns what tasks say into inputs of the master; snapshots are written first.
@@ -258,6 +262,7 @@ fn event_sink(
         (plan.clone(), clock.clone(), savepoints.clone(), report.clone());
     let (counted, stores) = (counted.clone(), stores.clone());
     let kept = site.kept.clone();
+    let (metrics, waiting) = (Arc::new(metrics), Arc::new(WaitingSnapshots::default()));
     // The pool outlives the drivers, but must not be kept alive by a task's event sink: its end is
     // the end of its threads.
     let io = Arc::downgrade(&site.io);
@@ -294,15 +299,19 @@ fn event_sink(
                 return;
             }
             TaskEvent::Snapshot(pending) => {
+                waiting.add(pending);
                 let (plan, clock, report) = (plan.clone(), clock.clone(), report.clone());
                 let (savepoints, kept) = (savepoints.clone(), kept.clone());
-                let metrics = metrics.get(&task).cloned();
+                let (metrics, waiting) = (metrics.clone(), waiting.clone());
                 if let Some(io) = io.upgrade() {
                     io.submit(move || {
-                        let storage = match pending.kind {
+                        // Another thread may have taken it along.
+                        let Some(first) = waiting.take() else { return };
+                        let PendingSnapshot { checkpoint, task, attempt, kind, .. } = first;
+                        let storage = match kind {
                             CheckpointKind::Checkpoint => Ok(plan.storage.clone()),
                             CheckpointKind::Savepoint | CheckpointKind::Stop { .. } => {
-                                match savepoints.wait(pending.checkpoint) {
+                                match savepoints.wait(checkpoint) {
                                     Some(place) => place.map(|place| place as _),
                                     // Nobody waits for a savepoint that was given up.
                                     None => return,
@@ -311,16 +320,16 @@ fn event_sink(
                         };
                         let storage: Arc<dyn CheckpointStorage> = match storage {
                             Ok(storage) => storage,
-                            Err(message) => return report(declined(attempt, &pending, message)),
+                            Err(message) => {
+                                return report(declined(attempt, checkpoint, task, message));
+                            }
                         };
-                        let written = write_snapshot(pending, &plan, &storage, &*clock, &kept);
-                        if let (JobInput::Ack { snapshot, .. }, Some(metrics)) = (&written, metrics)
+                        let more = || waiting.take_of(checkpoint);
+                        for written in write_snapshots(first, more, &plan, &storage, &*clock, &kept)
                         {
-                            let keyed = snapshot.operators.iter().flat_map(|own| &own.keyed);
-                            let bytes = keyed.map(KeyedStateHandle::used_bytes).sum::<u64>();
-                            metrics.state_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+                            show_state_bytes(&written, &metrics);
+                            report(written);
                         }
-                        report(written);
                     });
                 }
                 return;

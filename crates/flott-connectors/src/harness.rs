@@ -25,7 +25,7 @@ use flott_runtime::KeptStates;
 use flott_runtime::build::{Deployment, build_tasks};
 use flott_runtime::restore::{Reads, Source, load_tasks, program_operators};
 use flott_runtime::{
-    Clock, Command, Program, Progress, StateBackend, Task, TaskEvent, TaskSettings, Wake,
+    Clock, Command, Program, Progress, StateBackend, StateFile, Task, TaskEvent, TaskSettings, Wake,
 };
 
 /// How long a test waits for another thread before it fails.
@@ -231,7 +231,8 @@ impl<T: Data + Ord> Harness<T> {
         let storage: Arc<dyn CheckpointStorage> = Arc::new(MemoryStorage::new());
         for (task, event) in self.step_with_events() {
             let TaskEvent::Snapshot(snapshot) = event else { continue };
-            let (snapshot, _) = snapshot.write(&storage, usize::MAX, None).unwrap();
+            let mut none = StateFile::default();
+            let (snapshot, _) = snapshot.write(&mut none, &storage, usize::MAX, None).unwrap();
             for state in snapshot.operators {
                 let record = operators.iter_mut().find(|record| record.info.id == state.operator);
                 record.unwrap().subtasks.insert(task.subtask, state);

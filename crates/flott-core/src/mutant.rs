@@ -59,6 +59,8 @@ pub enum Mutant {
     StopSparesRegions,
     /// Files are deleted that a checkpoint under way builds upon (FLINK-25426).
     ForgetBase,
+    /// A file is deleted because one of the tasks that have written into it came too late.
+    ForgetSharers,
     /// What was written and is not in the state's store yet is left out of a snapshot.
     SnapshotBeforeWriteBack,
     /// What was written to a store since the checkpoint survives the failure (KAFKA-20685).
@@ -81,7 +83,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::ReadPastBarrier,
         Self::EmitBetweenSnapshotAndBarrier,
         Self::RestoreWrongSubtask,
@@ -107,6 +109,7 @@ impl Mutant {
         Self::TrustOtherAttempts,
         Self::StopSparesRegions,
         Self::ForgetBase,
+        Self::ForgetSharers,
         Self::SnapshotBeforeWriteBack,
         Self::KeepUncommittedWrites,
         Self::ForgetOvertaken,

@@ -39,7 +39,7 @@ pub mod watermark;
 pub use batch::{Batch, NO_TIMESTAMP};
 pub use chain::panic_message;
 pub use collector::{Collector, OutputTag};
-pub use flott_state::StateBackend;
+pub use flott_state::{StateBackend, StateFile};
 pub use kept::{KeptStates, TaskMemory};
 pub use look_up::StateLookUp;
 pub use operator::{

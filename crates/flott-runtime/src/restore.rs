@@ -233,7 +233,7 @@ mod tests {
     use flott_core::element::CheckpointKind;
     use flott_core::hash::stable_hash;
     use flott_core::{AttemptNumber, CheckpointId, JobId, MaxParallelism, Timestamp, VertexId};
-    use flott_state::{KeyedBackend, ValueStateDescriptor};
+    use flott_state::{KeyedBackend, StateFile, ValueStateDescriptor};
 
     use super::*;
     use crate::{Command, OperatorParts, PendingSnapshot, TaskMemory};
@@ -274,7 +274,9 @@ mod tests {
         let memory = pending.memory();
         let storage = Arc::new(MemoryStorage::new());
         let files = storage.clone() as Arc<dyn CheckpointStorage>;
-        let (written, _) = pending.write(&files, 0, None).unwrap();
+        let mut file = StateFile::default();
+        let (mut written, _) = pending.write(&mut file, &files, 0, None).unwrap();
+        file.settle(&*storage, [&mut *written.operators]).unwrap();
         let handle = written.operators[0].keyed[0].clone();
         let range = max.range_of(0, 1);
         let restore = OperatorRestore {

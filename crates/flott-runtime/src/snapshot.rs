@@ -8,7 +8,8 @@ use flott_core::element::CheckpointKind;
 use flott_core::mutant::Mutant;
 use flott_core::{AttemptNumber, CheckpointId, OperatorId, Result, TaskId};
 use flott_state::{
-    BaseState, KeyedSnapshot, OperatorStateSnapshot, SnapshotWriter, StateMemory, TimerSnapshot,
+    BaseState, KeyedSnapshot, OperatorStateSnapshot, SnapshotWriter, StateFile, StateMemory,
+    TimerSnapshot,
 };
 
 use crate::chain::guarded;
@@ -102,6 +103,11 @@ pub struct PendingSnapshot {
 }
 
 impl PendingSnapshot {
+    /// Whether the task had read all of the state that it was restored with.
+    pub fn is_complete(&self) -> bool {
+        self.parts.iter().flat_map(|part| &part.keyed).all(KeyedSnapshot::is_complete)
+    }
+
     /// Reads what the task had not read of the state that it was restored with. Blocks on storage.
     ///
     /// # Errors
@@ -134,15 +140,17 @@ impl PendingSnapshot {
         self.parts.iter().map(|part| part.operator)
     }
 
-    /// Writes the state to storage, or into the result if it is smaller than `inline_threshold`; says how many
-    /// bytes that were. With `bases`, even without any, later checkpoints may build upon it, and
-    /// it on those. Blocks on storage; called once, from any thread.
+    /// Writes the state into `file`, behind that of other tasks, or into the result if it is smaller than
+    /// `inline_threshold`, or into files of its own what is too much for one; says how many bytes that were. With
+    /// `bases`, even without any, later checkpoints may build upon it, and it on those. Blocks on storage; called
+    /// once, from any thread.
     ///
     /// # Errors
     /// If the state cannot be encoded (also if that panics) or storage fails: the checkpoint is
-    /// declined.
+    /// declined, and `file` is what it was.
     pub fn write(
         self,
+        file: &mut StateFile,
         storage: &Arc<dyn CheckpointStorage>,
         inline_threshold: usize,
         bases: Option<Vec<BaseState>>,
@@ -156,7 +164,7 @@ impl PendingSnapshot {
         guarded(|| {
             self.parts.into_iter().try_for_each(|part| part.write(&mut writer))?;
             let bytes = writer.bytes() as u64;
-            let operators: Vec<OperatorSnapshot> = writer.finish()?;
+            let operators: Vec<OperatorSnapshot> = writer.finish_into(file);
             Ok((TaskSnapshot { operators, end_of_data: self.end_of_data }, bytes))
         })
     }

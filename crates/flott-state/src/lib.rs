@@ -47,7 +47,7 @@ pub use restore::{
     RestoredOperatorState, StateMemory, UnreadGroup, UnreadStates, check_file,
 };
 pub use schema::{Schema, Shown, difference};
-pub use snapshot::{BaseState, IN_FLIGHT, SnapshotWriter};
+pub use snapshot::{BaseState, IN_FLIGHT, SnapshotWriter, StateFile};
 pub use store::{DiskBackend, StateBackend};
 pub use table::{PagedTable, TableSnapshot};
 pub use timers::{TimerKind, TimerService, TimerSnapshot};

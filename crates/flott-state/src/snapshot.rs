@@ -1,8 +1,9 @@
 //! The asynchronous part of a snapshot: bytes, checksums, digests, files.
 //!
 //! All state of a task goes into a buffer. If it is small it travels in the acknowledgement;
-//! otherwise it becomes a file, or several, one buffer after the other, if it is large: [`MAGIC`], a version, the CRC-32C and the length of what
-//! follows (all little-endian), then the states one after the other.
+//! otherwise it becomes a file, one with other tasks if it is little, or several, one buffer after the other, if it is
+//! large: [`MAGIC`], a version, the CRC-32C and the length of what follows (all little-endian), then the states one after
+//! the other.
 //!
 //! A keyed state is a run of key groups, each with its own checksum, so that a reader can take the
 //! groups that it needs; or of what has changed in them since an earlier checkpoint. An entry is the length of the
@@ -31,6 +32,7 @@ use flott_core::hash::hash64;
 use flott_core::{OperatorId, Result};
 
 pub use entries::EntriesByGroup;
+pub use files::StateFile;
 pub use groups::BaseState;
 
 pub(crate) use entry::{append_bytes, append_entry, append_key, entry_seed};
@@ -75,9 +77,11 @@ pub(crate) struct OperatorStateHead {
 
 /// Collects the state of one task and writes it to one place.
 ///
-/// Write the snapshots of the task's operators into it, then [`finish`](Self::finish). Until then
-/// the references in the handles are promises; that is why the writer keeps them.
+/// Write the snapshots of the task's operators into it, then [`finish`](Self::finish), or, together with other tasks,
+/// [`finish_into`](Self::finish_into). Until then the references in the handles are promises; that is why the writer
+/// keeps them.
 pub struct SnapshotWriter {
+    storage: Arc<dyn CheckpointStorage>,
     files: StateFiles,
     inline_threshold: usize,
     counts_broadcast: bool,
@@ -98,7 +102,8 @@ impl SnapshotWriter {
         inline_threshold: usize,
     ) -> Self {
         Self {
-            files: StateFiles::new(storage, path.into()),
+            files: StateFiles::new(storage.clone(), path.into()),
+            storage,
             inline_threshold,
             counts_broadcast: true,
             bases: Vec::new(),
@@ -148,22 +153,28 @@ impl SnapshotWriter {
     ///
     /// # Errors
     /// If the file cannot be written, or may not have been: the checkpoint fails.
-    pub fn finish(mut self) -> Result<Vec<OperatorSnapshot>> {
+    pub fn finish(self) -> Result<Vec<OperatorSnapshot>> {
+        let (storage, mut file) = (self.storage.clone(), StateFile::default());
+        let mut operators = self.finish_into(&mut file);
+        file.settle(&*storage, [&mut *operators])?;
+        Ok(operators)
+    }
+
+    /// The same, except that what is not written yet goes behind what others have put into `file`, which is to be
+    /// [settled](StateFile::settle) with what is returned.
+    pub fn finish_into(mut self, file: &mut StateFile) -> Vec<OperatorSnapshot> {
         let keyed = self.operators.iter().flat_map(|operator| &operator.keyed);
         let carried = keyed.flat_map(|state| &state.pieces).filter(|piece| !piece.is_file());
         let carried: u64 = carried.map(DataRef::len).sum();
         let is_small =
             self.files.written() == 0 && carried as usize + self.bytes() <= self.inline_threshold;
-        if is_small || self.files.is_empty() || !self.files.write()? {
-            let files = &self.files;
-            let path = files.path();
-            for operator in &mut self.operators {
-                let keyed = operator.keyed.iter_mut().flat_map(|state| &mut state.pieces);
-                let others = operator.operator_states.iter_mut().map(|state| &mut state.data);
-                keyed.chain(others).for_each(|data| make_inline(data, &path, files));
-            }
+        let last = self.files.into_last();
+        if is_small || last.is_empty() {
+            last.make_inline(&mut self.operators);
+        } else {
+            file.take_in(last, &mut self.operators);
         }
-        Ok(self.operators)
+        self.operators
     }
 
     /// Writes the entries of one keyed state. A state without entries leaves no trace.
@@ -293,15 +304,6 @@ impl SnapshotWriter {
     }
 }
 
-/// Puts the bytes of the file at hand, which is not written, where the reference to them is.
-fn make_inline(data: &mut DataRef, file: &str, files: &StateFiles) {
-    if let DataRef::File { path, offset, length } = data
-        && path == file
-    {
-        *data = DataRef::Inline(files.bytes_of(*offset, *length));
-    }
-}
-
 /// The sum of the hashes of a state's entries.
 struct EntryDigest {
     /// The hash of the state's name: the seed of all the others.
@@ -323,7 +325,7 @@ impl EntryDigest {
 impl fmt::Debug for SnapshotWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SnapshotWriter")
-            .field("path", &self.files.path())
+            .field("path", &self.files.first())
             .field("bytes", &self.bytes())
             .finish_non_exhaustive()
     }

@@ -114,7 +114,9 @@ impl Coordinator {
     /// Deletes files that were reported in vain, unless they are in use.
     pub(super) fn discard_files(&mut self, mut files: BTreeSet<String>) {
         let live = self.live();
-        files.retain(|path| is_relative(path) && !live.contains(path));
+        files.retain(|path| {
+            is_relative(path) && !self.store.may_be_of_others(path) && !live.contains(path)
+        });
         if !files.is_empty() {
             self.effects.push_back(Effect::Discard { paths: files.into_iter().collect() });
         }

@@ -33,7 +33,7 @@ impl Coordinator {
         });
         let Some((part, last_ack_at)) = part else {
             // Too late, from a task that it does not wait for, or heard before.
-            self.discard_snapshot(&snapshot);
+            self.do_without(checkpoint, &snapshot);
             return;
         };
         if let Err(message) = check(part, &snapshot) {
@@ -72,10 +72,21 @@ impl Coordinator {
         self.abort(now, checkpoint, reason.into(), message, Some(task));
     }
 
-    fn discard_snapshot(&mut self, snapshot: &TaskSnapshot) {
-        let files = snapshot.operators.iter().flat_map(files_of).map(str::to_owned);
-        self.discard_files(files.collect());
+    /// Does without a snapshot. Other tasks of its checkpoint may have written into the same file, and say so later.
+    fn do_without(&mut self, checkpoint: CheckpointId, snapshot: &TaskSnapshot) {
+        match self.pending.get_mut(&checkpoint).filter(|_| !Mutant::ForgetSharers.is_on()) {
+            Some(pending) => pending.refused.extend(files(snapshot)),
+            None => self.discard_snapshot(snapshot),
+        }
     }
+
+    fn discard_snapshot(&mut self, snapshot: &TaskSnapshot) {
+        self.discard_files(files(snapshot).collect());
+    }
+}
+
+fn files(snapshot: &TaskSnapshot) -> impl Iterator<Item = String> {
+    snapshot.operators.iter().flat_map(files_of).map(str::to_owned)
 }
 
 /// State of an operator that the task does not have would be lost in the record.

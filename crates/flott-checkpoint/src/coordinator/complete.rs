@@ -105,7 +105,7 @@ impl Coordinator {
         let tasks = self.audience(&pending);
         // What counts is what the tasks said in it, not why it was triggered.
         let is_at_end = pending.parts.values().all(Part::is_at_end_of_data);
-        let Pending { attempt, request, kind, is_final, phase, .. } = pending;
+        let Pending { attempt, request, kind, is_final, phase, refused, .. } = pending;
         let Phase::Writing { record, .. } = phase else { return };
         if kind == CheckpointKind::Savepoint {
             if Mutant::SavepointCommits.is_on() {
@@ -145,6 +145,7 @@ impl Coordinator {
         for subsumed in subsumed {
             self.stats.discarded(subsumed);
         }
+        self.store.bury(checkpoint, refused.into_iter());
         self.sweep();
         self.discard_claimed(false);
         self.retain_or_discard();

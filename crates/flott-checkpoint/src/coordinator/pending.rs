@@ -45,6 +45,8 @@ pub(super) struct Pending {
     pub(super) expires: MonoTime,
     pub(super) last_ack_at: WallTime,
     pub(super) parts: BTreeMap<TaskId, Part>,
+    /// Files of snapshots that it does without: others of its tasks may have written into them.
+    pub(super) refused: BTreeSet<String>,
     /// The tasks that were told of the barrier.
     pub(super) triggered: BTreeSet<TaskId>,
     pub(super) phase: Phase,
@@ -141,13 +143,14 @@ impl Pending {
         self.parts.iter().filter(|(_, part)| part.is_waiting()).map(|(task, _)| *task)
     }
 
-    /// The files of the accepted snapshots, some of them of earlier checkpoints.
+    /// The files of its snapshots, some of them of earlier checkpoints.
     pub(super) fn files(&self) -> impl Iterator<Item = &str> {
         let snapshots = self.parts.values().filter_map(|part| match &part.state {
             PartState::Acked(snapshot) => Some(snapshot),
             PartState::Waiting | PartState::Finished => None,
         });
-        snapshots.flat_map(|snapshot| &snapshot.operators).flat_map(files_of)
+        let files = snapshots.flat_map(|snapshot| &snapshot.operators).flat_map(files_of);
+        files.chain(self.refused.iter().map(String::as_str))
     }
 
     /// The record that is being written.

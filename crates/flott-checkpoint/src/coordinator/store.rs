@@ -102,7 +102,7 @@ impl Store {
     }
 
     /// Whether records that another process has kept may refer to a file: it is not known which those are.
-    fn may_be_of_others(&self, path: &str) -> bool {
+    pub(super) fn may_be_of_others(&self, path: &str) -> bool {
         self.num_retained > 1 && checkpoint_of(path).is_some_and(|owner| owner < self.first)
     }
 

@@ -219,6 +219,7 @@ impl Coordinator {
             expires: now.mono.plus(self.config.timeout),
             last_ack_at: now.wall,
             parts: run.tasks().map(part).collect(),
+            refused: Default::default(),
             triggered: Default::default(),
             phase: Phase::Preparing,
         };

@@ -232,6 +232,10 @@ options! {
     CHECKPOINT_CREATE_SUBDIR: bool = "execution.checkpointing.create-subdir", "true", old "state.checkpoints.create-subdir";
     /// State smaller than this is kept in the metadata file instead of a file of its own.
     DATA_INLINE_THRESHOLD: MemorySize = "execution.checkpointing.data-inline-threshold", "20 kb", old "state.storage.fs.memory-threshold";
+    /// Whether the state of several tasks of a process may go into one file. (Flink: false.)
+    FILE_MERGING: bool = "execution.checkpointing.file-merging.enabled", "true";
+    /// A file that has so much takes in no other task's state.
+    MERGED_FILE_SIZE: MemorySize = "execution.checkpointing.file-merging.max-file-size", "32 mb";
     /// The checkpoint to start from: a chk-N folder or its _metadata file.
     SAVEPOINT_PATH: Option<String> = "execution.state-recovery.path", "", old "execution.savepoint.path";
     /// Whose the checkpoint is that the job starts from: with CLAIM it is the job's, and deleted when newer

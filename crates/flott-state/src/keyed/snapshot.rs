@@ -30,6 +30,9 @@ struct StateSnapshot {
 
 /// A table snapshot whose value type nobody needs to know any more.
 pub(super) trait AnySnapshot: Send {
+    /// Whether there is nothing that the task had not read.
+    fn is_complete(&self) -> bool;
+
     /// Reads what the task had not read.
     fn complete(&mut self) -> Result<()>;
 
@@ -52,6 +55,10 @@ pub(super) struct ShapedSnapshot<K, S: Shape> {
 }
 
 impl<K: Key, S: Shape> AnySnapshot for ShapedSnapshot<K, S> {
+    fn is_complete(&self) -> bool {
+        self.unread.is_empty()
+    }
+
     fn complete(&mut self) -> Result<()> {
         unread::complete(&mut self.table, &mut self.unread)
     }
@@ -82,6 +89,10 @@ pub(super) struct StoredSnapshot<S: Shape> {
 }
 
 impl<S: Shape> AnySnapshot for StoredSnapshot<S> {
+    fn is_complete(&self) -> bool {
+        true
+    }
+
     fn complete(&mut self) -> Result<()> {
         Ok(())
     }
@@ -126,6 +137,11 @@ impl KeyedSnapshot {
             Ok(StateSnapshot { head, age, table: state.table.snapshot(age)? })
         });
         Ok(Self { states: states.collect::<Result<_>>()? })
+    }
+
+    /// Whether the task had read all of its state when the snapshot was taken.
+    pub fn is_complete(&self) -> bool {
+        self.states.iter().all(|state| state.table.is_complete())
     }
 
     /// Reads what the task had not read when the snapshot was taken. Blocks on storage.

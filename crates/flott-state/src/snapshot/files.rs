@@ -1,8 +1,9 @@
-//! The files that a task's state goes into.
+//! The files that tasks' state goes into.
 
+use std::mem::take;
 use std::sync::Arc;
 
-use flott_checkpoint::snapshot::DataRef;
+use flott_checkpoint::snapshot::{DataRef, OperatorSnapshot};
 use flott_checkpoint::storage::CheckpointStorage;
 use flott_core::Result;
 use flott_core::codec::checksum;
@@ -15,6 +16,101 @@ const FULL: usize = 64 << 20;
 
 const HEADER_LENGTH: usize = 24;
 
+/// A file that is not written yet. What several tasks remember at a checkpoint may go into one, if it is little.
+#[derive(Debug)]
+pub struct StateFile {
+    path: String,
+    /// With room for the header.
+    buffer: Vec<u8>,
+}
+
+impl Default for StateFile {
+    fn default() -> Self {
+        Self::new(String::new())
+    }
+}
+
+impl StateFile {
+    pub(super) fn new(path: String) -> Self {
+        Self { path, buffer: vec![0; HEADER_LENGTH] }
+    }
+
+    /// How many bytes of state it has.
+    pub fn len(&self) -> usize {
+        self.buffer.len() - HEADER_LENGTH
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes in what another one has, to which `operators` refer.
+    pub(super) fn take_in(&mut self, mut other: Self, operators: &mut [OperatorSnapshot]) {
+        if self.is_empty() {
+            *self = other;
+            return;
+        }
+        let shift = self.len() as u64;
+        for data in references(operators) {
+            if let DataRef::File { path, offset, .. } = data
+                && *path == other.path
+            {
+                path.clone_from(&self.path);
+                *offset += shift;
+            }
+        }
+        self.buffer.extend(other.buffer.drain(HEADER_LENGTH..));
+    }
+
+    /// Writes it, if it has anything; if the storage keeps no files, what it has goes to where `operators` refer to it.
+    ///
+    /// # Errors
+    /// If it cannot be written, or may not have been: what refers to it refers to nothing.
+    pub fn settle<'a>(
+        mut self,
+        storage: &dyn CheckpointStorage,
+        operators: impl IntoIterator<Item = &'a mut [OperatorSnapshot]>,
+    ) -> Result<()> {
+        if self.is_empty() || !self.write(storage)? {
+            operators.into_iter().for_each(|operators| self.make_inline(operators));
+        }
+        Ok(())
+    }
+
+    /// Puts its bytes where the references to them are.
+    pub(super) fn make_inline(&self, operators: &mut [OperatorSnapshot]) {
+        for data in references(operators) {
+            if let DataRef::File { path, offset, length } = data
+                && *path == self.path
+            {
+                let start = *offset as usize;
+                let bytes = &self.buffer[start..start + *length as usize];
+                *data = DataRef::Inline(bytes.to_vec());
+            }
+        }
+    }
+
+    /// False if the storage keeps no files.
+    fn write(&mut self, storage: &dyn CheckpointStorage) -> Result<bool> {
+        let (header, body) = self.buffer.split_at_mut(HEADER_LENGTH);
+        header[..8].copy_from_slice(&MAGIC);
+        header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        header[12..16].copy_from_slice(&checksum(body).to_le_bytes());
+        header[16..].copy_from_slice(&(body.len() as u64).to_le_bytes());
+        storage.write(&self.path, &self.buffer).map_err(|error| {
+            error.into_error().context(format!("cannot write the state file {}", self.path))
+        })
+    }
+}
+
+fn references(operators: &mut [OperatorSnapshot]) -> impl Iterator<Item = &mut DataRef> {
+    operators.iter_mut().flat_map(|operator| {
+        let keyed = operator.keyed.iter_mut().flat_map(|state| &mut state.pieces);
+        keyed.chain(operator.operator_states.iter_mut().map(|state| &mut state.data))
+    })
+}
+
 /// The files of one task's snapshot: those that are full are written, the last one is filled.
 pub(super) struct StateFiles {
     storage: Arc<dyn CheckpointStorage>,
@@ -26,28 +122,19 @@ pub(super) struct StateFiles {
     written_bytes: usize,
     /// How long a file is that is full.
     pub(super) full: usize,
-    /// The file at hand, with room for its header.
-    buffer: Vec<u8>,
+    /// The file at hand.
+    file: StateFile,
 }
 
 impl StateFiles {
     pub(super) fn new(storage: Arc<dyn CheckpointStorage>, first: String) -> Self {
-        Self {
-            storage,
-            first,
-            written: 0,
-            written_bytes: 0,
-            full: FULL,
-            buffer: vec![0; HEADER_LENGTH],
-        }
+        let file = StateFile::new(first.clone());
+        Self { storage, first, written: 0, written_bytes: 0, full: FULL, file }
     }
 
-    /// The path of the file at hand.
-    pub(super) fn path(&self) -> String {
-        match self.written {
-            0 => self.first.clone(),
-            number => format!("{}.{number}", self.first),
-        }
+    /// The path of the first one.
+    pub(super) fn first(&self) -> &str {
+        &self.first
     }
 
     /// How many are written.
@@ -57,28 +144,17 @@ impl StateFiles {
 
     /// Where the file at hand ends.
     pub(super) fn end(&self) -> usize {
-        self.buffer.len()
-    }
-
-    /// Whether the file at hand has nothing.
-    pub(super) fn is_empty(&self) -> bool {
-        self.buffer.len() == HEADER_LENGTH
+        self.file.buffer.len()
     }
 
     /// How many bytes of state there are in all files.
     pub(super) fn bytes(&self) -> usize {
-        self.written_bytes + self.buffer.len() - HEADER_LENGTH
+        self.written_bytes + self.file.len()
     }
 
     /// What the file at hand has from `start` on.
     pub(super) fn bytes_from(&self, start: usize) -> &[u8] {
-        &self.buffer[start..]
-    }
-
-    /// What a reference to the file at hand refers to.
-    pub(super) fn bytes_of(&self, offset: u64, length: u64) -> Vec<u8> {
-        let start = offset as usize;
-        self.buffer[start..start + length as usize].to_vec()
+        &self.file.buffer[start..]
     }
 
     /// Appends to the file at hand.
@@ -86,50 +162,45 @@ impl StateFiles {
         &mut self,
         append: impl FnOnce(Vec<u8>) -> Result<(Vec<u8>, T)>,
     ) -> Result<T> {
-        let (buffer, result) = append(std::mem::take(&mut self.buffer))?;
-        self.buffer = buffer;
+        let (buffer, result) = append(take(&mut self.file.buffer))?;
+        self.file.buffer = buffer;
         Ok(result)
     }
 
     /// Takes back what was appended to the file at hand after `end`.
     pub(super) fn truncate(&mut self, end: usize) {
-        self.buffer.truncate(end);
+        self.file.buffer.truncate(end);
     }
 
     /// What is in the file at hand from `start` on, once it is written.
     pub(super) fn promise(&self, start: usize) -> DataRef {
         DataRef::File {
-            path: self.path(),
+            path: self.file.path.clone(),
             offset: start as u64,
-            length: (self.buffer.len() - start) as u64,
+            length: (self.end() - start) as u64,
         }
     }
 
     /// Writes the file at hand if it is full, and begins another one; true if it has.
     pub(super) fn cut_if_full(&mut self) -> Result<bool> {
-        Ok(self.buffer.len() >= self.full && self.write()?)
-    }
-
-    /// Writes the file at hand, and begins another one; false if the storage keeps no files.
-    pub(super) fn write(&mut self) -> Result<bool> {
-        let path = self.path();
-        let (header, body) = self.buffer.split_at_mut(HEADER_LENGTH);
-        header[..8].copy_from_slice(&MAGIC);
-        header[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        header[12..16].copy_from_slice(&checksum(body).to_le_bytes());
-        let body_length = body.len();
-        header[16..].copy_from_slice(&(body_length as u64).to_le_bytes());
-        let is_kept = self.storage.write(&path, &self.buffer).map_err(|error| {
-            error.into_error().context(format!("cannot write the state file {path}"))
-        })?;
+        if self.end() < self.full {
+            return Ok(false);
+        }
+        let is_kept = self.file.write(&*self.storage)?;
         if is_kept {
             self.written += 1;
-            self.written_bytes += body_length;
-            self.buffer.truncate(HEADER_LENGTH);
+            self.written_bytes += self.file.len();
+            self.file.path = format!("{}.{}", self.first, self.written);
+            self.file.buffer.truncate(HEADER_LENGTH);
         } else {
             // Nor will it keep another one.
             self.full = usize::MAX;
         }
         Ok(is_kept)
+    }
+
+    /// The file at hand, not written.
+    pub(super) fn into_last(self) -> StateFile {
+        self.file
     }
 }

@@ -8,7 +8,7 @@ use flott_checkpoint::storage::{CheckpointStorage, METADATA_FILE, checkpoint_fol
 use flott_checkpoint::{CompletedCheckpoint, MemoryStorage, OperatorRecord, metadata};
 use flott_cluster::plan::PlannedJob;
 use flott_core::{CheckpointId, Result, WallTime};
-use flott_runtime::PendingSnapshot;
+use flott_runtime::{PendingSnapshot, StateFile};
 
 use crate::look::look;
 
@@ -53,9 +53,14 @@ pub(super) fn complete(
     };
     let mut operators: Vec<OperatorRecord> = planned.spec.operators.iter().map(empty).collect();
     let files: Arc<dyn CheckpointStorage> = storage.clone();
-    for pending in snapshots {
+    let mut file = StateFile::default();
+    let written = snapshots.into_iter().map(|pending| {
         let task = pending.task;
-        let (snapshot, _) = pending.write(&files, inline_threshold, None)?;
+        pending.write(&mut file, &files, inline_threshold, None).map(|(own, _)| (task, own))
+    });
+    let mut written = written.collect::<Result<Vec<_>>>()?;
+    file.settle(&**storage, written.iter_mut().map(|(_, own)| &mut *own.operators))?;
+    for (task, snapshot) in written {
         let chain = planned.plan.graph.vertex(task.vertex).into_iter();
         let ids: Vec<_> = chain.flat_map(|vertex| &vertex.operators).map(|own| own.id).collect();
         for operator in operators.iter_mut().filter(|operator| ids.contains(&operator.info.id)) {

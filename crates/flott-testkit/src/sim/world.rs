@@ -404,6 +404,24 @@ impl World {
         }
     }
 
+    /// Another snapshot of the same checkpoint that waits to be written by the same worker.
+    pub(super) fn take_snapshot(
+        &mut self,
+        worker: WorkerId,
+        checkpoint: CheckpointId,
+    ) -> Option<PendingSnapshot> {
+        let is_one = |event: &Event| {
+            matches!(event, Event::WriteSnapshot(by, own)
+                if *by == worker && own.checkpoint == checkpoint && own.is_complete())
+        };
+        let (at, _) = self.events.iter().find(|(_, event)| is_one(event))?;
+        let at = *at;
+        let Some(Event::WriteSnapshot(_, pending)) = self.events.remove(&at) else { return None };
+        self.trace.line(format_args!("and that of {} in the same file", pending.task));
+        self.snapshot_written(checkpoint);
+        Some(pending)
+    }
+
     /// How often a message comes.
     pub(super) fn copies(&mut self) -> u32 {
         1 + u32::from(self.scenario.duplicates && self.network.permille(DUPLICATE_PERMILLE))

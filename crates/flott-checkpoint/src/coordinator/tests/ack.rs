@@ -46,17 +46,34 @@ fn a_repeated_acknowledgement_is_ignored_and_its_files_stay() {
 }
 
 #[test]
-fn a_repeated_acknowledgement_with_other_files_loses_them() {
+fn files_of_an_acknowledgement_that_is_not_needed_go_when_the_checkpoint_is_complete() {
     let mut f = Fixture::triggered(&[]);
     f.feed(ack(1, "s0"));
-    assert_eq!(f.feed(ack_of(0, 1, "s0", "chk-1/again", false)), ["discard chk-1/again"]);
+    assert_eq!(f.feed(ack_of(0, 1, "s0", "chk-1/again", false)), [""; 0]);
+    assert_eq!(f.feed(ack(1, "s7")), [""; 0], "of a task that the job does not have");
+    f.feed(ack(1, "s1"));
+    f.feed(ack(1, "k0"));
+    let expected = ["complete 1 @0 [k0 s0 s1]", "completed 1", "discard chk-1/again chk-1/s7"];
+    assert_eq!(f.feed(persisted(1)), expected);
 }
 
 #[test]
-fn an_acknowledgement_of_a_task_that_the_job_does_not_have_is_ignored() {
+fn files_of_an_acknowledgement_that_is_not_needed_go_with_an_aborted_checkpoint() {
     let mut f = Fixture::triggered(&[]);
-    assert_eq!(f.feed(ack(1, "s7")), ["discard chk-1/s7"]);
-    assert_eq!(f.pending(), [1]);
+    f.feed(ack(1, "s7"));
+    let effects = f.feed(decline(1, "s1", DeclineReason::Declined));
+    assert_eq!(effects.last().map(String::as_str), Some("discard chk-1"));
+}
+
+#[test]
+fn a_file_that_others_have_written_into_stays() {
+    let mut f = Fixture::triggered(&[]);
+    assert_eq!(f.feed(ack_of(0, 1, "s7", "chk-1/shared", false)), [""; 0]);
+    assert_eq!(f.feed(ack_of(0, 1, "s0", "chk-1/shared", false)), [""; 0]);
+    f.feed(ack(1, "s1"));
+    f.feed(ack(1, "k0"));
+    assert_eq!(f.feed(persisted(1)), ["complete 1 @0 [k0 s0 s1]", "completed 1"]);
+    assert_eq!(f.feed(ack_of(0, 1, "s7", "chk-1/shared", false)), [""; 0]);
 }
 
 #[test]

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flott_checkpoint::snapshot::{DataRef, KeyedStateHandle, OperatorSnapshot};
-use flott_core::Timestamp;
+use flott_checkpoint::snapshot::{DataRef, KeyedStateHandle, OperatorSnapshot, SchemaText};
+use flott_core::{OperatorId, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
 use crate::restore::{KeyedData, LaterData, PieceBytes, PieceReader, StateMemory, UnreadStates};
 use crate::testing::{MemoryStorage, OPERATOR, finish, inline_writer};
-use crate::{BaseState, SnapshotWriter, StateBackend};
+use crate::{BaseState, SnapshotWriter, StateBackend, StateFile, check_file};
 
 type Backend = KeyedBackend<u32>;
 type Entries = BTreeMap<u32, String>;
@@ -84,8 +84,41 @@ impl History {
             .files_of(self.file_bytes);
         snapshot.write(OPERATOR, &mut writer).unwrap();
         let bytes = writer.bytes();
-        self.checkpoints.insert(number, (finish(writer), memory, bytes));
+        let written = self.finish(number, writer);
+        self.checkpoints.insert(number, (written, memory, bytes));
         number
+    }
+
+    /// Every other time another task's state is in the file already.
+    fn finish(&self, number: u64, writer: SnapshotWriter) -> OperatorSnapshot {
+        if number % 2 == 1 {
+            return finish(writer);
+        }
+        let mut file = StateFile::default();
+        let other = OperatorId::from_u128(2);
+        let mut first =
+            SnapshotWriter::new(self.storage.clone(), format!("chk-{number}/b.state"), 0);
+        let batch = format!("records of {number}").into_bytes();
+        first
+            .write_in_flight(other, false, SchemaText("u8".into()), std::slice::from_ref(&batch))
+            .unwrap();
+        let mut first = first.finish_into(&mut file);
+        let mut own = writer.finish_into(&mut file);
+        file.settle(&*self.storage, [&mut *first, &mut *own]).unwrap();
+        let files = self.storage.files.lock().unwrap();
+        let DataRef::File { path, offset, length } = &first[0].operator_states[0].data else {
+            panic!("not in a file")
+        };
+        let found = &files[path][*offset as usize..(offset + length) as usize];
+        assert_eq!((&**path, found), (&*format!("chk-{number}/b.state"), &*batch));
+        check_file(&files[path]).unwrap();
+        let none = OperatorSnapshot {
+            operator: OPERATOR,
+            keyed: Vec::new(),
+            operator_states: Vec::new(),
+            digest: 0,
+        };
+        own.pop().unwrap_or(none)
     }
 
     fn handle(&self, checkpoint: u64) -> Option<&KeyedStateHandle> {

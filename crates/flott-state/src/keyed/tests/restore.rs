@@ -252,6 +252,39 @@ fn large_state_becomes_one_checked_file_and_small_state_stays_in_the_handle() {
     assert!(error.to_string().contains("chk-1/x.state"), "{error}");
 }
 
+#[test]
+fn what_tasks_remember_goes_into_one_file_except_for_what_is_small() {
+    use flott_checkpoint::snapshot::DataRef;
+
+    let write = |storage: &Arc<MemoryStorage>| -> Vec<DataRef> {
+        let mut file = crate::StateFile::default();
+        let mut all = ["small", &"large ".repeat(50), &"larger ".repeat(50)].map(|text| {
+            let mut b = backend();
+            let state = b.value_state(ValueStateDescriptor::<String>::new("v")).unwrap();
+            state.update(&mut b, text.to_owned()).unwrap();
+            let path = format!("chk-1/{}.state", text.len());
+            let mut writer = crate::SnapshotWriter::new(storage.clone(), path, 100);
+            b.snapshot().unwrap().write(OPERATOR, &mut writer).unwrap();
+            writer.finish_into(&mut file)
+        });
+        assert!(storage.files.lock().unwrap().is_empty(), "nothing is written before all of it is");
+        file.settle(&**storage, all.iter_mut().map(|own| &mut **own)).unwrap();
+        all.iter().map(|own| own[0].keyed[0].pieces[0].clone()).collect()
+    };
+    let storage = Arc::new(MemoryStorage::default());
+    let none = Arc::new(MemoryStorage { keeps_none: true, ..MemoryStorage::default() });
+    let (pieces, inline) = (write(&storage), write(&none));
+    let files = storage.files.lock().unwrap();
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["chk-1/300.state"]);
+    crate::check_file(&files["chk-1/300.state"]).unwrap();
+    assert_eq!(pieces[0], inline[0], "little state stays in the handle");
+    for (piece, inline) in pieces[1..].iter().zip(&inline[1..]) {
+        let DataRef::File { path, offset, length } = piece else { panic!("not in a file") };
+        let range = *offset as usize..(offset + length) as usize;
+        assert_eq!(DataRef::Inline(files[path][range].to_vec()), *inline);
+    }
+}
+
 /// What a process that has kept its tables restores instead of what it has written.
 fn from_memory(b: &mut KeyedBackend<String>) -> Vec<RestoredKeyedState> {
     let range = b.range();

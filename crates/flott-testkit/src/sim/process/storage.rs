@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flott_checkpoint::storage::{CheckpointStorage, StoreError};
 use flott_checkpoint::{CompletedCheckpoint, metadata};
-use flott_cluster::snapshot::write_snapshot;
+use flott_cluster::snapshot::write_snapshots;
 use flott_cluster::storage::complete_savepoint;
 use flott_control::{JobInput, WorkerId};
 use flott_core::element::CheckpointKind;
@@ -34,9 +34,13 @@ impl Process {
         // A worker that is gone writes no more; here what it has written just arrives late.
         let kept = self.machines.workers.get(&worker).map(|host| host.kept.clone());
         let kept = kept.unwrap_or_default();
-        let input = write_snapshot(pending, plan, &storage, &*clock, &kept);
+        let merges = world.store.permille(500);
+        let more = || if merges { world.take_snapshot(worker, checkpoint) } else { None };
+        let inputs = write_snapshots(pending, more, plan, &storage, &*clock, &kept);
         folder.next_write(Outcome::Done);
-        world.send(Way::Storage, Event::ToMaster(input));
+        for input in inputs {
+            world.send(Way::Storage, Event::ToMaster(input));
+        }
     }
 
     /// Deletes up to `limit` files.
