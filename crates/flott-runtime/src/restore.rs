@@ -1,7 +1,7 @@
 //! From a checkpoint to the state that each task starts from: reads the bytes that an assignment
 //! names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -55,6 +55,7 @@ pub fn load_tasks(
     wanted: impl Fn(TaskId) -> bool,
 ) -> Result<BTreeMap<TaskId, RestoredTask>> {
     let mut tasks = BTreeMap::new();
+    let states = count_states(graph, assignment, &wanted);
     for vertex in &graph.vertices {
         for subtask in 0..vertex.parallelism {
             let id = TaskId { vertex: vertex.id, subtask };
@@ -68,7 +69,8 @@ pub fn load_tasks(
             for operator in &vertex.operators {
                 let restore = assignment.restores.get(&(operator.id, subtask));
                 let owned = vertex.max_parallelism.range_of(subtask, vertex.parallelism);
-                let own = Own { operator: operator.id, name: &operator.name, owned, unread };
+                let name = &operator.name;
+                let own = Own { operator: operator.id, name, owned, unread, states };
                 let restored = load_operator(&own, restore, source);
                 let restored = restored.map_err(|error| {
                     let name = &operator.name;
@@ -80,6 +82,30 @@ pub fn load_tasks(
         }
     }
     Ok(tasks)
+}
+
+/// How many keyed states begin here.
+fn count_states(
+    graph: &JobGraph,
+    assignment: &Assignment,
+    wanted: impl Fn(TaskId) -> bool,
+) -> usize {
+    let here = graph.vertices.iter().flat_map(|vertex| {
+        let operators = vertex.operators.iter().map(|operator| (vertex.id, operator.id));
+        operators.flat_map(|own| (0..vertex.parallelism).map(move |subtask| (own, subtask)))
+    });
+    let here =
+        here.filter(|((vertex, _), subtask)| wanted(TaskId { vertex: *vertex, subtask: *subtask }));
+    let restores = here.filter_map(|((_, operator), subtask)| {
+        assignment.restores.get(&(operator, subtask)).map(|restore| &restore.keyed)
+    });
+    restores.map(|keyed| names(keyed).len()).sum()
+}
+
+/// The states that are kept where the backend says.
+fn names(keyed: &[KeyedRestore]) -> BTreeSet<&str> {
+    let own = keyed.iter().filter(|part| part.handle.kind != StateKind::Timers);
+    own.map(|part| part.handle.name.as_str()).collect()
 }
 
 /// Whether a chain was through with its data: if all of its operators were that are not new.
@@ -101,6 +127,8 @@ struct Own<'a> {
     owned: KeyGroupRange,
     /// What the subtask reads later.
     unread: &'a UnreadStates,
+    /// How many keyed states begin in this process.
+    states: usize,
 }
 
 fn load_operator(
@@ -113,25 +141,31 @@ fn load_operator(
     let Some(restore) = restore else { return Ok(restored) };
     restored.end_of_data = restore.end_of_data;
     let mut loaded: BTreeMap<&str, Loaded> = BTreeMap::new();
+    if let StateBackend::Disk(disk) = backend {
+        let is_kept =
+            |part: &KeyedRestore| kept.find(own.operator, &part.handle, own.owned).is_some();
+        for name in names(&restore.keyed) {
+            let parts = || restore.keyed.iter().filter(|part| part.handle.name == name);
+            let handles = parts().map(|part| (&part.handle, part.range));
+            if !parts().all(is_kept) && !disk.has_room_for(handles, own.states) {
+                let what = format!("{}, {name}", own.name);
+                loaded.insert(name, load_into(disk, &what, parts(), storage)?);
+            }
+        }
+    }
     for KeyedRestore { handle, range } in &restore.keyed {
-        let data = match (kept.find(own.operator, handle, own.owned), backend) {
-            (Some(memory), _) => KeyedData::Memory(memory.clone()),
-            (None, StateBackend::Disk(disk)) if handle.kind != StateKind::Timers => {
-                let name = handle.name.as_str();
-                if !loaded.contains_key(name) {
-                    let parts = restore.keyed.iter().filter(|part| part.handle.name == name);
-                    let what = format!("{}, {name}", own.name);
-                    loaded.insert(name, load_into(disk, &what, parts, storage)?);
-                }
-                KeyedData::Store(loaded[name].clone())
-            }
-            (None, StateBackend::Heap)
-                if handle.kind != StateKind::Timers && reads == Reads::Later =>
-            {
-                let reader = Arc::new(PieceReader::new(storage.clone()));
-                KeyedData::Later(LaterData { reader, states: own.unread.clone() })
-            }
-            (None, _) => KeyedData::Bytes(read_pieces(handle, &**storage)?),
+        let is_timers = handle.kind == StateKind::Timers;
+        let in_store = loaded.get(handle.name.as_str()).filter(|_| !is_timers);
+        let is_later = matches!(backend, StateBackend::Heap) && reads == Reads::Later;
+        let data = if let Some(loaded) = in_store {
+            KeyedData::Store(loaded.clone())
+        } else if let Some(memory) = kept.find(own.operator, handle, own.owned) {
+            KeyedData::Memory(memory.clone())
+        } else if is_later && !is_timers {
+            let reader = Arc::new(PieceReader::new(storage.clone()));
+            KeyedData::Later(LaterData { reader, states: own.unread.clone() })
+        } else {
+            KeyedData::Bytes(read_pieces(handle, &**storage)?)
         };
         restored.keyed.push(RestoredKeyedState { handle: handle.clone(), range: *range, data });
     }
@@ -307,7 +341,7 @@ mod tests {
         let mut kept = KeptStates::default();
         let load_as = |operator, kept: &KeptStates| {
             let unread = &UnreadStates::default();
-            let own = Own { operator, name: "count", owned: range, unread };
+            let own = Own { operator, name: "count", owned: range, unread, states: 1 };
             let (storage, backend) = (&files, &StateBackend::Heap);
             let source = Source { storage, kept, backend, reads: Reads::AtOnce };
             load_operator(&own, Some(&restore), &source)

@@ -119,6 +119,8 @@ struct ShapedTable<K, S: Shape> {
 /// What there is of a state that its table does not have.
 enum Beyond<K, S: Shape> {
     Nothing,
+    /// Nothing yet: it goes to a store when it does not fit into memory.
+    Small(Box<disk::Small>),
     /// The table is a part of what is in a store.
     Disk(Box<Disk<K>>),
     /// Some key groups are still to be read.

@@ -1,4 +1,5 @@
-//! A state that is in a store: its table holds what is in use, and is written back now and then.
+//! A state that is in a store: its table holds what is in use, and is written back now and then. As long as all of it
+//! fits into memory it is not in a store, but on the heap ([`small`]).
 //!
 //! An entry that is asked for is decoded into the table and stays there, so that handles work in place as they do on
 //! the heap; what was written is noted, and goes to the store in batches. When the table has become too large, what was
@@ -11,6 +12,7 @@
 mod changes;
 mod load;
 mod memory;
+mod small;
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -35,6 +37,7 @@ pub use load::Loaded;
 pub(super) use load::begin;
 pub(crate) use memory::DiskMemory;
 pub(super) use memory::StoreSource;
+pub(super) use small::Small;
 
 /// So many entries may have been written and not yet be in the store: the most that a snapshot writes while the
 /// task waits.
@@ -123,23 +126,15 @@ pub(super) struct Beginning {
 }
 
 impl<K: Key> Disk<K> {
-    /// The store of the state `name`, which `what` describes.
+    /// The state `name`, which `what` describes, in its store.
     pub(super) fn new(
         (what, name): (&str, &str),
         backend: &DiskBackend,
         (range, max): (KeyGroupRange, MaxParallelism),
         layout: Layout,
-        begin: Option<Beginning>,
-    ) -> Result<Self> {
-        let begin = match begin {
-            Some(begin) => begin,
-            None => Beginning {
-                store: backend.create(what)?,
-                totals: vec![Totals::default(); range.iter().count()],
-                log: Arc::default(),
-            },
-        };
-        Ok(Self {
+        begin: Beginning,
+    ) -> Self {
+        Self {
             what: what.to_owned(),
             store: begin.store,
             share: backend.share(),
@@ -158,7 +153,7 @@ impl<K: Key> Disk<K> {
             swept: Vec::new(),
             is_rewriting: false,
             is_broken: false,
-        })
+        }
     }
 
     /// Notes that a key is used, and may be written to, if the table has what there is of it.
@@ -415,11 +410,16 @@ impl<K: Key, S: Shape> ShapedTable<K, S> {
     pub(super) fn fetch(&mut self, hash: u64, key: &K, age: Age, writes: bool) -> Result<()> {
         match self.beyond {
             Beyond::Nothing => Ok(()),
+            Beyond::Small(_) => {
+                self.stay_small(age, 1)?;
+                self.fetch_from_disk(hash, key, age, writes)
+            }
             Beyond::Disk(_) => self.fetch_from_disk(hash, key, age, writes),
             Beyond::Unread(_) => self.bring(std::iter::once(hash)),
         }
     }
 
+    /// If it is there.
     fn fetch_from_disk(&mut self, hash: u64, key: &K, age: Age, writes: bool) -> Result<()> {
         let Beyond::Disk(disk) = &mut self.beyond else { return Ok(()) };
         // A key that is in use needs no room.
@@ -436,6 +436,7 @@ impl<K: Key, S: Shape> ShapedTable<K, S> {
         keys: impl ExactSizeIterator<Item = (u64, &'k K)>,
         age: Age,
     ) -> Result<()> {
+        self.stay_small(age, keys.len())?;
         let Beyond::Disk(disk) = &mut self.beyond else {
             return self.bring(keys.map(|(hash, _)| hash));
         };

@@ -11,7 +11,7 @@ use super::descriptor::{
     AggregatingStateDescriptor, ListStateDescriptor, MapStateDescriptor, ReducingStateDescriptor,
     ValueStateDescriptor,
 };
-use super::disk::{self, Disk};
+use super::disk::{self, Disk, Small};
 use super::list::ListState;
 use super::map::MapState;
 use super::raw::RawValue;
@@ -21,9 +21,9 @@ use super::ttl::StateTtlConfig;
 use super::unread::UnreadTable;
 use super::value::ValueState;
 use super::{Beyond, KeyedBackend, ShapedTable, State};
-use crate::restore::{Claim, KeyedData, LaterPart, claim, refused};
+use crate::restore::{Claim, KeyedData, LaterPart, RestoredKeyedState, claim, refused};
 use crate::schema::{Layout, Stamps};
-use crate::store::StateBackend;
+use crate::store::{DiskBackend, StateBackend};
 
 type Function = Box<dyn Any + Send + Sync>;
 
@@ -163,50 +163,73 @@ impl<K: Key> KeyedBackend<K> {
         });
         let layouts = layouts.collect::<Result<Vec<Layout>>>()?;
         let mut shaped = ShapedTable::<K, S>::new(self.range, self.max);
-        match &self.place {
-            StateBackend::Heap => {
-                let mut later = Vec::new();
-                for (state, layout) in restored.into_iter().zip(layouts) {
-                    if let KeyedData::Later(data) = &state.data {
-                        let data = data.clone();
-                        later.push(LaterPart { state, data, layout });
-                        continue;
-                    }
-                    state.fill(&self.operator, &mut shaped.table, self.max, |bytes| {
-                        S::decode(bytes, &layout, age)
-                    })?;
-                }
-                let (what, owns) =
-                    ((self.operator.as_str(), name.as_str()), (self.range, self.max));
-                if let Some(unread) = UnreadTable::new::<S>(what, later, owns, age)? {
-                    shaped.beyond = Beyond::Unread(Box::new(unread));
-                }
-            }
-            StateBackend::Disk(place) => {
-                let what = format!("{}, {name}", self.operator);
-                let owns = (self.range, self.max);
-                let own = Layout::own(Stamps::of(kind, ttl.is_some()));
-                let layouts = restored.iter().map(|part| part.range).zip(layouts).collect();
-                let restore = || {
-                    let begin = disk::begin(&what, place, &restored, self.range)?;
-                    let mut disk = Disk::new((&what, &name), place, owns, own, begin)?;
-                    disk.rewrite::<S>(&mut shaped.table, layouts, age)?;
-                    Ok(disk)
-                };
-                let verb = if restored.is_empty() { "kept" } else { "restored" };
-                let disk = restore().map_err(|error: Error| {
-                    error.context(format!(
-                        "operator \"{}\": state \"{name}\" cannot be {verb}",
-                        self.operator
-                    ))
-                })?;
-                shaped.beyond = Beyond::Disk(Box::new(disk));
+        let own = Stamps::of(kind, ttl.is_some());
+        let disk = match &self.place {
+            StateBackend::Heap => None,
+            StateBackend::Disk(place) => self.begin_on_disk(&name, place, &restored, own)?,
+        };
+        if let Some(mut disk) = disk {
+            let layouts = restored.iter().map(|part| part.range).zip(layouts).collect();
+            let rewritten = disk.rewrite::<S>(&mut shaped.table, layouts, age);
+            rewritten.map_err(|error| self.unrestored(&name, error))?;
+            shaped.beyond = Beyond::Disk(Box::new(disk));
+        } else {
+            self.fill(&name, &mut shaped, restored.into_iter().zip(layouts), age)?;
+            if let StateBackend::Disk(place) = &self.place {
+                let small = Small::new((&self.operator, &name), place, self.max, own);
+                shaped.beyond = Beyond::Small(Box::new(small));
             }
         }
         let type_name = S::type_name();
         let table = Box::new(shaped);
         self.states.push(State { name, kind, type_name, ttl, value_schema, table, function });
         Ok(self.states.len() - 1)
+    }
+
+    /// A store with what was restored, unless that is to be on the heap.
+    fn begin_on_disk(
+        &self,
+        name: &str,
+        place: &DiskBackend,
+        restored: &[RestoredKeyedState],
+        stamps: Stamps,
+    ) -> Result<Option<Disk<K>>> {
+        let what = format!("{}, {name}", self.operator);
+        let (owns, own) = ((self.range, self.max), Layout::own(stamps));
+        let begin = disk::begin(&what, place, restored, self.range);
+        let begin = begin.map_err(|error| self.unrestored(name, error))?;
+        Ok(begin.map(|begin| Disk::new((&what, name), place, owns, own, begin)))
+    }
+
+    fn unrestored(&self, name: &str, error: Error) -> Error {
+        let operator = &self.operator;
+        error.context(format!("operator \"{operator}\": state \"{name}\" cannot be restored"))
+    }
+
+    /// Puts what was restored on the heap, now or when it is needed.
+    fn fill<S: Shape>(
+        &self,
+        name: &str,
+        shaped: &mut ShapedTable<K, S>,
+        restored: impl Iterator<Item = (RestoredKeyedState, Layout)>,
+        age: Age,
+    ) -> Result<()> {
+        let mut later = Vec::new();
+        for (state, layout) in restored {
+            if let KeyedData::Later(data) = &state.data {
+                let data = data.clone();
+                later.push(LaterPart { state, data, layout });
+                continue;
+            }
+            state.fill(&self.operator, &mut shaped.table, self.max, |bytes| {
+                S::decode(bytes, &layout, age)
+            })?;
+        }
+        let what = (self.operator.as_str(), name);
+        if let Some(unread) = UnreadTable::new::<S>(what, later, (self.range, self.max), age)? {
+            shaped.beyond = Beyond::Unread(Box::new(unread));
+        }
+        Ok(())
     }
 
     fn check_same<S: Shape>(

@@ -65,8 +65,9 @@ pub(crate) struct Scenario {
     pub(crate) read_failed: u64,
     /// Whether workers keep the tables of their tasks' newest checkpoint.
     pub(crate) keeps_states: bool,
-    /// Whether keyed state is in stores, with tables of few entries before them.
-    pub(crate) on_disk: bool,
+    /// If keyed state is in stores, with tables of few entries before them: how much of it is on the heap until there
+    /// is more, in bytes.
+    pub(crate) on_disk: Option<usize>,
     /// How long barriers wait before they overtake records; for ever if it is `None`.
     pub(crate) unaligned_after: Option<Duration>,
     /// A vertex whose tasks are slow, if there are so many: what is sent to them waits.
@@ -125,7 +126,7 @@ impl Scenario {
             claims: rng.permille(500),
             rescales: rng.permille(500),
             latency_micros,
-            on_disk: rng.permille(400),
+            on_disk: rng.permille(400).then(|| *rng.choose(&[0, 0, 40_000, 100_000])),
             unaligned_after: Self::draw_unaligned(rng),
             records_at_once: 1 + rng.below(8) as usize,
             slow_vertex: rng.permille(400).then(|| 1 + rng.below(4) as usize),
@@ -197,10 +198,8 @@ impl Scenario {
 
     /// Where keyed state is kept.
     pub(crate) fn state_backend(&self) -> StateBackend {
-        if !self.on_disk {
-            return StateBackend::Heap;
-        }
-        StateBackend::Disk(DiskBackend::new(Arc::new(MemoryStores), 0))
+        let Some(bytes) = self.on_disk else { return StateBackend::Heap };
+        StateBackend::Disk(DiskBackend::new(Arc::new(MemoryStores), bytes))
     }
 
     /// The job's configuration.

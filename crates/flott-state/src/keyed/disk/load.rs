@@ -33,35 +33,42 @@ impl Loaded {
     }
 }
 
-/// What a state begins with that is restored in these parts, if there are any.
+/// What a state in a store begins with that is restored in these parts; nothing if they are to be on the heap.
 pub(in crate::keyed) fn begin(
     what: &str,
     backend: &DiskBackend,
     parts: &[RestoredKeyedState],
     owned: KeyGroupRange,
 ) -> Result<Option<Beginning>> {
-    let Some(first) = parts.first() else { return Ok(None) };
-    let loaded = match &first.data {
-        KeyedData::Memory(memory) => {
-            let kept = memory.disk().filter(|kept| kept.fits(owned)).ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Io,
-                    "what was kept of the state on disk does not fit any more",
-                )
-            })?;
-            return kept.begin_again().map(Some);
+    let store = parts.iter().find_map(|part| match &part.data {
+        KeyedData::Store(loaded) => Some(loaded),
+        KeyedData::Bytes(_) | KeyedData::Memory(_) | KeyedData::Later(_) => None,
+    });
+    if let Some(loaded) = store {
+        return Ok(Some(loaded.begin(owned)));
+    }
+    let kept = parts.iter().find_map(|part| match &part.data {
+        KeyedData::Memory(memory) => memory.disk(),
+        KeyedData::Bytes(_) | KeyedData::Store(_) | KeyedData::Later(_) => None,
+    });
+    if let Some(kept) = kept {
+        if !kept.fits(owned) {
+            let problem = "what was kept of the state on disk does not fit any more";
+            return Err(Error::new(ErrorKind::Io, problem));
         }
-        KeyedData::Store(loaded) => loaded.clone(),
-        KeyedData::Later(_) => {
-            return Err(Error::internal("state that is read later is restored to a store"));
-        }
-        KeyedData::Bytes(_) => {
-            let handles: Vec<_> = parts.iter().map(|part| (&part.handle, part.range)).collect();
-            backend.load(what, &handles, |part, piece, span| {
-                parts[part].bytes(piece, span).map(<[u8]>::to_vec)
-            })?
-        }
-    };
+        return kept.begin_again().map(Some);
+    }
+    if parts.iter().any(|part| matches!(part.data, KeyedData::Later(_))) {
+        return Err(Error::internal("state that is read later is restored to a store"));
+    }
+    let is_read = parts.iter().all(|part| matches!(part.data, KeyedData::Bytes(_)));
+    let handles = || parts.iter().map(|part| (&part.handle, part.range));
+    if parts.is_empty() || !is_read || backend.has_room_for(handles(), 1) {
+        return Ok(None);
+    }
+    let loaded = backend.load(what, &handles().collect::<Vec<_>>(), |part, piece, span| {
+        parts[part].bytes(piece, span).map(<[u8]>::to_vec)
+    })?;
     Ok(Some(loaded.begin(owned)))
 }
 

@@ -270,8 +270,8 @@ fn an_error_that_a_function_ignores_is_not_forgotten() {
             let is_broken = self.0.load(Ordering::Relaxed);
             if is_broken { Err(Error::new(ErrorKind::Io, "the disk is full")) } else { Ok(()) }
         }
-        fn fill(&self, _: &mut dyn FnMut(&mut Put<'_>) -> Result<()>) -> Result<()> {
-            Ok(())
+        fn fill(&self, all: &mut dyn FnMut(&mut Put<'_>) -> Result<()>) -> Result<()> {
+            all(&mut |_, _| self.write(&Batch::default()))
         }
         fn get(&self, _: &[u8]) -> Result<Option<Vec<u8>>> {
             Ok(None)
@@ -297,6 +297,73 @@ fn an_error_that_a_function_ignores_is_not_forgotten() {
     let error = put(21).unwrap_err();
     assert!(error.report().contains("is lost"), "{}", error.report());
     assert!(states.backend.snapshot().is_err());
+}
+
+/// Whether a state is in a store.
+fn is_in_store(backend: &KeyedBackend<u64>) -> bool {
+    let table = backend.states[0].table.as_any();
+    let shaped = table.downcast_ref::<ShapedTable<u64, shape::Plain<String>>>().unwrap();
+    matches!(shaped.beyond, Beyond::Disk(_))
+}
+
+#[test]
+fn state_goes_to_disk_when_it_does_not_fit_and_stays_on_the_heap_if_the_disk_is_full() {
+    struct Full(AtomicBool);
+    impl StateStores for Arc<Full> {
+        fn create(&self, label: &str) -> Result<Arc<dyn StateStore>> {
+            if self.0.load(Ordering::Relaxed) {
+                return Err(Error::new(ErrorKind::Io, "the disk is full"));
+            }
+            MemoryStores.create(label)
+        }
+    }
+    let stores = Arc::new(Full(AtomicBool::new(true)));
+    let place = StateBackend::Disk(DiskBackend::new(Arc::new(stores.clone()), 1 << 20));
+    let backend = KeyedBackend::<u64>::new("all", max(8).range_of(0, 1), max(8));
+    let mut backend = backend.on(place);
+    let value = backend.value_state(ValueStateDescriptor::<String>::new("value")).unwrap();
+    let put = |backend: &mut KeyedBackend<u64>, key: u64| {
+        backend.set_current_key(hash(&key), key);
+        value.update(backend, format!("value of {key}"))
+    };
+    let failed = (0..100_000).find_map(|key| Some((key, put(&mut backend, key).err()?)));
+    let (failed, error) = failed.unwrap();
+    assert!((2_000..10_000).contains(&failed), "{failed} entries take half a megabyte");
+    let report = error.report();
+    assert!(report.contains("does not fit into memory") && report.contains("is full"), "{report}");
+    let handle = finish_one(&mut backend);
+    stores.0.store(false, Ordering::Relaxed);
+    for key in failed..failed + 5_000 {
+        put(&mut backend, key).unwrap();
+    }
+    assert!(is_in_store(&backend));
+    let other = finish_one(&mut backend);
+    assert!(handle.keyed[0].entries() == failed && other.keyed[0].entries() == failed + 5_000);
+    for key in 0..failed + 5_000 {
+        backend.set_current_key(hash(&key), key);
+        assert_eq!(value.get(&mut backend).unwrap(), Some(&format!("value of {key}")));
+    }
+
+    // What is restored goes where it fits.
+    for (snapshot, is_in_store_then) in [(&handle, false), (&other, true)] {
+        let again = KeyedBackend::<u64>::new("all", max(8).range_of(0, 1), max(8));
+        let mut again = again.on(StateBackend::Disk(DiskBackend::new(
+            Arc::new(MemoryStores),
+            if is_in_store_then { 1 << 20 } else { 4 << 20 },
+        )));
+        again.restore(keyed(std::slice::from_ref(snapshot), again.range()));
+        let value = again.value_state(ValueStateDescriptor::<String>::new("value")).unwrap();
+        assert_eq!(is_in_store(&again), is_in_store_then);
+        again.set_current_key(hash(&7), 7);
+        assert_eq!(value.get(&mut again).unwrap().unwrap(), "value of 7");
+        assert_eq!(finish_one(&mut again).digest, snapshot.digest);
+    }
+}
+
+fn finish_one(backend: &mut KeyedBackend<u64>) -> OperatorSnapshot {
+    let mut writer = inline_writer();
+    backend.snapshot().unwrap().write(OPERATOR, &mut writer).unwrap();
+    finish(writer)
 }
 
 #[test]
