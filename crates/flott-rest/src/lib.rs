@@ -17,6 +17,7 @@
 mod access;
 mod address;
 mod dto;
+mod events;
 mod guard;
 mod openapi;
 mod operations;

@@ -10,6 +10,9 @@ use crate::table::Entry;
 /// null, `{"*": …}` has any names.
 pub(crate) const SHAPES: &str = include_str!("shapes.json");
 
+/// The route whose answer has no end.
+pub(crate) const EVENTS: &str = "/api/events";
+
 /// The parameters of queries, by route, and whether there is no answer without.
 const QUERIES: [(&str, &str, bool); 37] = [
     ("PATCH /jobs/{jobid}", "mode", false),
@@ -91,7 +94,10 @@ fn operation(entry: &Entry, shapes: &Value) -> Value {
         Some(known) => {
             (known[0].to_string(), json!({ "application/json": { "schema": schema(&known[1]) } }))
         }
-        None => ("200".to_owned(), json!({ "text/plain": {} })),
+        None => {
+            let kind = if entry.path == EVENTS { "text/event-stream" } else { "text/plain" };
+            ("200".to_owned(), json!({ kind: {} }))
+        }
     };
     let in_path =
         entry.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));

@@ -31,6 +31,7 @@ use crate::dto::job::{JobConfig, JobDetailsInfo, JobExecutionResultInfo, JobStat
 use crate::dto::overview::{JobIdsWithStatus, MultipleJobsDetails};
 use crate::dto::plan::JobPlanInfo;
 use crate::dto::task_managers::TaskManagersInfo;
+use crate::events::Events;
 use crate::openapi;
 use crate::rates::Rates;
 use crate::server::Services;
@@ -40,11 +41,25 @@ use crate::tokens::Role::Viewer;
 /// What is shown, asked for anew with each request.
 pub(crate) type View = Arc<dyn Fn() -> ClusterView + Send + Sync>;
 
-/// What is shown, and how fast it goes.
+/// What is shown, how fast it goes, and what happens.
 #[derive(Clone)]
 pub(crate) struct Watched {
     pub(crate) view: View,
     pub(crate) rates: Rates,
+    pub(crate) events: Events,
+}
+
+impl Watched {
+    pub(crate) fn new(view: View) -> Self {
+        Self { view, rates: Rates::default(), events: Events::default() }
+    }
+
+    /// Sees what has changed. It is done once a second.
+    pub(crate) fn look(&self) {
+        let view = (self.view)();
+        self.rates.look(&view);
+        self.events.look(&view);
+    }
 }
 
 impl FromRef<Watched> for View {

@@ -22,7 +22,6 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::access::{Access, TlsFiles};
-use crate::rates::Rates;
 use crate::routes::Watched;
 use crate::{address, guard, page, routes};
 
@@ -98,7 +97,7 @@ pub fn serve(address: &str, services: Services, access: Access) -> Result<Server
         let _entered = runtime.enter();
         TcpListener::from_std(listener).map_err(io("the dashboard cannot listen"))?
     };
-    let watched = Watched { view: services.view.clone(), rates: Rates::default() };
+    let watched = Watched::new(services.view.clone());
     let tls = access.tls.as_ref().map(TlsFiles::load).transpose()?.map(TlsAcceptor::from);
     let scheme = access.scheme();
     let (router, _) = routes::table(watched.clone(), services).finish();
@@ -143,13 +142,13 @@ impl Drop for Server {
     }
 }
 
-/// Takes note once a second of how fast jobs go.
+/// Takes note once a second of how fast jobs go, and of what has happened.
 async fn watch(watched: Watched) {
     let mut times = tokio::time::interval(Duration::from_secs(1));
     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         times.tick().await;
-        watched.rates.look(&(watched.view)());
+        watched.look();
     }
 }
 

@@ -3,15 +3,17 @@
 use axum::Extension;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::Method;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
 
 use super::vertices::{self, PathOf, with_vertex};
-use super::{Watched, find, json};
+use super::{Watched, error, find, json};
 use crate::dto::job::tasks_of;
 use crate::dto::live::JobLive;
+use crate::openapi::EVENTS;
 use crate::rates::Rate;
 use crate::table::{Principal, Table};
 use crate::tokens::Role::Viewer;
@@ -20,6 +22,7 @@ pub(super) fn routes() -> Table<Watched> {
     let history = get(history);
     Table::new()
         .own(Method::GET, "/api/session", Viewer, get(session))
+        .own(Method::GET, EVENTS, Viewer, get(events))
         .own(Method::GET, "/api/jobs/{jobid}", Viewer, get(job))
         .own(Method::GET, "/api/jobs/{jobid}/vertices/{vertexid}/history", Viewer, history)
         .own(Method::GET, "/api/jobs/{jobid}/vertices/{vertexid}/rates", Viewer, get(rates))
@@ -40,6 +43,18 @@ async fn session(Extension(principal): Extension<Principal>) -> Response {
         role: principal.role.to_string(),
         unprotected: principal.is_unprotected,
     })
+}
+
+/// What happens, as it happens (server-sent events).
+async fn events(State(watched): State<Watched>) -> Response {
+    const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+    let Some(body) = watched.events.listen(&(watched.view)()) else {
+        let text = "Too many listen already: ask for what is to be known from time to time.";
+        return error(StatusCode::SERVICE_UNAVAILABLE, text);
+    };
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, EVENTS);
+    response
 }
 
 /// A job as the dashboard shows it.

@@ -40,7 +40,7 @@ fn lives(server: &Server) -> bool {
 #[test]
 fn no_path_leads_out() {
     let server = serve("0", services(), Access::default()).unwrap();
-    let watched = Watched { view: Arc::new(testing::view), rates: Rates::default() };
+    let watched = Watched::new(Arc::new(testing::view));
     let (_, entries) = table(watched, services()).finish();
     let mut asked = 0;
     // What these say is the same for each job, and they do not look which one is meant.

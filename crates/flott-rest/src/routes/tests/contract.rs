@@ -266,7 +266,7 @@ fn of_object(place: &str, found: &Map<String, Value>, shape: &Value, all: &mut V
 fn every_route_of_flinks_answers_in_its_shape_or_is_known_not_to_be_here() {
     let contract: Value = serde_json::from_str(SHAPES).unwrap();
     let absent = contract["absent"].as_object().unwrap();
-    let watched = Watched { view: Arc::new(view), rates: Rates::default() };
+    let watched = Watched::new(Arc::new(view));
     let (_, entries) = table(watched, services()).finish();
     let plain = |path: &str| path.replace("{index}", "{subtaskindex}");
     let routes: BTreeSet<String> =
@@ -334,7 +334,7 @@ const UNLISTED: [&str; 8] = [
 #[test]
 fn nothing_is_served_as_flinks_that_flink_does_not_have() {
     let contract: Value = serde_json::from_str(SHAPES).unwrap();
-    let watched = Watched { view: Arc::new(view), rates: Rates::default() };
+    let watched = Watched::new(Arc::new(view));
     let (_, entries) = table(watched, services()).finish();
     for entry in entries {
         let path = entry

@@ -76,7 +76,7 @@ fn asked(routes: Vec<(String, Vec<String>)>) -> impl Strategy<Value = Asked> {
 #[test]
 fn whatever_is_asked_the_answer_is_as_described() {
     let shapes: Value = serde_json::from_str(SHAPES).unwrap();
-    let watched = Watched { view: Arc::new(testing::view), rates: Rates::default() };
+    let watched = Watched::new(Arc::new(testing::view));
     let (_, entries) = table(watched, services()).finish();
     let described = document(&entries);
     let mut routes = Vec::new();
@@ -93,7 +93,9 @@ fn whatever_is_asked_the_answer_is_as_described() {
     let is_text = |route: &str| {
         route.ends_with("log") || route.ends_with("stdout") || route.ends_with("{name}")
     };
-    routes.retain(|(route, _)| !is_text(route) && route != "GET /metrics");
+    let is_json =
+        |route: &str| !is_text(route) && !["GET /metrics", "GET /api/events"].contains(&route);
+    routes.retain(|(route, _)| is_json(route));
     let server = serve("0", services(), Access::default()).unwrap();
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let checked = TestRunner::new(config).run(&asked(routes), |Asked { route, path, body }| {
