@@ -1,15 +1,14 @@
 //! `flott jobmanager` and `flott taskmanager`: the processes of a cluster, in the foreground.
 
-use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 
 use clap::Args;
 use flott_cluster::jobmanager::JobManager;
-use flott_cluster::{taskmanager, wait_for_signal};
+use flott_cluster::{logging, taskmanager, wait_for_signal};
 use flott_core::Result;
 use flott_core::config::{Configuration, options};
-use flott_rest::{Access, Services};
-use tracing::{Level, info, warn};
+use flott_rest::{Access, Services, Traces};
+use tracing::{info, warn};
 
 use crate::config;
 
@@ -22,7 +21,7 @@ pub(crate) struct DaemonArgs {
 
 /// Runs a JobManager until it is told to end.
 pub(crate) fn jobmanager(args: &DaemonArgs) -> Result<()> {
-    start_logging();
+    logging::start();
     let config = load(args)?;
     let rest =
         format!("{}:{}", config.get(&options::REST_ADDRESS)?, config.get(&options::REST_PORT)?);
@@ -33,6 +32,7 @@ pub(crate) fn jobmanager(args: &DaemonArgs) -> Result<()> {
         actions: Arc::new(jobmanager.jobs()),
         submissions: Some(handle.clone()),
         processes: handle,
+        traces: Traces::from_configuration(&config)?,
     };
     let access = Access::from_configuration(&config)?;
     if access.trusts_network && access.tokens.is_none() {
@@ -46,7 +46,7 @@ pub(crate) fn jobmanager(args: &DaemonArgs) -> Result<()> {
 
 /// Runs a TaskManager until it is told to end.
 pub(crate) fn taskmanager(args: &DaemonArgs) -> Result<()> {
-    start_logging();
+    logging::start();
     taskmanager::run(&load(args)?)
 }
 
@@ -55,15 +55,4 @@ fn load(args: &DaemonArgs) -> Result<Configuration> {
     let config = config::load(&args.property)?;
     config.without_effect().for_each(|told| warn!("{told}"));
     Ok(config)
-}
-
-/// Logs to stderr; `FLOTT_LOG` is the level: error, warn, info (the default), debug or trace.
-fn start_logging() {
-    let level = std::env::var("FLOTT_LOG").ok().and_then(|level| level.parse().ok());
-    tracing_subscriber::fmt()
-        .with_writer(stderr)
-        .with_target(false)
-        .with_ansi(stderr().is_terminal())
-        .with_max_level(level.unwrap_or(Level::INFO))
-        .init();
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use flott_core::config::{Configuration, options};
 use flott_core::{AttemptNumber, Error, Result, TaskId, WallTime};
 use flott_runtime::{Clock, Progress, Task, TaskEvent, Wake};
+use tracing::Span;
 
 /// How many threads step tasks: as many as the option says, or one per core.
 ///
@@ -46,9 +47,18 @@ pub(crate) struct TaskCell {
     /// Tells cells apart in the timer queue.
     number: u64,
     state: AtomicU8,
-    task: Mutex<Option<(Task, AttemptNumber, EventSink)>>,
+    task: Mutex<Option<Running>>,
     shared: Arc<Shared>,
     this: OnceLock<std::sync::Weak<Self>>,
+}
+
+/// A task, and who hears of it.
+pub(crate) struct Running {
+    pub(crate) task: Task,
+    pub(crate) attempt: AttemptNumber,
+    pub(crate) sink: EventSink,
+    /// What it logs is about it.
+    pub(crate) span: Span,
 }
 
 impl Wake for TaskCell {
@@ -194,8 +204,8 @@ impl DriverPool {
     }
 
     /// Puts a task into its place and lets it run.
-    pub(crate) fn run(&self, cell: &TaskCell, task: Task, attempt: AttemptNumber, sink: EventSink) {
-        *cell.task.lock().unwrap_or_else(PoisonError::into_inner) = Some((task, attempt, sink));
+    pub(crate) fn run(&self, cell: &TaskCell, running: Running) {
+        *cell.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
         cell.wake();
     }
 }
@@ -290,11 +300,11 @@ fn next(shared: &Shared) -> Option<Arc<TaskCell>> {
 fn step(cell: &Arc<TaskCell>, shared: &Shared) {
     cell.state.store(RUNNING, Ordering::SeqCst);
     let mut slot = cell.task.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some((task, attempt, sink)) = slot.as_mut() else {
+    let Some(Running { task, attempt, sink, span }) = slot.as_mut() else {
         cell.state.store(IDLE, Ordering::SeqCst);
         return;
     };
-    let progress = task.step();
+    let progress = span.in_scope(|| task.step());
     for event in task.take_events() {
         sink(task.id(), *attempt, event);
     }

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 
 use crate::io::IoPool;
 use crate::jobs::Jobs;
+use crate::logging;
 use crate::plan::PlannedJob;
 use crate::storage::savepoint::Savepoints;
 use crate::tasks::Report;
@@ -182,6 +183,7 @@ impl<W: Workplace> JobRunner<W> {
     /// # Errors
     /// If the job fails: the message is that of the failure that ended it.
     pub(crate) fn run(mut self) -> Result<JobExecutionResult> {
+        let _about = logging::of_job(self.planned.spec.job, &self.planned.spec.name).entered();
         let started = self.clock.now();
         self.master.handle(started, JobInput::Start);
         let (status, failure) = loop {

@@ -21,6 +21,7 @@ mod io;
 mod job;
 pub mod jobmanager;
 mod jobs;
+pub mod logging;
 mod memory;
 pub mod plan;
 mod prepare;

@@ -16,8 +16,9 @@ use flott_runtime::{
     Clock, Command, KeptStates, Mailbox, PendingSnapshot, Program, StateLookUp, TaskEvent, Wake,
 };
 
-use crate::driver::{DriverPool, EventSink, TaskCell};
+use crate::driver::{DriverPool, EventSink, Running, TaskCell};
 use crate::io::IoPool;
+use crate::logging;
 use crate::memory::MemoryLimit;
 use crate::plan::TaskPlan;
 use crate::snapshot::{WaitingSnapshots, declined, may_pass, read_states, write_snapshots};
@@ -134,7 +135,9 @@ impl DeployedTasks {
         for task in tasks {
             let (id, mailbox) = (task.id(), task.mailbox());
             let cell = cells[&id].clone();
-            drivers.run(&cell, task, attempt, sink.clone());
+            let vertex = plan.graph.vertex(id.vertex).map_or("", |vertex| &vertex.name);
+            let span = logging::of_task(plan.job, vertex, id.subtask, attempt);
+            drivers.run(&cell, Running { task, attempt, sink: sink.clone(), span });
             self.tasks.insert(id, Deployed { mailbox, _cell: cell });
         }
         Ok(())

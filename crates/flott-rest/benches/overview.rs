@@ -55,6 +55,7 @@ fn overview(criterion: &mut Criterion) {
         actions: Arc::new(cluster.jobs()),
         submissions: None,
         processes: Arc::new(ThisProcess { options: Vec::new() }),
+        traces: None,
     };
     let server = serve("0", services, Access::default()).unwrap();
     for path in ["/overview", "/jobs/overview"] {

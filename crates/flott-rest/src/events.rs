@@ -47,9 +47,9 @@ impl Default for Events {
 
 /// Something that has happened: its kind, and a JSON object.
 #[derive(Clone, Debug, PartialEq)]
-struct Event {
-    kind: &'static str,
-    data: Value,
+pub(crate) struct Event {
+    pub(crate) kind: &'static str,
+    pub(crate) data: Value,
 }
 
 impl Event {
@@ -65,13 +65,14 @@ impl Event {
 }
 
 impl Events {
-    /// Tells what has happened since the last time. The first time only takes note.
-    pub(crate) fn look(&self, view: &ClusterView) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        for event in known.update(view) {
+    /// Tells what has happened since the last time, and returns it. The first time only takes note.
+    pub(crate) fn look(&self, view: &ClusterView) -> Vec<Event> {
+        let events = self.known.lock().unwrap_or_else(PoisonError::into_inner).update(view);
+        for event in &events {
             // Perhaps nobody listens.
-            let _ = self.sender.send(event);
+            let _ = self.sender.send(event.clone());
         }
+        events
     }
 
     /// The jobs as they are now, and then what happens, without end; nothing if too many listen.

@@ -11,10 +11,11 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{error, info};
 
 use crate::access::Access;
+use crate::pace::Pace;
 use crate::routes::error as refused;
 use crate::server::REQUEST_TIMEOUT;
 use crate::table::Principal;
@@ -37,28 +38,45 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
+/// What decides who passes.
+pub(crate) struct Guard {
+    access: Access,
+    pace: Pace,
+    started: Instant,
+}
+
+impl Guard {
+    pub(crate) fn new(access: Access) -> Self {
+        Self { access, pace: Pace::default(), started: Instant::now() }
+    }
+
+    /// A refusal, if this one asks too often.
+    fn too_often(&self, principal: Option<&Principal>) -> Option<Response> {
+        let name = principal.map(|principal| principal.name.as_str());
+        let wait = self.pace.take(name, self.started.elapsed()).err()?;
+        let why = "That is too often: ask for fewer things, or for what happens (/api/events).";
+        let mut response = refused(StatusCode::TOO_MANY_REQUESTS, why);
+        let seconds = HeaderValue::from(wait.as_secs() + 1);
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        Some(response)
+    }
+}
+
 /// Lets a request pass with the name of who sends it, or refuses it.
 pub(crate) async fn guard(
-    State(access): State<Arc<Access>>,
-    mut request: Request,
+    State(guard): State<Arc<Guard>>,
+    request: Request,
     next: Next,
 ) -> Response {
+    let access = &guard.access;
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    let mut response = match refusal(&access, method, uri, headers) {
+    let mut response = match refusal(access, method, uri, headers) {
         Some((status, why)) => refused(status, why),
         None => match access.principal(headers) {
-            Ok(principal) => {
-                // Before it is done: who hangs up may not get away with it.
-                let told = record(&request, principal.as_ref());
-                audit(told.as_ref(), None);
-                principal.into_iter().for_each(|own| drop(request.extensions_mut().insert(own)));
-                let response = match whole(request).await {
-                    Ok(request) => next.run(request).await,
-                    Err((status, why)) => refused(status, why),
-                };
-                audit(told.as_ref(), Some(response.status()));
-                response
-            }
+            Ok(principal) => match guard.too_often(principal.as_ref()) {
+                Some(response) => response,
+                None => done(request, next, principal).await,
+            },
             Err(failure) => {
                 error!("Nobody is let in: {}", failure.report());
                 refused(StatusCode::INTERNAL_SERVER_ERROR, "The tokens cannot be read.")
@@ -67,6 +85,20 @@ pub(crate) async fn guard(
     };
     let headers = response.headers_mut();
     headers.extend(HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    response
+}
+
+/// Has a request done, and remembers that.
+async fn done(mut request: Request, next: Next, principal: Option<Principal>) -> Response {
+    // Before it is done: who hangs up may not get away with it.
+    let told = record(&request, principal.as_ref());
+    audit(told.as_ref(), None);
+    principal.into_iter().for_each(|own| drop(request.extensions_mut().insert(own)));
+    let response = match whole(request).await {
+        Ok(request) => next.run(request).await,
+        Err((status, why)) => refused(status, why),
+    };
+    audit(told.as_ref(), Some(response.status()));
     response
 }
 

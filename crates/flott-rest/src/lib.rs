@@ -21,6 +21,7 @@ mod events;
 mod guard;
 mod openapi;
 mod operations;
+mod pace;
 mod page;
 mod prometheus;
 mod rates;
@@ -30,6 +31,9 @@ mod table;
 #[cfg(test)]
 mod testing;
 pub mod tokens;
+#[cfg_attr(not(feature = "otel"), path = "no_traces.rs")]
+mod traces;
 
 pub use access::{Access, TlsFiles};
 pub use server::{Server, Services, serve};
+pub use traces::Traces;

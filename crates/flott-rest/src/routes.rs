@@ -31,7 +31,7 @@ use crate::dto::job::{JobConfig, JobDetailsInfo, JobExecutionResultInfo, JobStat
 use crate::dto::overview::{JobIdsWithStatus, MultipleJobsDetails};
 use crate::dto::plan::JobPlanInfo;
 use crate::dto::task_managers::TaskManagersInfo;
-use crate::events::Events;
+use crate::events::{Event, Events};
 use crate::openapi;
 use crate::rates::Rates;
 use crate::server::Services;
@@ -54,11 +54,12 @@ impl Watched {
         Self { view, rates: Rates::default(), events: Events::default() }
     }
 
-    /// Sees what has changed. It is done once a second.
-    pub(crate) fn look(&self) {
+    /// Sees what there is, and what has happened. It is done once a second.
+    pub(crate) fn look(&self) -> (ClusterView, Vec<Event>) {
         let view = (self.view)();
         self.rates.look(&view);
-        self.events.look(&view);
+        let events = self.events.look(&view);
+        (view, events)
     }
 }
 

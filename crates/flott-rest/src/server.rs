@@ -22,8 +22,10 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::access::{Access, TlsFiles};
+use crate::guard::{self, Guard};
 use crate::routes::Watched;
-use crate::{address, guard, page, routes};
+use crate::traces::Traces;
+use crate::{address, page, routes};
 
 /// How many connections are served at once; more have to wait. A browser opens six.
 const CONNECTIONS_MAX: usize = 32;
@@ -76,6 +78,8 @@ pub struct Services {
     pub submissions: Option<Arc<dyn Submissions>>,
     /// What processes can be asked.
     pub processes: Arc<dyn Processes>,
+    /// Who is told how long things take.
+    pub traces: Option<Traces>,
 }
 
 /// Shows and does what `services` can, on a thread of its own. `address` is a port (0 is any that is free), or a
@@ -84,7 +88,8 @@ pub struct Services {
 /// # Errors
 /// If the address is none, is not on loopback though `access` wants that, or is in use; if TLS is wanted and its files
 /// are wrong; or if the thread cannot be started.
-pub fn serve(address: &str, services: Services, access: Access) -> Result<Server> {
+pub fn serve(address: &str, mut services: Services, access: Access) -> Result<Server> {
+    let traces = services.traces.take();
     let listener = address::bind(address::parse(address, access.allows_others())?)?;
     let io = |what| move |error| Error::with_source(ErrorKind::Io, what, error);
     let address = listener.local_addr().map_err(io("the dashboard has no address"))?;
@@ -105,11 +110,11 @@ pub fn serve(address: &str, services: Services, access: Access) -> Result<Server
         .merge(router)
         .fallback(routes::unknown)
         .method_not_allowed_fallback(routes::wrong_method)
-        .layer(from_fn_with_state(Arc::new(access), guard::guard));
+        .layer(from_fn_with_state(Arc::new(Guard::new(access)), guard::guard));
     let (stop, stopped) = oneshot::channel::<()>();
     let body = move || {
         runtime.spawn(accept(listener, router, tls));
-        runtime.spawn(watch(watched));
+        runtime.spawn(watch(watched, traces));
         // Ends when the sender is dropped; with the runtime end all connections.
         let _ = runtime.block_on(stopped);
     };
@@ -143,12 +148,15 @@ impl Drop for Server {
 }
 
 /// Takes note once a second of how fast jobs go, and of what has happened.
-async fn watch(watched: Watched) {
+async fn watch(watched: Watched, mut traces: Option<Traces>) {
     let mut times = tokio::time::interval(Duration::from_secs(1));
     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         times.tick().await;
-        watched.look();
+        let (view, events) = watched.look();
+        if let Some(traces) = &mut traces {
+            traces.look(&events, &view);
+        }
     }
 }
 

@@ -158,6 +158,7 @@ fn services(recorded: Recorded) -> Services {
         actions: Arc::new(recorded),
         submissions: None,
         processes: Arc::new(Alone),
+        traces: None,
     }
 }
 

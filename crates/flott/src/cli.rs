@@ -12,7 +12,7 @@ use std::sync::Arc;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use flott_cluster::EmbeddedCluster;
 use flott_cluster::extract::{MARKER, VARIABLE};
-use flott_cluster::worker;
+use flott_cluster::{logging, worker};
 use flott_core::config::{Configuration, Origin, options};
 use flott_core::{Error, Result};
 use flott_datastream::StreamExecutionEnvironment;
@@ -62,7 +62,7 @@ impl Job {
 pub fn main(jobs: &[Job]) -> ExitCode {
     // Whoever looks for it finds it in the file.
     std::hint::black_box(MARKER);
-    start_logging();
+    logging::start();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let (done, what) = match (std::env::var_os(VARIABLE), std::env::var(worker::VARIABLE)) {
         (Some(file), _) => (describe(jobs, &arguments, Path::new(&file)), "There is no plan"),
@@ -218,17 +218,4 @@ fn configure(mut config: Configuration, matches: &ArgMatches) -> Result<Configur
     // Read once here, so that a bad value is reported before anything starts.
     config.get(&options::PARALLELISM)?;
     Ok(config)
-}
-
-/// Logs to stderr; `FLOTT_LOG` is the level: error, warn, info (the default), debug or trace.
-fn start_logging() {
-    let level = std::env::var("FLOTT_LOG").ok().and_then(|level| level.parse().ok());
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_target(false)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .with_max_level(level.unwrap_or(tracing::Level::INFO))
-        .finish();
-    // A program that has set up its own logging keeps it.
-    let _ = tracing::subscriber::set_global_default(subscriber);
 }

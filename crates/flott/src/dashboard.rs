@@ -20,6 +20,7 @@ pub fn serve(address: &str, cluster: &EmbeddedCluster) -> Result<Server> {
         actions: Arc::new(cluster.jobs()),
         submissions: None,
         processes: Arc::new(ThisProcess { options: Vec::new() }),
+        traces: None,
     };
     let server = flott_rest::serve(address, services, Access::default())?;
     info!("Dashboard at {}", server.url());

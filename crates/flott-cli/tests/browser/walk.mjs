@@ -125,7 +125,11 @@ await page.locator(".drawer tbody tr").nth(1).waitFor();
 await look("vertex-subtasks");
 for (const tab of ["Metrics", "Watermarks", "TaskManagers", "Accumulators"]) {
   await page.locator(".drawer").getByRole("link", { name: tab, exact: true }).click();
-  if (tab === "Metrics") await page.locator(".drawer canvas").first().waitFor();
+  if (tab === "Metrics") {
+    await page.locator(".drawer canvas").first().waitFor();
+    await page.getByLabel("Any other metric of its subtasks").selectOption("numRecordsOut");
+    await page.locator(".drawer canvas").nth(2).waitFor();
+  }
   await look(`vertex-${tab.toLowerCase()}`);
 }
 await page.getByRole("link", { name: "Close" }).click();

@@ -23,8 +23,17 @@ use crate::worker::{VARIABLE, WorkerSpec};
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What of its environment a TaskManager hands on: a job binary is somebody else's program.
-const ENVIRONMENT: [&str; 8] =
-    ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "FLOTT_LOG", "RUST_BACKTRACE"];
+const ENVIRONMENT: [&str; 9] = [
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "FLOTT_LOG",
+    "FLOTT_LOG_FORMAT",
+    "RUST_BACKTRACE",
+];
 
 /// What stores are reached with: workers write their state themselves.
 const STORE_PREFIXES: [&str; 6] = ["AWS_", "AZURE_", "GOOGLE_", "HADOOP_", "KRB5", "SSL_CERT_"];

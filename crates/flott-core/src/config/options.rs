@@ -350,6 +350,11 @@ options! {
     TOKEN_FILE: Option<String> = "security.rest.token-file", "";
     /// The token with which the command line asks; nothing means that of the environment variable FLOTT_TOKEN.
     REST_TOKEN: Option<Secret> = "security.rest.token", "";
+    /// The collector that the JobManager sends traces of checkpoints and recoveries to (OTLP over HTTP, in JSON), like
+    /// http://localhost:4318; needs a command with the feature otel.
+    OTEL_ENDPOINT: Option<String> = "traces.reporter.otel.exporter.endpoint", "";
+    /// What the JobManager calls itself in traces.
+    OTEL_SERVICE_NAME: String = "traces.reporter.otel.service.name", "flott";
     /// Whether the REST API speaks TLS.
     REST_TLS: bool = "security.ssl.rest.enabled", "false";
     /// The certificates of the REST API, in PEM.

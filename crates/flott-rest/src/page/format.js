@@ -64,4 +64,10 @@ export function watermark(millis) {
   return millis > 1e11 ? time(millis) : count(millis);
 }
 
+/** How far event time is behind the clock; nothing if it is counted from elsewhere, or is over. */
+export function lag(millis, now) {
+  const isMoment = millis !== undefined && millis !== null && millis > 1e11 && millis < Number.MAX_SAFE_INTEGER;
+  return isMoment ? duration(Math.max(0, now - millis)) : "–";
+}
+
 export const percent = (millisPerSecond) => `${Math.round(millisPerSecond / 10)} %`;

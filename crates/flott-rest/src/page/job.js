@@ -3,7 +3,7 @@
 import { html, useMemo } from "./vendor/preact.js";
 import { may, operate, patch, post, usePoll } from "./api.js";
 import { Checkpoints } from "./checkpoints.js";
-import { bytes, count, duration, rate, time, watermark } from "./format.js";
+import { bytes, count, duration, lag, rate, time, watermark } from "./format.js";
 import { Graph } from "./graph.js";
 import { Timeline } from "./timeline.js";
 import { Action, Badge, Empty, Facts, Meter, Table, Tabs, Waiting } from "./ui.js";
@@ -125,6 +125,7 @@ function Overview({ job, chosen, tab }) {
     ["Received", (v) => bytes(v.bytesIn), "number"],
     ["Sent", (v) => bytes(v.bytesOut), "number"],
     ["Watermark", (v) => (v.isSource ? "–" : watermark(v.watermark)), "number"],
+    ["Lag", (v) => (v.isSource ? "–" : lag(v.watermark, job.now)), "number"],
   ];
   return html`
     <${Graph} job=${job} chosen=${chosen} link=${(vertexId) => `${base}/${vertexId}`} />

@@ -1,9 +1,9 @@
 // What is known of one vertex: its subtasks, how they go, and where they are.
 
-import { html, useMemo } from "./vendor/preact.js";
+import { html, useEffect, useMemo, useState } from "./vendor/preact.js";
 import { usePoll } from "./api.js";
 import { Chart } from "./chart.js";
-import { bytes, count, duration, percent, rate, time, watermark } from "./format.js";
+import { bytes, count, duration, lag, percent, rate, short, time, watermark } from "./format.js";
 import { Badge, Empty, Facts, Meter, Table, Tabs, Waiting } from "./ui.js";
 
 const TABS = [
@@ -76,7 +76,7 @@ const place = (id) =>
     ? id
     : html`<a href=${`#/taskmanagers/${encodeURIComponent(id)}`}>${id}</a>`;
 
-function Metrics({ job, vertex }) {
+function Metrics({ job, vertex, path }) {
   const { data, error } = usePoll(`api/jobs/${job.id}/vertices/${vertex.id}/history`, 4000);
   const drawn = useMemo(() => {
     const points = data || [];
@@ -100,10 +100,47 @@ function Metrics({ job, vertex }) {
         <figcaption>Busiest subtask: ${percent(last.busy)} busy, ${percent(last.backpressured)} backpressured</figcaption>
         <${Chart} times=${drawn.times} series=${drawn.time} format=${percent} label="Busy and backpressured time over the last ten minutes" />
       </figure>
+      <${Chosen} path=${`${path}/subtasks/metrics`} />
     </div>`;
 }
 
-function Watermarks({ vertex, path }) {
+const POINTS = 600;
+
+/** Any metric of the subtasks, for as long as it is looked at. */
+function Chosen({ path }) {
+  const { data: names } = usePoll(path, 0);
+  const [name, setName] = useState("");
+  const { data } = usePoll(name ? `${path}?get=${encodeURIComponent(name)}` : undefined, 1000);
+  const [points, setPoints] = useState([]);
+  const choose = (event) => {
+    setName(event.target.value);
+    setPoints([]);
+  };
+  useEffect(() => {
+    const own = data && data.find(({ id }) => id === name);
+    if (own) setPoints((before) => [...before.slice(1 - POINTS), { ...own, at: Date.now() }]);
+  }, [data, name]);
+  const series = useMemo(
+    () => [["max", "--chart-4"], ["avg", "--chart-1"], ["min", "--chart-2"]].map(([of, colour]) => [of, points.map((point) => point[of]), colour]),
+    [points],
+  );
+  const times = useMemo(() => points.map((point) => point.at), [points]);
+  return html`
+    <figure>
+      <figcaption>
+        <label class="field"><span>Any other metric of its subtasks</span>
+          <select value=${name} onChange=${choose}>
+            <option value="">–</option>
+            ${(names || []).map(({ id }) => html`<option key=${id} value=${id}>${id}</option>`)}
+          </select>
+        </label>
+      </figcaption>
+      ${points.length > 1 && html`<${Chart} times=${times} series=${series} format=${short} label=${`${name} of the subtasks since it was chosen`} />`}
+      ${name && points.length < 2 && html`<p class="hint">The first points come after some seconds.</p>`}
+    </figure>`;
+}
+
+function Watermarks({ job, vertex, path }) {
   const { data, error } = usePoll(vertex.isSource ? undefined : `api/${path}/rates`, 1000);
   if (vertex.isSource) return html`<${Empty}>A source makes watermarks, and receives none.<//>`;
   if (!data) return html`<${Waiting} error=${error} />`;
@@ -114,6 +151,7 @@ function Watermarks({ vertex, path }) {
     <${Table} caption="Watermarks" rows=${rows} rowKey=${([task]) => task} empty="None has come yet." columns=${[
       ["#", ([task]) => task, "number"],
       ["Watermark", ([, at]) => watermark(at)],
+      ["Lag", ([, at]) => lag(at, job.now), "number"],
       ["Behind the first", ([, at]) => (at !== null && known.length > 0 ? duration(Math.max(0, last - at)) : "–"), "number"],
     ]} />`;
 }

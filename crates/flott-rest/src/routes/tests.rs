@@ -94,6 +94,7 @@ fn services() -> Services {
         actions: Arc::new(Nobody),
         submissions: Some(Arc::new(Nobody)),
         processes: Arc::new(Nobody),
+        traces: None,
     }
 }
 
@@ -168,6 +169,19 @@ fn every_route_asks_for_its_role_and_nobody_passes_without_a_token() {
     // What cannot be read lets nobody in, and says nothing of itself.
     std::fs::write(folder.path().join("tokens"), "nonsense").unwrap();
     assert_eq!(status(&server, &Method::GET, "/jobs", Some(&secrets[2].1)), 500);
+}
+
+#[test]
+fn who_asks_too_often_is_refused_and_others_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = Tokens::at(folder.path().join("tokens"));
+    let secret = tokens.create("ci", Viewer, None, [1; 32]).unwrap();
+    let access = Access { tokens: Some(tokens), ..Access::default() };
+    let server = serve("0", services(), access).unwrap();
+    let guess = |_| status(&server, &Method::GET, "/jobs", Some("flott_00"));
+    let refused = (0..100_000).map(guess).find(|status| *status != 401);
+    assert_eq!(refused, Some(429));
+    assert_eq!(status(&server, &Method::GET, "/jobs", Some(&secret)), 200);
 }
 
 #[test]

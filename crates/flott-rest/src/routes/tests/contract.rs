@@ -141,6 +141,7 @@ pub(super) fn services() -> Services {
         actions: Arc::new(Willing),
         submissions: Some(Arc::new(Willing)),
         processes: Arc::new(Willing),
+        traces: None,
     }
 }
 
