@@ -62,7 +62,7 @@ const W3: &[(Engine, u64)] =
     &[(Flott, 300_000), (Loop, 300_000), (Timely, 200_000), (Renoir, 150_000), (Flink, 300_000)];
 
 /// All of them.
-pub(crate) const CASES: [Case; 9] = [
+pub(crate) const CASES: [Case; 10] = [
     Case {
         name: "w1",
         title: "W1, stateless: map and filter, one core",
@@ -128,12 +128,21 @@ pub(crate) const CASES: [Case; 9] = [
     },
     Case {
         name: "w5",
-        title: "W5, running sum with state on disk (lsm; Flink: RocksDB)",
+        title: "W5, a million keys in the disk backend (lsm; Flink: RocksDB), which fit into its memory",
         workload: "W5",
         parallelism: 1,
         options: ON_DISK,
-        contestants: &[(Flott, 1_000_000), (Flink, 400_000)],
+        contestants: &[(Flott, 10_000_000), (Flink, 400_000)],
         targets: &[(Flink, 8.0)],
+    },
+    Case {
+        name: "w5l",
+        title: "W5 with ten million keys, which do not fit into its memory",
+        workload: "W5L",
+        parallelism: 1,
+        options: ON_DISK,
+        contestants: &[(Flott, 2_000_000), (Flink, 2_000_000)],
+        targets: &[(Flink, 2.0)],
     },
     Case {
         name: "w5c",
@@ -141,7 +150,7 @@ pub(crate) const CASES: [Case; 9] = [
         workload: "W5",
         parallelism: 1,
         options: ON_DISK_CHECKPOINTED,
-        contestants: &[(Flott, 1_000_000), (Flink, 300_000)],
+        contestants: &[(Flott, 10_000_000), (Flink, 300_000)],
         targets: &[(Flink, 8.0)],
     },
 ];

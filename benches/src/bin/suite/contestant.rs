@@ -6,6 +6,8 @@ use flott_benches::{loops, workloads};
 
 /// The keys of W2 and W5.
 const KEYS: u64 = 1_000_000;
+/// Those of W5L, which are too many for its memory.
+const MANY_KEYS: u64 = 10_000_000;
 
 /// Runs `flott|loop WORKLOAD EVENTS PARALLELISM [KEY=VALUE …]`, options of a job; returns what that has computed.
 ///
@@ -29,6 +31,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<u64> {
     match (engine.as_str(), workload.as_str()) {
         ("flott", "W1") => workloads::stateless(events, &run),
         ("flott", "W2" | "W5") => workloads::keyed_sum(events, KEYS, &run),
+        ("flott", "W5L") => workloads::keyed_sum(events, MANY_KEYS, &run),
         ("flott", "W3") => workloads::word_count(events, &run),
         ("loop", "W1") => Ok(loops::stateless(events, threads)),
         ("loop", "W2") => Ok(loops::keyed_sum(events, KEYS, threads)),
