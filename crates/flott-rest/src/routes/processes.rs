@@ -67,9 +67,25 @@ fn parameter(path: &Named, name: &str) -> Option<String> {
     parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
 }
 
-fn process(path: &Named) -> ProcessName {
-    let name = parameter(path, "taskmanagerid");
-    name.map_or(ProcessName::JobManager, ProcessName::TaskManager)
+/// The process that a path names, which is the JobManager if it names none.
+fn process(path: &Named) -> Result<ProcessName, Refusal> {
+    match path {
+        Ok(_) => {
+            let name = parameter(path, "taskmanagerid");
+            Ok(name.map_or(ProcessName::JobManager, ProcessName::TaskManager))
+        }
+        Err(PathRejection::MissingPathParams(_)) => Ok(ProcessName::JobManager),
+        // A name that is no text is not that of nobody.
+        Err(_) => {
+            let text = format!("{NOT_FOUND_EXCEPTION}: No process is called like that");
+            Err(Box::new(error(StatusCode::NOT_FOUND, text)))
+        }
+    }
+}
+
+/// Asks the process that a path names.
+async fn ask_named(host: Host, path: &Named, question: Question) -> Result<Answer, Refusal> {
+    ask(host, process(path)?, question).await
 }
 
 /// Asks a process, on a thread that may wait.
@@ -92,7 +108,7 @@ fn unexpected() -> Response {
 }
 
 async fn logs(State(host): State<Host>, path: Named) -> Response {
-    match ask(host, process(&path), Question::Logs).await {
+    match ask_named(host, &path, Question::Logs).await {
         Ok(Answer::Logs(files)) => json(&LogList::of(files)),
         Ok(_) => unexpected(),
         Err(refusal) => *refusal,
@@ -101,25 +117,27 @@ async fn logs(State(host): State<Host>, path: Named) -> Response {
 
 async fn log(State(host): State<Host>, path: Named) -> Response {
     let name = parameter(&path, "name").unwrap_or_default();
-    read(host, process(&path), name).await
+    match process(&path) {
+        Ok(process) => read(host, process, name).await,
+        Err(refusal) => *refusal,
+    }
 }
 
 /// The log itself.
 async fn main_log(State(host): State<Host>, path: Named, uri: Uri) -> Response {
-    read_the(host, process(&path), |file| file.name.ends_with(".log"), &uri).await
+    read_the(host, &path, |file| file.name.ends_with(".log"), &uri).await
 }
 
 /// What was printed.
 async fn output(State(host): State<Host>, path: Named, uri: Uri) -> Response {
-    read_the(host, process(&path), |file| file.name.ends_with(".out"), &uri).await
+    read_the(host, &path, |file| file.name.ends_with(".out"), &uri).await
 }
 
-async fn read_the(
-    host: Host,
-    process: ProcessName,
-    is_it: fn(&LogFile) -> bool,
-    uri: &Uri,
-) -> Response {
+async fn read_the(host: Host, path: &Named, is_it: fn(&LogFile) -> bool, uri: &Uri) -> Response {
+    let process = match process(path) {
+        Ok(process) => process,
+        Err(refusal) => return *refusal,
+    };
     match ask(host.clone(), process.clone(), Question::Logs).await {
         Ok(Answer::Logs(files)) => match files.into_iter().find(is_it) {
             Some(file) => read(host, process, file.name).await,
@@ -148,7 +166,7 @@ async fn read(host: Host, process: ProcessName, name: String) -> Response {
 }
 
 async fn threads(State(host): State<Host>, path: Named) -> Response {
-    match ask(host, process(&path), Question::Threads).await {
+    match ask_named(host, &path, Question::Threads).await {
         Ok(Answer::Threads(threads)) => json(&ThreadDump::of(threads)),
         Ok(_) => unexpected(),
         Err(refusal) => *refusal,
@@ -156,7 +174,11 @@ async fn threads(State(host): State<Host>, path: Named) -> Response {
 }
 
 async fn load(State(host): State<Host>, path: Named, parameters: Parameters) -> Response {
-    match measured(host, process(&path)).await {
+    let process = match process(&path) {
+        Ok(process) => process,
+        Err(refusal) => return *refusal,
+    };
+    match measured(host, process).await {
         Ok(all) => chosen(&all, parameters),
         Err(refusal) => *refusal,
     }

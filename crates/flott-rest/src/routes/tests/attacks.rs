@@ -39,6 +39,9 @@ fn lives(server: &Server) -> bool {
 
 #[test]
 fn no_path_leads_out() {
+    // One that has files.
+    let processes = Arc::new(flott_cluster::ThisProcess { options: Vec::new() });
+    let services = || Services { processes: processes.clone(), ..services() };
     let server = serve("0", services(), Access::default()).unwrap();
     let watched = Watched::new(Arc::new(testing::view));
     let (_, entries) = table(watched, services()).finish();
