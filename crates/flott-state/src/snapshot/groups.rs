@@ -56,6 +56,12 @@ pub(crate) trait KeyedSource {
     /// What has become of a key group since the base.
     fn since(&self, group: KeyGroup) -> Since;
 
+    /// Whether so much of a key group has changed since the base that it had better be written whole, as far as that
+    /// is seen without looking at all of it.
+    fn is_mostly_changed(&self, _group: KeyGroup) -> bool {
+        false
+    }
+
     /// Appends the entries of a key group that are alive, and shows each.
     ///
     /// # Errors
@@ -167,6 +173,7 @@ impl<'a> GroupWriter<'a> {
                 self.groups.extend(layers);
             } else if is_due
                 || layers.len() >= RANGES_MAX
+                || source.is_mostly_changed(group)
                 || !self.write_group_changes(source, group, layers)?
             {
                 self.write_whole(source, group)?;

@@ -62,6 +62,17 @@ where
         }
     }
 
+    fn is_mostly_changed(&self, group: KeyGroup) -> bool {
+        let (Some(new), Some(before)) = (self.table.group(group), self.before(group)) else {
+            return false;
+        };
+        let encoded = |value: &V| (self.encode)(value, Vec::new()).map(|(bytes, _)| bytes).ok();
+        let (changed, seen) = new.sample_changes(&before, |new, old| {
+            is_surely_same(new, old) || encoded(new) == encoded(old)
+        });
+        2 * changed > seen
+    }
+
     fn append_all(
         &self,
         group: KeyGroup,

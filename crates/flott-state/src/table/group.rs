@@ -24,6 +24,9 @@ const PAGE_ENTRIES_EXPECTED: usize = PAGE_ENTRIES * 2 / 3;
 /// So many pages ahead of the one that is looked at, the next one is asked for.
 const PAGES_AHEAD: usize = 16;
 
+/// So many pages tell how much of a group has changed.
+const SAMPLED_PAGES: usize = 4;
+
 /// The entries of one key group.
 pub(super) struct Group<K, V> {
     /// The page of each value of the hash bits; a power of two of them, or none. Pages that were
@@ -225,6 +228,25 @@ impl<K: Key, V: Clone> Group<K, V> {
             }
         }
         Ok(())
+    }
+
+    /// Of how many of some entries the values are not the `same` as when this group was `before`, and how many these
+    /// are.
+    pub(super) fn sample_changes(
+        &self,
+        before: &Self,
+        same: impl Fn(&V, &V) -> bool,
+    ) -> (usize, usize) {
+        let (mut changed, mut seen) = (0, 0);
+        let every = self.pages.len().div_ceil(SAMPLED_PAGES).max(1);
+        for (new, old) in self.pages.iter().zip(&before.pages).step_by(every) {
+            let pairs = new.slots().iter().zip(old.slots());
+            for (new, old) in pairs.filter_map(|(new, old)| new.as_ref().zip(old.as_ref())) {
+                seen += 1;
+                changed += usize::from(new.key != old.key || !same(&new.value, &old.value));
+            }
+        }
+        (changed, seen)
     }
 
     fn lookup(&self, key: &K) -> Option<&V> {

@@ -115,6 +115,16 @@ impl<'a, K: Key, V: Clone> GroupSnapshot<'a, K, V> {
         std::ptr::eq(self.entries, before.entries)
     }
 
+    /// Of how many of some entries the values are not the `same` as when this group was `before`, and how many these
+    /// are.
+    pub(crate) fn sample_changes(
+        &self,
+        before: &Self,
+        same: impl Fn(&V, &V) -> bool,
+    ) -> (usize, usize) {
+        self.entries.sample_changes(before.entries, same)
+    }
+
     /// Shows what may have changed since this group was `before`: a key, its value, its value then. What lies in
     /// pages that were not written, and what is `surely_same`, is left out.
     ///

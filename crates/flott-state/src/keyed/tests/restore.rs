@@ -124,6 +124,63 @@ fn damaged_bytes_are_refused_by_name() {
 }
 
 #[test]
+fn a_million_random_changes_of_a_file_are_found() {
+    use flott_checkpoint::snapshot::{DataRef, SchemaText};
+    use flott_core::hash::mix;
+
+    use crate::inspect::{check_elements, entries_by_group};
+
+    let mut b = backend();
+    let word = b.value_state(ValueStateDescriptor::<String>::new("word")).unwrap();
+    let map = b.map_state(MapStateDescriptor::<u8, i64>::new("map")).unwrap();
+    for number in 0..40u8 {
+        let key = format!("key {number}");
+        b.set_current_key(hash(&key), key);
+        word.update(&mut b, "word ".repeat(usize::from(number % 4))).unwrap();
+        map.put(&mut b, number, i64::from(number)).unwrap();
+    }
+    let storage = Arc::new(MemoryStorage::default());
+    let mut writer = crate::SnapshotWriter::new(storage.clone(), "chk-1/x.state", 0);
+    b.snapshot().unwrap().write(OPERATOR, &mut writer).unwrap();
+    let batches = [b"some records".to_vec(), b"and more".to_vec()];
+    writer.write_in_flight(OPERATOR, true, SchemaText("u8".into()), &batches).unwrap();
+    let written = writer.finish().unwrap().remove(0);
+    let whole = storage.files.lock().unwrap()["chk-1/x.state"].clone();
+    let digest = |file: &[u8]| -> Result<u64> {
+        let part = |data: &DataRef| {
+            let DataRef::File { offset, length, .. } = data else { panic!("not in a file") };
+            file[*offset as usize..(offset + length) as usize].to_vec()
+        };
+        let mut sum = 0u64;
+        for handle in &written.keyed {
+            let pieces = handle.pieces.iter().map(part);
+            let pieces: Vec<_> = pieces.map(|bytes| Some(PieceBytes { start: 0, bytes })).collect();
+            sum = sum.wrapping_add(entries_by_group(handle, &pieces)?.1);
+        }
+        for handle in &written.operator_states {
+            check_elements(handle, &part(&handle.data))?;
+        }
+        Ok(sum)
+    };
+    let expected = digest(&whole).unwrap();
+    let mut file = whole.clone();
+    for round in 0..1_000_000u64 {
+        for change in 0..=round % 3 {
+            let random = mix((round << 2) | change);
+            file[(random >> 8) as usize % whole.len()] ^= 1 + (random % 255) as u8;
+        }
+        if file != whole {
+            assert!(crate::check_file(&file).is_err(), "round {round}");
+            match digest(&file) {
+                Ok(found) => assert_eq!(found, expected, "round {round}: the header has changed"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "round {round}"),
+            }
+            file.copy_from_slice(&whole);
+        }
+    }
+}
+
+#[test]
 fn expired_values_are_not_written_and_the_rest_keeps_its_age() {
     let mut b = backend();
     let map = b.map_state(MapStateDescriptor::<u8, i64>::new("m").ttl(ttl())).unwrap();
