@@ -1,13 +1,15 @@
 //! Running cargo in the workspace.
 
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-/// The folder of the workspace.
-pub(crate) fn root() -> &'static Path {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own)
+/// The folder of the workspace: that in which cargo runs this program, which may have been built in another checkout.
+pub(crate) fn root() -> PathBuf {
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let mut root = own.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    root.pop();
+    root
 }
 
 /// Runs cargo and passes its exit code on.

@@ -44,7 +44,7 @@ impl fmt::Display for Complaint {
 
 /// Checks the workspace, prints what is wrong, and fails if anything is.
 pub(crate) fn run(bless_formats: bool) -> Result<ExitCode, String> {
-    let root = cargo::root();
+    let root = &cargo::root();
     if bless_formats {
         for document in formats::bless(root)? {
             println!("{document}: hash updated");

@@ -54,7 +54,7 @@ pub(crate) fn of_task(job: JobId, vertex: &str, subtask: u32, attempt: AttemptNu
 
 /// What is logged for a job is about it.
 pub(crate) fn of_job(job: JobId, name: &str) -> Span {
-    info_span!("job", %job, name)
+    info_span!("job", %job, job_name = name)
 }
 
 #[cfg(test)]
@@ -105,6 +105,8 @@ mod tests {
         let about = &task["span"];
         assert_eq!(about["job"], JobId::from_u128(7).to_string());
         assert_eq!((&about["vertex"], &about["subtask"]), (&"Source: lines".into(), &3.into()));
-        assert_eq!((&about["attempt"], &job["span"]["name"]), (&2.into(), &"job".into()));
+        assert_eq!((&about["attempt"], &job["span"]["job_name"]), (&2.into(), &"words".into()));
+        let text = std::str::from_utf8(&written).unwrap();
+        assert!(text.lines().all(|line| line.matches("\"name\":").count() == 1), "{text}");
     }
 }

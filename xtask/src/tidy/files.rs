@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_walk_finds_the_sources_and_skips_what_is_built() {
         let mut paths = Vec::new();
-        walk(cargo::root(), "", &mut paths).unwrap();
+        walk(&cargo::root(), "", &mut paths).unwrap();
         assert!(paths.iter().any(|path| path == "xtask/src/tidy/files.rs"));
         assert!(!paths.iter().any(|path| path.starts_with("target/") || path.starts_with(".git/")));
     }

@@ -88,7 +88,7 @@ impl Engines {
             (Engine::Flott, contestant("flott")),
             (Engine::Loop, contestant("loop")),
         ]);
-        let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("contestants");
+        let packages = package().join("contestants");
         let target = cache()?;
         for engine in [Engine::Timely, Engine::Renoir] {
             if against.contains(&engine) {
@@ -147,6 +147,12 @@ impl Engines {
         })?;
         Ok(Run { check, peak_kb, wall: cost.wall.as_secs_f64(), cpu })
     }
+}
+
+/// The folder of this package: that in which cargo runs this program, which may have been built in another checkout.
+pub(crate) fn package() -> PathBuf {
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    own.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")))
 }
 
 /// Where what is fetched and built stays between runs.

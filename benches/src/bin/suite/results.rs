@@ -7,7 +7,7 @@ use flott_benches::measure::median;
 use serde::Serialize;
 
 use crate::cases::{Case, Contestant};
-use crate::engines::{Engine, Engines};
+use crate::engines::{Engine, Engines, package};
 
 /// What an event cost in one round, and what a whole run took.
 pub(crate) struct Round {
@@ -158,5 +158,5 @@ fn rows(case: &Case, outcomes: &[Outcome]) -> Vec<Row> {
 
 /// The folder of the project.
 pub(crate) fn project() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+    package().join("..")
 }
