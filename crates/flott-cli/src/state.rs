@@ -2,13 +2,13 @@
 
 mod edit;
 mod query;
-#[cfg(feature = "sql")]
+#[cfg_attr(not(feature = "sql"), path = "state/no_sql.rs")]
 mod sql;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use flott_cluster::inspect::{Entry, Snapshot, StateInfo};
@@ -163,7 +163,7 @@ pub(crate) fn state(args: &StateArgs, client: impl FnOnce() -> Result<Client>) -
         Action::Get(args) => get(args),
         Action::Query(args) => query(&client()?, args),
         Action::Export(args) => export(args),
-        Action::Sql(args) => sql(args),
+        Action::Sql(args) => sql::sql(args),
         Action::Diff(args) => diff(args),
         Action::Edit(args) => edit(args),
         Action::Verify(args) => {
@@ -271,41 +271,13 @@ fn get(args: &GetArgs) -> Result<()> {
     Ok(())
 }
 
-#[cfg(feature = "sql")]
-fn sql(args: &SqlArgs) -> Result<()> {
-    sql::sql(args)
-}
-
-#[cfg(not(feature = "sql"))]
-fn sql(args: &SqlArgs) -> Result<()> {
-    let SqlArgs { path, query, format } = args;
-    let _ = (path, query, format);
-    Err(without_sql("SQL is not understood"))
-}
-
-/// What a command says that is built without a part of itself.
-#[cfg(not(feature = "sql"))]
-fn without_sql(what: &str) -> Error {
-    Error::invalid(format!("{what}: this command is built without the feature \"sql\""))
-}
-
-#[cfg(feature = "sql")]
-fn export_columns(snapshot: Snapshot, state: StateInfo, to: &Path) -> Result<()> {
-    sql::export(snapshot, state, to)
-}
-
-#[cfg(not(feature = "sql"))]
-fn export_columns(_: Snapshot, _: StateInfo, _: &Path) -> Result<()> {
-    Err(without_sql("Parquet cannot be written"))
-}
-
 fn export(args: &ExportArgs) -> Result<()> {
     let (snapshot, state) = args.state.open()?;
     if args.format == Format::Parquet {
         let to = args.to.as_deref().ok_or_else(|| {
             Error::invalid("columns are written into a file, and not to the output: use --to FILE")
         })?;
-        return export_columns(snapshot, state, to);
+        return sql::export(snapshot, state, to);
     }
     let out: Box<dyn Write> = match &args.to {
         None => Box::new(std::io::stdout().lock()),
@@ -317,18 +289,18 @@ fn export(args: &ExportArgs) -> Result<()> {
         }
     };
     let mut out = BufWriter::new(out);
-    if matches!(args.format, Format::Csv) {
+    let is_csv = args.format == Format::Csv;
+    if is_csv {
         let head = if state.key_schema.is_some() { "key,value" } else { "value" };
         goes_on(writeln!(out, "{head}"))?;
     }
     snapshot.entries(&state, |entry| {
-        let line = match args.format {
-            Format::Json | Format::Parquet => object(&entry)?.to_string(),
-            Format::Csv => {
-                let cells = entry.key.iter().chain([&entry.value]);
-                let cells = cells.map(|cell| value(cell).map(|cell| quoted(&cell)));
-                cells.collect::<Result<Vec<_>>>()?.join(",")
-            }
+        let line = if is_csv {
+            let cells = entry.key.iter().chain([&entry.value]);
+            let cells = cells.map(|cell| value(cell).map(|cell| quoted(&cell)));
+            cells.collect::<Result<Vec<_>>>()?.join(",")
+        } else {
+            object(&entry)?.to_string()
         };
         goes_on(writeln!(out, "{line}"))
     })?;

@@ -226,8 +226,12 @@ mod sql {
         assert!(answer.contains("| key   |\n") && answer.contains("| word7 |\n"), "{answer}");
         let answer = done("sql", &v2(), &["DESCRIBE rolling", "--format", "json"]);
         assert!(answer.contains("\"column_name\":\"key\",\"data_type\":\"Utf8\""), "{answer}");
-        let none = done("sql", &v2(), &["SELECT key FROM rolling WHERE key = 'nope'"]);
+        let query = "SELECT key FROM rolling WHERE key = 'nope'";
+        let none = done("sql", &v2(), &[query]);
         assert!(none.contains("key"), "the names are there without rows: {none}");
+        assert_eq!(done("sql", &v2(), &[query, "--format", "csv"]), "key\n");
+        let answer = done("sql", &v2(), &["SHOW TABLES", "--format", "csv"]);
+        assert!(answer.contains("datafusion,sum,rolling,"), "{answer}");
     }
 
     #[test]

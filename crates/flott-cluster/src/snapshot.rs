@@ -123,8 +123,8 @@ fn encode(
     Ok(Encoded { checkpoint, task, attempt, metrics, snapshot, memory })
 }
 
-fn lock(kept: &Mutex<KeptStates>) -> MutexGuard<'_, KeptStates> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// That a snapshot cannot be written.
@@ -144,17 +144,17 @@ pub(crate) struct WaitingSnapshots(Mutex<VecDeque<PendingSnapshot>>);
 
 impl WaitingSnapshots {
     pub(crate) fn add(&self, pending: PendingSnapshot) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(pending);
+        lock(&self.0).push_back(pending);
     }
 
     /// The one that has waited longest.
     pub(crate) fn take(&self) -> Option<PendingSnapshot> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        lock(&self.0).pop_front()
     }
 
     /// Another one of the same checkpoint that nothing must be read for: that would keep the others waiting.
     pub(crate) fn take_of(&self, checkpoint: CheckpointId) -> Option<PendingSnapshot> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock(&self.0);
         let is_one = |own: &PendingSnapshot| own.checkpoint == checkpoint && own.is_complete();
         let index = waiting.iter().position(is_one)?;
         waiting.remove(index)

@@ -208,6 +208,23 @@ mod tests {
 
     use super::*;
 
+    /// Also who takes all of an answer that has no end. Ends only if the connection does.
+    #[test]
+    fn who_only_listens_loses_its_place_after_a_while() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (mut client, server) = tokio::io::duplex(1024);
+            let endless = axum::routing::get(async || {
+                let silence = futures_util::stream::pending::<Result<&str, std::io::Error>>();
+                axum::body::Body::from_stream(silence)
+            });
+            let router = Router::new().route("/", endless);
+            client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+            let read = Duration::from_millis(50);
+            converse(server, router, Patience { read, ..PATIENCE }).await;
+        });
+    }
+
     /// Ends only if the connection does.
     #[test]
     fn who_asks_and_does_not_read_loses_its_place() {

@@ -5,8 +5,9 @@
 mod testing;
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -186,6 +187,36 @@ fn get(server: &Server, path: &str) -> Answer {
 /// The id of the source of the one job.
 fn vertex() -> String {
     testing::view().jobs[0].description.graph.vertices[0].id.to_string()
+}
+
+#[test]
+fn who_listens_hears_of_a_job_when_it_comes() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let (seen, has_come) = (looks.clone(), Arc::new(AtomicBool::new(false)));
+    let is_there = has_come.clone();
+    let view = Arc::new(move || {
+        let mut view = testing::view();
+        if !is_there.load(Ordering::SeqCst) {
+            view.jobs.clear();
+        }
+        seen.fetch_add(1, Ordering::SeqCst);
+        view
+    });
+    let services = Services { view, ..services(Recorded::default()) };
+    let server = serve("0", services, Access::default()).unwrap();
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.write_all(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    let mut next = |part: &str| lines.find(|line| line.contains(part)).unwrap();
+    next("content-type: text/event-stream");
+    assert_eq!(next("data: "), r#"data: {"jobs":[]}"#);
+    // One look for this answer; another one by the server, which then knows that there was none.
+    while looks.load(Ordering::SeqCst) < 2 {
+        std::thread::yield_now();
+    }
+    has_come.store(true, Ordering::SeqCst);
+    next("event: job");
+    assert!(next("data: ").contains(JOB));
 }
 
 #[test]

@@ -81,7 +81,6 @@ pub(crate) struct OperatorStateHead {
 /// [`finish_into`](Self::finish_into). Until then the references in the handles are promises; that is why the writer
 /// keeps them.
 pub struct SnapshotWriter {
-    storage: Arc<dyn CheckpointStorage>,
     files: StateFiles,
     inline_threshold: usize,
     counts_broadcast: bool,
@@ -102,8 +101,7 @@ impl SnapshotWriter {
         inline_threshold: usize,
     ) -> Self {
         Self {
-            files: StateFiles::new(storage.clone(), path.into()),
-            storage,
+            files: StateFiles::new(storage, path.into()),
             inline_threshold,
             counts_broadcast: true,
             bases: Vec::new(),
@@ -154,7 +152,7 @@ impl SnapshotWriter {
     /// # Errors
     /// If the file cannot be written, or may not have been: the checkpoint fails.
     pub fn finish(self) -> Result<Vec<OperatorSnapshot>> {
-        let (storage, mut file) = (self.storage.clone(), StateFile::default());
+        let (storage, mut file) = (self.files.storage().clone(), StateFile::default());
         let mut operators = self.finish_into(&mut file);
         file.settle(&*storage, [&mut *operators])?;
         Ok(operators)

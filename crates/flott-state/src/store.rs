@@ -110,8 +110,9 @@ impl DiskBackend {
             let layers = handle.layers().filter(|layers| range.contains(layers[0].group));
             for layers in layers {
                 let entries = layers.last().map_or(0, |newest| newest.live);
-                let encoded: u64 = layers.iter().map(|range| range.length).sum();
-                needed = needed.saturating_add(entries * RESTORED_OVERHEAD + 2 * encoded);
+                let encoded = layers.iter().fold(0u64, |sum, own| sum.saturating_add(own.length));
+                let entries = entries.saturating_mul(RESTORED_OVERHEAD);
+                needed = needed.saturating_add(entries).saturating_add(encoded.saturating_mul(2));
             }
         }
         let held = self.budget.held.load(Ordering::Relaxed);

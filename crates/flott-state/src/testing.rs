@@ -89,7 +89,11 @@ pub(crate) fn inline_writer() -> SnapshotWriter {
 
 /// What one operator wrote.
 pub(crate) fn finish(writer: SnapshotWriter) -> OperatorSnapshot {
-    let mut operators = writer.finish().unwrap();
+    only(writer.finish().unwrap())
+}
+
+/// The operator, which has nothing if it is not there.
+pub(crate) fn only(mut operators: Vec<OperatorSnapshot>) -> OperatorSnapshot {
     assert!(operators.len() <= 1);
     operators.pop().unwrap_or(OperatorSnapshot {
         operator: OPERATOR,

@@ -6,7 +6,6 @@
 mod columns;
 mod table;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -19,6 +18,7 @@ use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
+use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::physical_plan::SendableRecordBatchStream;
@@ -80,7 +80,6 @@ fn session(snapshot: &Arc<Snapshot>) -> Result<(SessionContext, String)> {
         .catalog("datafusion")
         .ok_or_else(|| Error::new(ErrorKind::Internal, "there is no place for tables"))?;
     let states = snapshot.info().states;
-    let mut operators: BTreeMap<&str, Arc<dyn SchemaProvider>> = BTreeMap::new();
     let mut names = Vec::new();
     for state in &states {
         let table = match StateTable::new(snapshot.clone(), state.clone()) {
@@ -92,23 +91,33 @@ fn session(snapshot: &Arc<Snapshot>) -> Result<(SessionContext, String)> {
         };
         let table = StreamingTable::try_new(table.schema().clone(), vec![Arc::new(table)]);
         let table = Arc::new(table.map_err(unregistered)?);
-        let operator = match operators.get(&*state.uid) {
+        let own = table_name(&states, state);
+        // One may be called as the place is where names without an operator are looked up.
+        let operator = match catalog.schema(&state.uid) {
             Some(operator) => operator,
             None => {
-                let own: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
-                catalog.register_schema(&state.uid, own.clone()).map_err(unregistered)?;
-                operators.entry(&state.uid).or_insert(own)
+                let operator: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
+                catalog.register_schema(&state.uid, operator.clone()).map_err(unregistered)?;
+                operator
             }
         };
-        operator.register_table(state.state.clone(), table.clone()).map_err(unregistered)?;
+        operator.register_table(own.clone(), table.clone()).map_err(unregistered)?;
         names.push(name(&states, state));
-        if is_alone(&states, state) {
-            // Where names without an operator are looked up.
-            let bare = datafusion::common::TableReference::bare(&*state.state);
+        let bare = TableReference::bare(own);
+        if is_alone(&states, state) && !session.table_exist(bare.clone()).map_err(unregistered)? {
             session.register_table(bare, table).map_err(unregistered)?;
         }
     }
     Ok((session, names.join(", ")))
+}
+
+/// Keyed state and operator state of one operator may have the same name: then the kind belongs to it.
+fn table_name(states: &[StateInfo], state: &StateInfo) -> String {
+    let is_same = |other: &&StateInfo| (&other.uid, &other.state) == (&state.uid, &state.state);
+    match states.iter().filter(is_same).count() {
+        1 => state.state.clone(),
+        _ => format!("{} ({})", state.state, state.kind),
+    }
 }
 
 fn is_alone(states: &[StateInfo], state: &StateInfo) -> bool {
@@ -125,7 +134,7 @@ fn name(states: &[StateInfo], state: &StateInfo) -> String {
     if is_alone(states, state) {
         quoted(&state.state)
     } else {
-        format!("{}.{}", quoted(&state.uid), quoted(&state.state))
+        format!("{}.{}", quoted(&state.uid), quoted(&table_name(states, state)))
     }
 }
 
@@ -134,8 +143,12 @@ async fn print(
     format: Answer,
     unanswered: &impl Fn(DataFusionError) -> Error,
 ) -> Result<()> {
-    let mut all = vec![RecordBatch::new_empty(rows.schema())];
-    let mut is_first = true;
+    let none = RecordBatch::new_empty(rows.schema());
+    if matches!(format, Answer::Csv) {
+        let head = as_csv(&none, true).map_err(unprintable)?;
+        goes_on(std::io::stdout().write_all(&head))?;
+    }
+    let mut all = vec![none];
     while let Some(batch) = rows.next().await {
         let batch = batch.map_err(unanswered)?;
         if matches!(format, Answer::Table) {
@@ -143,8 +156,7 @@ async fn print(
             continue;
         }
         let text =
-            if matches!(format, Answer::Csv) { as_csv(&batch, is_first) } else { as_json(&batch) };
-        is_first = false;
+            if matches!(format, Answer::Csv) { as_csv(&batch, false) } else { as_json(&batch) };
         if !goes_on(std::io::stdout().write_all(&text.map_err(unprintable)?))? {
             return Ok(());
         }

@@ -47,13 +47,13 @@ async fn session(Extension(principal): Extension<Principal>) -> Response {
 
 /// What happens, as it happens (server-sent events).
 async fn events(State(watched): State<Watched>) -> Response {
-    const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+    const STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
     let Some(body) = watched.events.listen(&(watched.view)()) else {
         let text = "Too many listen already: ask for what is to be known from time to time.";
         return error(StatusCode::SERVICE_UNAVAILABLE, text);
     };
     let mut response = Response::new(body);
-    response.headers_mut().insert(CONTENT_TYPE, EVENTS);
+    response.headers_mut().insert(CONTENT_TYPE, STREAM);
     response
 }
 

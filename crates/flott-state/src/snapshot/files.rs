@@ -132,6 +132,11 @@ impl StateFiles {
         Self { storage, first, written: 0, written_bytes: 0, full: FULL, file }
     }
 
+    /// Where they go.
+    pub(super) fn storage(&self) -> &Arc<dyn CheckpointStorage> {
+        &self.storage
+    }
+
     /// The path of the first one.
     pub(super) fn first(&self) -> &str {
         &self.first

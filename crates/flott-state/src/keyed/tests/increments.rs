@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::restore::{KeyedData, LaterData, PieceBytes, PieceReader, StateMemory, UnreadStates};
-use crate::testing::{MemoryStorage, OPERATOR, finish, inline_writer};
+use crate::testing::{MemoryStorage, OPERATOR, finish, inline_writer, only};
 use crate::{BaseState, SnapshotWriter, StateBackend, StateFile, check_file};
 
 type Backend = KeyedBackend<u32>;
@@ -112,13 +112,7 @@ impl History {
         let found = &files[path][*offset as usize..(offset + length) as usize];
         assert_eq!((&**path, found), (&*format!("chk-{number}/b.state"), &*batch));
         check_file(&files[path]).unwrap();
-        let none = OperatorSnapshot {
-            operator: OPERATOR,
-            keyed: Vec::new(),
-            operator_states: Vec::new(),
-            digest: 0,
-        };
-        own.pop().unwrap_or(none)
+        only(own)
     }
 
     fn handle(&self, checkpoint: u64) -> Option<&KeyedStateHandle> {
