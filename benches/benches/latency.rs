@@ -46,16 +46,17 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Runs `body` beside a thread that wants to wake each millisecond; how late that was, in microseconds.
+/// Runs `body` beside a thread that wants to wake each millisecond, by a fixed schedule as the events are made by; how
+/// late each time was, in microseconds.
 fn beside_probe<T>(body: impl FnOnce() -> T) -> Result<(T, Vec<u32>)> {
     let is_over = Arc::new(AtomicBool::new(false));
     let seen = is_over.clone();
     let probe = Builder::new().name("probe".into()).spawn(move || {
-        let (mut woken, pause) = (Vec::new(), Duration::from_millis(1));
+        let (mut woken, began, mut due) = (Vec::new(), Instant::now(), Duration::ZERO);
         while !seen.load(Ordering::Relaxed) {
-            let before = Instant::now();
-            sleep(pause);
-            let late = before.elapsed().saturating_sub(pause).as_micros();
+            due += Duration::from_millis(1);
+            sleep(due.saturating_sub(began.elapsed()));
+            let late = began.elapsed().saturating_sub(due).as_micros();
             woken.push(u32::try_from(late).unwrap_or(u32::MAX));
         }
         woken

@@ -120,7 +120,8 @@ impl TaskPlan {
             state_backend: StateBackend::Heap,
             channel_bytes: size(config.get(&options::CHANNEL_BYTES)?),
             batch_records: BATCH_RECORDS,
-            records_at_once: BATCH_RECORDS,
+            // A sender adds a whole batch to what it has, and sends what may be nearly two: no need to split that.
+            records_at_once: 2 * BATCH_RECORDS,
             buffer_timeout: config.get(&options::BUFFER_TIMEOUT)?,
         };
         let inline_threshold = size(config.get(&options::DATA_INLINE_THRESHOLD)?);

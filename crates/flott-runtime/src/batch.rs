@@ -59,10 +59,16 @@ impl<T> Batch<T> {
     #[inline]
     pub fn push(&mut self, record: T, timestamp: Timestamp) {
         if timestamp != NO_TIMESTAMP || !self.timestamps.is_empty() {
-            self.timestamps.resize(self.records.len(), NO_TIMESTAMP);
-            self.timestamps.push(timestamp);
+            self.push_timestamp(timestamp);
         }
         self.records.push(record);
+    }
+
+    /// Out of line: the code of those who push records without timestamps stays short.
+    #[inline(never)]
+    fn push_timestamp(&mut self, timestamp: Timestamp) {
+        self.timestamps.resize(self.records.len(), NO_TIMESTAMP);
+        self.timestamps.push(timestamp);
     }
 
     /// Appends records that have no timestamps.

@@ -31,7 +31,7 @@ pub struct TaskSettings {
     pub state_backend: StateBackend,
     /// How many bytes a channel holds.
     pub channel_bytes: usize,
-    /// How many records a batch has at most.
+    /// With how many records a batch is sent, at the latest; the last of what is added to it may make it longer.
     pub batch_records: usize,
     /// How many of them go through a chain at once, at most: fewer do if they take long.
     pub records_at_once: usize,
