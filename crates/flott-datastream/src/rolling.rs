@@ -9,7 +9,7 @@ use flott_core::element::Barrier;
 use flott_core::{Error, Now, Result, Timestamp};
 use flott_runtime::{Batch, Collector, OpenContext, Operator, OperatorParts};
 use flott_state::{
-    AggregateFunction, KeyedBackend, PagedTable, RawValue, StateAnswer, StateQuestion,
+    AggregateFunction, Hint, KeyedBackend, PagedTable, RawValue, StateAnswer, StateQuestion,
 };
 
 use crate::keyed::Keyed;
@@ -24,8 +24,8 @@ struct KeyedValues<K: Key, V: StateData> {
     state: RawValue<V>,
     /// Whether only what the values are in the end is wanted.
     final_only: bool,
-    /// The hashes of the batch at hand.
-    hashes: Vec<u64>,
+    /// The hashes of the batch at hand, and where their entries are.
+    wanted: Vec<(u64, Hint)>,
 }
 
 impl<K: Key, V: StateData> KeyedValues<K, V> {
@@ -33,32 +33,33 @@ impl<K: Key, V: StateData> KeyedValues<K, V> {
         let mut backend = open_backend(context)?;
         let state = backend.register_raw_value::<V>(name)?;
         context.report_unclaimed(backend.unclaimed());
-        Ok(Self { backend, state, final_only: context.batch, hashes: Vec::new() })
+        Ok(Self { backend, state, final_only: context.batch, wanted: Vec::new() })
     }
 
-    /// Calls `f` with each record of a batch, and the table in which its key is or belongs.
+    /// Calls `f` with each record of a batch, and the table in which its key is or belongs: where, the hint says.
     fn process<T>(
         &mut self,
         batch: &mut Batch<Keyed<K, T>>,
-        mut f: impl FnMut(&mut PagedTable<K, V>, Keyed<K, T>, Timestamp) -> Result<()>,
+        mut f: impl FnMut(&mut PagedTable<K, V>, Hint, Keyed<K, T>, Timestamp) -> Result<()>,
     ) -> Result<()> {
-        let Self { backend, state, hashes, .. } = self;
+        let Self { backend, state, wanted, .. } = self;
         state.fetch(backend, batch.records().iter().map(|record| (record.hash, &record.key)))?;
         let table = state.table_mut(backend)?;
-        hashes.clear();
-        hashes.extend(batch.records().iter().map(|record| record.hash));
-        hashes.iter().take(2 * AHEAD).for_each(|hash| table.prefetch_page(*hash));
-        hashes.iter().take(AHEAD).for_each(|hash| table.prefetch(*hash));
-        let mut far_ahead = hashes.iter().skip(2 * AHEAD);
-        let mut ahead = hashes.iter().skip(AHEAD);
+        wanted.clear();
+        wanted.extend(batch.records().iter().map(|record| (record.hash, Hint::default())));
+        wanted.iter_mut().take(2 * AHEAD).for_each(|(hash, hint)| *hint = table.hint(*hash));
+        wanted.iter_mut().take(AHEAD).for_each(|(hash, hint)| table.refine(hint, *hash));
+        let mut index = 0;
         batch.try_drain(|record, timestamp| {
-            if let Some(hash) = far_ahead.next() {
-                table.prefetch_page(*hash);
+            if let Some((hash, hint)) = wanted.get_mut(index + 2 * AHEAD) {
+                *hint = table.hint(*hash);
             }
-            if let Some(hash) = ahead.next() {
-                table.prefetch(*hash);
+            if let Some((hash, hint)) = wanted.get_mut(index + AHEAD) {
+                table.refine(hint, *hash);
             }
-            f(table, record, timestamp)
+            let hint = wanted.get(index).map_or_else(Hint::default, |(_, hint)| *hint);
+            index += 1;
+            f(table, hint, record, timestamp)
         })
     }
 
@@ -119,9 +120,9 @@ where
         let Self { update, values } = self;
         let values = values.as_mut().ok_or_else(not_open)?;
         let final_only = values.final_only;
-        values.process(batch, |table, Keyed { hash, key, value }, timestamp| {
+        values.process(batch, |table, hint, Keyed { hash, key, value }, timestamp| {
             let mut value = Some(value);
-            let state = table.upsert(hash, key, || take(&mut value));
+            let state = table.upsert_at(hint, hash, key, || take(&mut value));
             if let Some(value) = value {
                 update(state, value)?;
             }
@@ -185,12 +186,12 @@ impl<K: Key, T: Data, A: StateData, U: Data> Operator<Keyed<K, T>, U>
         let Self { function, values, .. } = self;
         let values = values.as_mut().ok_or_else(not_open)?;
         let final_only = values.final_only;
-        values.process(batch, |table, Keyed { hash, key, value }, timestamp| {
-            if table.get(hash, &key).is_none() {
+        values.process(batch, |table, hint, Keyed { hash, key, value }, timestamp| {
+            if table.get_mut_at(hint, hash, &key).is_none() {
                 let accumulator = function.create_accumulator()?;
                 table.upsert(hash, key.clone(), || accumulator);
             }
-            let accumulator = table.get_mut(hash, &key).ok_or_else(not_open)?;
+            let accumulator = table.get_mut_at(hint, hash, &key).ok_or_else(not_open)?;
             function.add(accumulator, value)?;
             if !final_only {
                 out.collect_with_timestamp(function.get_result(accumulator)?, timestamp);

@@ -49,5 +49,5 @@ pub use restore::{
 pub use schema::{Schema, Shown, difference};
 pub use snapshot::{BaseState, IN_FLIGHT, SnapshotWriter, StateFile};
 pub use store::{DiskBackend, StateBackend};
-pub use table::{PagedTable, TableSnapshot};
+pub use table::{Hint, PagedTable, TableSnapshot};
 pub use timers::{TimerKind, TimerService, TimerSnapshot};

@@ -12,6 +12,7 @@
 
 mod cpu;
 mod group;
+mod hint;
 mod page;
 mod snapshot;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use flott_core::codec::Key;
 use flott_core::{KeyGroup, KeyGroupRange, MaxParallelism};
 
+pub use self::hint::Hint;
 pub use self::snapshot::{GroupSnapshot, TableSnapshot};
 
 use self::group::Group;
@@ -204,18 +206,11 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         group.get_mut().remove(at)
     }
 
-    /// Asks the processor to load the entry with this hash. A batch operator prefetches some 16 to
-    /// 256 keys ahead of the one that it looks up.
+    /// Asks the processor to load the entry with this hash: some 16 to 256 keys ahead of the one that is looked up. It
+    /// waits for the page; [`PagedTable::hint`] does not.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
         self.groups[self.group_of(hash)].get().prefetch(hash);
-    }
-
-    /// Asks the processor to load what [`PagedTable::prefetch`] reads. Worth it some keys before
-    /// that, when there are many keys.
-    #[inline]
-    pub fn prefetch_page(&self, hash: u64) {
-        self.groups[self.group_of(hash)].get().prefetch_page(hash);
     }
 
     /// The entries as they are now, whatever is written later. It costs one reference per key

@@ -7,7 +7,6 @@
 use flott_core::Result;
 use flott_core::codec::Key;
 
-use super::cpu::prefetch;
 use super::page::{Entry, Epoch, PAGE_ENTRIES, Page, TAG_BITS, hash_of};
 
 /// How many hash bits there are for the directory: those between the tag and the 32 that choose
@@ -40,8 +39,8 @@ pub(super) struct Group<K, V> {
 /// Where an entry is or belongs.
 #[derive(Clone, Copy)]
 pub(super) struct Position {
-    page: usize,
-    slot: usize,
+    pub(super) page: usize,
+    pub(super) slot: usize,
 }
 
 impl<K, V> Group<K, V> {
@@ -85,12 +84,8 @@ impl<K, V> Group<K, V> {
         }
     }
 
-    /// Asks for what [`Group::prefetch`] must read to know where the entry is.
-    #[inline]
-    pub(super) fn prefetch_page(&self, hash: u64) {
-        if let Some(page) = self.page_of(hash).and_then(|page| self.pages.get(page)) {
-            prefetch(page);
-        }
+    pub(super) fn pages(&self) -> &[Page<K, V>] {
+        &self.pages
     }
 
     #[cfg(test)]
@@ -103,7 +98,7 @@ impl<K, V> Group<K, V> {
     }
 
     #[inline]
-    fn page_of(&self, hash: u64) -> Option<usize> {
+    pub(super) fn page_of(&self, hash: u64) -> Option<usize> {
         let bits = directory_bits(hash) & self.directory.len().wrapping_sub(1);
         self.directory.get(bits).map(|page| *page as usize)
     }
@@ -121,6 +116,11 @@ impl<K: Key, V: Clone> Group<K, V> {
         let page = self.page_of(hash)?;
         let slot = self.pages.get(page)?.find(hash, key)?;
         Some(Position { page, slot })
+    }
+
+    #[inline]
+    pub(super) fn key(&self, at: Position) -> Option<&K> {
+        self.pages.get(at.page)?.key(at.slot)
     }
 
     #[inline]

@@ -80,9 +80,9 @@ impl<K, V> Page<K, V> {
         self.slots.iter().flatten().map(|entry| (&entry.key, &entry.value))
     }
 
-    /// Asks for the entry with this hash, or for the slot that a new one would get.
+    /// Asks for the entry with this hash, or for the slot that a new one would get; says which one that is.
     #[inline]
-    pub(super) fn prefetch(&self, hash: u64) {
+    pub(super) fn prefetch(&self, hash: u64) -> usize {
         let slot = match self.candidates(hash) {
             0 => self.len(),
             candidates => candidates.trailing_zeros() as usize,
@@ -90,6 +90,7 @@ impl<K, V> Page<K, V> {
         if let Some(slot) = self.slots.get(slot) {
             prefetch(slot);
         }
+        slot
     }
 
     /// Asks for all of the entries.
@@ -158,6 +159,11 @@ impl<K: Key, V: Clone> Page<K, V> {
             candidates &= candidates - 1;
         }
         if self.len() > PAGE_ENTRIES { (PAGE_ENTRIES..self.len()).find(is) } else { None }
+    }
+
+    #[inline]
+    pub(super) fn key(&self, slot: usize) -> Option<&K> {
+        self.slots.get(slot)?.as_ref().map(|entry| &entry.key)
     }
 
     #[inline]

@@ -12,6 +12,9 @@ type Model = BTreeMap<u64, u64>;
 #[derive(Clone, Debug)]
 enum Op {
     Upsert(u64, u64),
+    /// What is known of a key is used at once, or after other changes.
+    Hint(u64),
+    UseHint(u64, bool),
     UpsertMany(u64, u64),
     Insert(u64),
     Change(u64),
@@ -26,6 +29,8 @@ fn op() -> impl Strategy<Value = Op> {
     let key = 0u64..600;
     prop_oneof![
         6 => (key.clone(), any::<u64>()).prop_map(|(key, value)| Op::Upsert(key, value)),
+        4 => key.clone().prop_map(Op::Hint),
+        4 => (key.clone(), any::<bool>()).prop_map(|(value, any)| Op::UseHint(value, any)),
         2 => (key.clone(), 0u64..300).prop_map(|(key, n)| Op::UpsertMany(key, n)),
         4 => key.clone().prop_map(Op::Insert),
         4 => key.clone().prop_map(Op::Change),
@@ -70,11 +75,25 @@ proptest! {
         let mut table = table(max);
         let mut model = Model::new();
         let mut snapshots: Vec<(TableSnapshot<u64, u64>, Model)> = Vec::new();
+        let (mut hinted, mut hint) = (0, Hint::default());
         for op in ops {
             match op {
                 Op::Upsert(key, value) => {
                     *table.upsert(hash(key), key, || 0) = value;
                     model.insert(key, value);
+                }
+                Op::Hint(key) => {
+                    (hinted, hint) = (key, table.hint(hash(key)));
+                    table.refine(&mut hint, hash(key));
+                }
+                Op::UseHint(value, inserts) => {
+                    let at = hash(hinted);
+                    let found = table.get_mut_at(hint, at, &hinted).map(|found| *found);
+                    prop_assert_eq!(found, model.get(&hinted).copied());
+                    if inserts {
+                        *table.upsert_at(hint, at, hinted, || 0) += value;
+                        *model.entry(hinted).or_insert(0) += value;
+                    }
                 }
                 Op::UpsertMany(key, n) => for key in key..key + n {
                     *table.upsert(hash(key), key, || 1) += n;
