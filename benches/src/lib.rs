@@ -4,6 +4,8 @@
 //! checksum of what they computed: a benchmark whose checksums differ is a failure.
 
 pub mod events;
+pub mod latency;
 pub mod loops;
 pub mod measure;
+pub mod operations;
 pub mod workloads;

@@ -1,8 +1,7 @@
 //! The same workloads as Flott jobs.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
 
 use flott::Result;
 use flott::prelude::*;
@@ -31,12 +30,16 @@ impl Run {
         self
     }
 
-    fn environment(&self) -> Result<StreamExecutionEnvironment> {
+    pub(crate) fn environment(&self) -> Result<StreamExecutionEnvironment> {
+        Ok(StreamExecutionEnvironment::create_local_environment(self.configuration()?))
+    }
+
+    pub(crate) fn configuration(&self) -> Result<Configuration> {
         let mut config = Configuration::new();
         for (key, value) in &self.options {
             config.set_text(key, value, Origin::CommandLine)?;
         }
-        Ok(StreamExecutionEnvironment::create_local_environment(config))
+        Ok(config)
     }
 }
 
@@ -118,85 +121,11 @@ pub fn rare(events: u64, per_second: f64, run: &Run) -> Result<u64> {
     Ok(seen.count())
 }
 
-/// A keyed job that gets so many records a second for some seconds: how late each comes to its sink, in microseconds
-/// after the moment at which it was to be made, whether it was or not. Those of the first quarter are left out.
-///
-/// # Errors
-/// If the job fails.
-pub fn latencies(seconds: u64, per_second: u64, keys: u64, run: &Run) -> Result<Vec<u32>> {
-    let env = run.environment()?;
-    let (clock, count) = (Schedule { started: Arc::default(), per_second }, seconds * per_second);
-    let (own, all) = (clock.clone(), Arc::new(Mutex::new(Vec::with_capacity(count as usize))));
-    let late = all.clone();
-    let events = Generator::new(Some(count), move |index| {
-        own.begin();
-        (key_of(index, keys), index)
-    });
-    env.generate_with("events", events.rate_limited(per_second as f64))
-        .key_by(|(key, _)| *key)
-        .max(|(_, index)| index)
-        .add_sink("late", false, move |_| LateSink {
-            clock: clock.clone(),
-            from: count / 4,
-            late: late.clone(),
-        });
-    env.execute("latencies")?;
-    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(std::mem::take(&mut *all))
-}
-
-/// When events are to be made.
-#[derive(Clone)]
-struct Schedule {
-    started: Arc<OnceLock<Instant>>,
-    per_second: u64,
-}
-
-impl Schedule {
-    /// The first event is made.
-    #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
-    fn begin(&self) {
-        self.started.get_or_init(Instant::now);
-    }
-
-    /// How long it is since the first one, in microseconds.
-    fn now(&self) -> u64 {
-        self.started.get().map_or(0, |started| started.elapsed().as_micros() as u64)
-    }
-}
-
-struct LateSink {
-    clock: Schedule,
-    /// The first event that counts.
-    from: u64,
-    late: Arc<Mutex<Vec<u32>>>,
-}
-
-impl Operator<(u64, u64), ()> for LateSink {
-    fn process(
-        &mut self,
-        batch: &mut Batch<(u64, u64)>,
-        _: &mut Collector<()>,
-        _: Now,
-    ) -> Result<()> {
-        let now = self.clock.now();
-        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-        late.extend(batch.records().iter().filter(|(_, index)| *index >= self.from).map(
-            |(_, index)| {
-                let due = index * 1_000_000 / self.clock.per_second;
-                u32::try_from(now.saturating_sub(due)).unwrap_or(u32::MAX)
-            },
-        ));
-        batch.clear();
-        Ok(())
-    }
-}
-
 /// Stateless, with so many operators in the chain.
 ///
 /// # Errors
 /// If the job fails.
-pub fn chained(events: u64, operators: u32, run: &Run) -> Result<u64> {
+pub fn chained(events: u64, operators: u64, run: &Run) -> Result<u64> {
     let env = run.environment()?;
     let seen = Seen::default();
     let mut chain = env.generate("events", Some(events), mix);
@@ -212,10 +141,10 @@ pub fn chained(events: u64, operators: u32, run: &Run) -> Result<u64> {
 ///
 /// # Errors
 /// If the job fails.
-pub fn sized(events: u64, bytes: usize, run: &Run) -> Result<u64> {
+pub fn sized(events: u64, bytes: u64, run: &Run) -> Result<u64> {
     let env = run.environment()?;
     let seen = Seen::default();
-    env.generate("events", Some(events), move |index| (index, vec![index as u8; bytes]))
+    env.generate("events", Some(events), move |index| (index, vec![index as u8; bytes as usize]))
         .rebalance()
         .watch(&seen, |(_, content)| content.len() as u64);
     env.execute("sized")?;

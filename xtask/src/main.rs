@@ -58,6 +58,9 @@ struct Bench {
     /// Run the suite beside these: loop, timely, renoir, flink. They are fetched and built
     #[arg(long, value_name = "LIST")]
     against: Option<String>,
+    /// Count instructions per event, and compare them with what is recorded
+    #[arg(long, conflicts_with_all = ["against", "quick"])]
+    instructions: bool,
     /// Further arguments of the benchmark program
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
@@ -92,6 +95,11 @@ impl Sim {
 
 impl Bench {
     fn cargo_arguments(self) -> Vec<String> {
+        if self.instructions {
+            let mut count = words("run --release -p flott-benches --bin suite -- --instructions");
+            count.extend(self.rest);
+            return count;
+        }
         let mut arguments = match self.against {
             Some(list) => {
                 let mut suite =
@@ -147,5 +155,7 @@ mod tests {
         let suite = "run --profile bench -p flott-benches --bin suite -- --against";
         check("bench --against loop,flink", &format!("{suite} loop,flink"));
         check("bench --quick --against flink w2", &format!("{suite} flink --quick w2"));
+        let count = "run --release -p flott-benches --bin suite -- --instructions";
+        check("bench --instructions --bless", &format!("{count} --bless"));
     }
 }

@@ -156,6 +156,10 @@ public class Contestant {
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment(options);
         env.setParallelism(Integer.parseInt(arguments[2]));
 
+        String folder = options.toMap().get("execution.checkpointing.savepoint-dir");
+        if (Operations.run(workload, env, events, folder)) {
+            end(1);
+        }
         TypeInformation<Tuple2<Long, Long>> pair = Types.TUPLE(Types.LONG, Types.LONG);
         TypeInformation<Tuple2<String, Long>> word = Types.TUPLE(Types.STRING, Types.LONG);
         switch (workload) {
@@ -187,6 +191,10 @@ public class Contestant {
             long max = result.getAccumulatorResult("max");
             check = count * 1_000_003L + max;
         }
+        end(check);
+    }
+
+    private static void end(long check) throws Exception {
         String peak = Files.readAllLines(Paths.get("/proc/self/status")).stream()
                 .filter(line -> line.startsWith("VmHWM")).findFirst().orElse("VmHWM: 0").split("\\s+")[1];
         System.out.println("check=" + Long.toUnsignedString(check) + " peak_kb=" + peak);

@@ -159,6 +159,20 @@ pub(crate) const CASES: [Case; 10] = [
 const COMPARED: u64 = 100_000;
 
 impl Case {
+    /// A workload for Flott alone.
+    pub(crate) const fn alone(workload: &'static str, parallelism: u32) -> Self {
+        let title = "";
+        Self {
+            name: workload,
+            title,
+            workload,
+            parallelism,
+            options: &[],
+            contestants: &[],
+            targets: &[],
+        }
+    }
+
     /// Whether a name on the command line means it: `w2` is also all that begin so.
     pub(crate) fn is_called(&self, name: &str) -> bool {
         self.name.starts_with(name)

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use flott::{Error, ErrorKind, Result};
 use flott_benches::measure::{cpu_time_of_children, measure};
@@ -106,47 +108,158 @@ impl Engines {
         Ok(Self { programs })
     }
 
-    /// Runs a contestant.
+    /// Runs a contestant in a case.
     ///
     /// # Errors
     /// If it fails, or does not say what it has computed.
     pub(crate) fn run(&self, engine: Engine, case: &Case, events: u64) -> Result<Run> {
-        let program = self.programs.get(&engine).ok_or_else(|| Error::internal("nothing built"))?;
         let folder = tempfile::tempdir()?;
         // One worker is measured on one core; Flink compiles and collects garbage on others, too.
-        let pinned = case.parallelism == 1 && engine != Engine::Flink;
-        let pin: &[&str] = if pinned { &["taskset", "-c", "0"] } else { &[] };
-        let mut all: Vec<String> = pin.iter().map(|word| (*word).to_owned()).collect();
-        all.extend(program.iter().cloned());
-        all.extend([case.workload.to_owned(), events.to_string(), case.parallelism.to_string()]);
-        let (disk, scheme) =
-            if engine == Engine::Flink { ("rocksdb", "file://") } else { ("lsm", "") };
-        let place = format!("{scheme}{}", folder.path().display());
-        all.extend(
-            case.options
-                .iter()
-                .map(|option| option.replace("{disk}", disk).replace("{folder}", &place)),
-        );
-        let mut command = Command::new(&all[0]);
-        command.args(&all[1..]).stdin(Stdio::null()).stderr(Stdio::piped());
+        let pins = case.parallelism == 1 && engine != Engine::Flink;
+        let job = Job {
+            workload: case.workload,
+            events,
+            parallelism: case.parallelism,
+            options: case.options,
+            folder: folder.path(),
+        };
+        let mut command = self.command(engine, &job, pins, None)?;
         let before = cpu_time_of_children("self");
         let (output, cost) = measure(|| command.output());
         let cpu = cpu_time_of_children("self").saturating_sub(before).as_secs_f64();
-        let output = output.map_err(|e| started(&all[0], e))?;
+        let output = output.map_err(|e| started(&format!("{command:?}"), e))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let said = text.lines().rev().find_map(|line| {
             let (check, peak) = line.strip_prefix("check=")?.split_once(" peak_kb=")?;
             Some((check.parse().ok()?, peak.trim().parse().ok()?))
         });
-        let (check, peak_kb) = said.filter(|_| output.status.success()).ok_or_else(|| {
-            let why = String::from_utf8_lossy(&output.stderr);
-            Error::new(
-                ErrorKind::Io,
-                format!("{}: {}\n{text}\n{why}", all.join(" "), output.status),
-            )
-        })?;
+        let (check, peak_kb) = said
+            .filter(|_| output.status.success())
+            .ok_or_else(|| failed(&command, &text, &String::from_utf8_lossy(&output.stderr)))?;
         Ok(Run { check, peak_kb, wall: cost.wall.as_secs_f64(), cpu })
     }
+
+    /// Runs a contestant that says what it measures; with `until_first` only until its first record is out.
+    ///
+    /// # Errors
+    /// If it fails before that.
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+    pub(crate) fn watch(
+        &self,
+        engine: Engine,
+        job: &Job<'_>,
+        heap: Option<&str>,
+        until_first: bool,
+    ) -> Result<Said> {
+        let (began, mut said) = (Instant::now(), Said::default());
+        let mut command = self.command(engine, job, false, heap)?;
+        let mut child = command.spawn().map_err(|e| started(&format!("{command:?}"), e))?;
+        // What it complains of is read beside: a full pipe would stop it.
+        let complaints = child.stderr.take().map(|mut stderr| {
+            std::thread::spawn(move || {
+                let mut text = String::new();
+                // What cannot be read is not told.
+                let _ = stderr.read_to_string(&mut text);
+                text
+            })
+        });
+        let (mut is_first, mut text) = (false, String::new());
+        for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
+            let line = line?;
+            if line == "first" {
+                is_first = true;
+                said.figures.insert("first_ms".into(), began.elapsed().as_secs_f64() * 1e3);
+            }
+            said.hear(&line);
+            text += &line;
+            if is_first && until_first {
+                // It may have ended by itself.
+                let _ = child.kill();
+                break;
+            }
+        }
+        let status = child.wait()?;
+        let complaints = complaints.and_then(|thread| thread.join().ok()).unwrap_or_default();
+        if status.success() || (is_first && until_first) {
+            Ok(said)
+        } else {
+            Err(failed(&command, &text, &complaints))
+        }
+    }
+
+    fn command(
+        &self,
+        engine: Engine,
+        job: &Job<'_>,
+        pins: bool,
+        heap: Option<&str>,
+    ) -> Result<Command> {
+        let program = self.programs.get(&engine).ok_or_else(|| Error::internal("nothing built"))?;
+        let pin: &[&str] = if pins { &["taskset", "-c", "0"] } else { &[] };
+        let mut all: Vec<String> = pin.iter().map(|word| (*word).to_owned()).collect();
+        for word in program {
+            // The last one counts.
+            if let Some(heap) = heap.filter(|_| word == "-cp") {
+                all.extend([format!("-Xms{heap}"), format!("-Xmx{heap}")]);
+            }
+            all.push(word.clone());
+        }
+        all.extend([job.workload.to_owned(), job.events.to_string(), job.parallelism.to_string()]);
+        let (disk, scheme) =
+            if engine == Engine::Flink { ("rocksdb", "file://") } else { ("lsm", "") };
+        let place = format!("{scheme}{}", job.folder.display());
+        all.extend(
+            job.options
+                .iter()
+                .map(|option| option.replace("{disk}", disk).replace("{folder}", &place)),
+        );
+        let mut command = Command::new(&all[0]);
+        command.args(&all[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(command)
+    }
+}
+
+/// What a contestant runs.
+pub(crate) struct Job<'a> {
+    pub(crate) workload: &'a str,
+    pub(crate) events: u64,
+    pub(crate) parallelism: u32,
+    pub(crate) options: &'a [&'a str],
+    /// What `{folder}` in its options is.
+    pub(crate) folder: &'a Path,
+}
+
+/// What a contestant says that it has measured.
+#[derive(Default)]
+pub(crate) struct Said {
+    pub(crate) figures: BTreeMap<String, f64>,
+    /// Where its savepoint is.
+    pub(crate) place: Option<String>,
+}
+
+impl Said {
+    fn hear(&mut self, line: &str) {
+        let mut words = line.split(' ');
+        match (words.next(), words.next(), words.next()) {
+            (Some("figure"), Some(name), Some(number)) => {
+                if let Ok(number) = number.parse() {
+                    self.figures.insert(name.to_owned(), number);
+                }
+            }
+            (Some("place"), Some(place), None) => self.place = Some(place.to_owned()),
+            _ => {
+                let peak =
+                    line.split_once(" peak_kb=").and_then(|(_, peak)| peak.trim().parse().ok());
+                if let Some(peak) = peak.map(|peak: f64| peak / 1024.0) {
+                    self.figures.insert("peak_mib".into(), peak);
+                }
+            }
+        }
+    }
+}
+
+fn failed(command: &Command, text: &str, complaints: &str) -> Error {
+    Error::new(ErrorKind::Io, format!("{command:?} has failed:\n{text}\n{complaints}"))
 }
 
 /// The folder of this package: that in which cargo runs this program, which may have been built in another checkout.
@@ -178,7 +291,7 @@ fn flink(package: &Path, target: &Path) -> Result<Vec<String>> {
     let (classes, libraries) = (target.join("classes"), format!("{}/*", libraries.display()));
     let mut compiler = Command::new("javac");
     compiler.args(["-cp", &libraries, "-d"]).arg(&classes);
-    done(compiler.arg(package.join("Contestant.java")))?;
+    done(compiler.args(["Contestant.java", "Operations.java"].map(|file| package.join(file))))?;
     let mut program: Vec<String> = JAVA.map(str::to_owned).to_vec();
     let path = format!("{}:{libraries}", classes.display());
     program.extend(["-cp".to_owned(), path, "Contestant".to_owned()]);

@@ -3,12 +3,17 @@
 //! `cargo xtask bench --against loop,timely,renoir,flink [--quick] [CASE …]`. Every contestant is a process of its own,
 //! given the same events. It runs with so many of them and with three times as many: the difference is what events cost,
 //! without what starting costs. Contestants take turns, several rounds; what is compared are medians.
+//!
+//! `cargo xtask bench --instructions [--bless]` counts instructions instead: see [`instructions`].
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 mod cases;
 mod contestant;
 mod engines;
+mod growth;
+mod instructions;
+mod measures;
 mod page;
 mod results;
 
@@ -23,6 +28,9 @@ use results::{Outcome, Results, measure, print};
 flott::use_allocator!();
 
 const ROUNDS: usize = 3;
+/// What the parts that are no cases are called on the command line.
+const MEASURES: &str = "measures";
+const GROWTH: &str = "growth";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +38,9 @@ fn main() -> ExitCode {
         Some((first, rest)) if first == "contestant" => contestant::run(rest).map(|check| {
             println!("check={check} peak_kb={}", memory_kb("self", "VmHWM"));
         }),
+        Some((first, rest)) if first == "--instructions" => {
+            instructions::run(rest.iter().any(|argument| argument == "--bless"))
+        }
         _ => suite(&arguments),
     };
     match done {
@@ -51,6 +62,7 @@ fn suite(arguments: &[String]) -> Result<()> {
                 let list = arguments.next().map_or("", String::as_str);
                 against = list.split(',').map(Engine::named).collect::<Result<_>>()?;
             }
+            name if [MEASURES, GROWTH].contains(&name) => named.push(name),
             name if CASES.iter().any(|case| case.is_called(name)) => named.push(name),
             other => return Err(Error::invalid(format!("there is no case \"{other}\""))),
         }
@@ -58,6 +70,7 @@ fn suite(arguments: &[String]) -> Result<()> {
     let engines = Engines::build(&against)?;
     let (rounds, divisor) = if quick { (1, 10) } else { (ROUNDS, 1) };
     let mut results = Results::new(rounds);
+    let wants = |part| named.is_empty() || named.contains(&part);
     for case in CASES
         .iter()
         .filter(|case| named.is_empty() || named.iter().any(|name| case.is_called(name)))
@@ -73,6 +86,12 @@ fn suite(arguments: &[String]) -> Result<()> {
         }
         print(case, &outcomes);
         results.add(case, outcomes);
+    }
+    if wants(MEASURES) {
+        results.measures = measures::run(&engines, against.contains(&Engine::Flink), quick)?;
+    }
+    if wants(GROWTH) {
+        results.growth = growth::run(&engines, rounds, divisor.min(3))?;
     }
     results.write()?;
     if !quick && named.is_empty() {

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use flott::Result;
 
+use crate::growth::SizeRow;
+use crate::measures::MeasureRow;
 use crate::results::{Results, Row, project};
 
 const HEAD: &str = "# Flott beside others
@@ -13,7 +15,8 @@ This page is written by `cargo xtask bench --against loop,timely,renoir,flink`.
 Every contestant is a process that is given the same events, and has to have the same result. It runs with so many
 events and with three times as many; the difference is what an event costs, without what starting costs. CPU is that of
 all threads of the process: what a shared machine does beside it counts least there. Contestants take turns; figures are
-medians over the rounds, with the least and the most. The ratio says how many times as much CPU as Flott one takes.
+medians over the rounds, with the least and the most. The ratio says how many times as much CPU as Flott one takes;
+the last column, how many times as much memory (wanted of Flink: 10).
 
 The *loop* is what a good engineer would write by hand for just this one job, without an engine; with parallelism 2 it
 has two threads that make events and two that keep sums. Flink runs in one process, with object reuse, the parallel
@@ -45,18 +48,44 @@ fn text(results: &Results) -> String {
         // Writing to a text does not fail.
         let _ = write!(
             page,
-            "\n## {title}\n\n| | CPU ns per event | wall ns per event | peak MiB | ratio | target |\n|---|---|---|---|---|---|\n"
+            "\n## {title}\n\n| | CPU ns per event | wall ns per event | peak MiB | ratio | target | memory |\n|---|---|---|---|---|---|---|\n"
         );
         for row in rows {
             let Row { engine, cpu: [cpu, least, most], wall, peak_mib, ratio, .. } = row;
+            let memory = peak_mib / rows[0].peak_mib;
             let _ = writeln!(
                 page,
-                "| {engine} | {cpu:.1} ({least:.1} to {most:.1}) | {wall:.1} | {peak_mib:.0} | {ratio:.2} | {} |",
+                "| {engine} | {cpu:.1} ({least:.1} to {most:.1}) | {wall:.1} | {peak_mib:.0} | {ratio:.2} | {} | {memory:.1} |",
                 row.verdict()
             );
         }
     }
+    measures(&mut page, results);
+    growth(&mut page, results);
     page
+}
+
+fn measures(page: &mut String, results: &Results) {
+    *page += "\n## What else a job takes\n\n| | flott | flink | ratio | target |\n|---|---|---|---|---|\n";
+    for row in &results.measures {
+        let number = |number: Option<f64>| number.map_or("–".to_owned(), |n| format!("{n:.2}"));
+        let MeasureRow { what, flott, flink, verdict } = row;
+        // Writing to a text does not fail.
+        let _ = writeln!(
+            page,
+            "| {what} | {flott:.2} | {} | {} | {verdict} |",
+            number(*flink),
+            number(row.ratio())
+        );
+    }
+}
+
+fn growth(page: &mut String, results: &Results) {
+    *page += "\n## As things grow (Flott alone)\n\nNanoseconds per event, and how many times those of the first size.\n";
+    *page += "\n| | size | ns | of the first |\n|---|---|---|---|\n";
+    for SizeRow { grows, size, nanos, share } in &results.growth {
+        let _ = writeln!(page, "| {grows} | {size} | {nanos:.1} | {share:.2} |");
+    }
 }
 
 const BAR: f64 = 14.0;

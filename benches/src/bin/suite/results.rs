@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use crate::cases::{Case, Contestant};
 use crate::engines::{Engine, Engines, package};
+use crate::growth::SizeRow;
+use crate::measures::MeasureRow;
 
 /// What an event cost in one round, and what a whole run took.
 pub(crate) struct Round {
@@ -80,6 +82,8 @@ pub(crate) struct Results {
     pub(crate) rounds: usize,
     pub(crate) machine: String,
     pub(crate) rows: Vec<Row>,
+    pub(crate) measures: Vec<MeasureRow>,
+    pub(crate) growth: Vec<SizeRow>,
 }
 
 impl Results {
@@ -88,7 +92,8 @@ impl Results {
         let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let model = model.map_or("unknown processor", |(_, name)| name);
-        Self { rounds, machine: format!("{cores} cores, {model}"), rows: Vec::new() }
+        let machine = format!("{cores} cores, {model}");
+        Self { rounds, machine, rows: Vec::new(), measures: Vec::new(), growth: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, case: &Case, outcomes: Vec<Outcome>) {
