@@ -1,12 +1,13 @@
 //! The lower bound: what a good engineer would write for just this. With one thread there is no exchange at all; with
 //! several, batches go through bounded channels from those that make events to those that keep sums.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::hint::black_box;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use crate::events::{Vocabulary, count_and_max, is_even, key_of, mix, scramble, value_of};
+use crate::events::{Vocabulary, count_and_max, is_even, key_of, mix, scramble, time_of, value_of};
 
 /// W1, stateless: map, filter, and the sum of what is left.
 pub fn stateless(events: u64, threads: u64) -> u64 {
@@ -120,6 +121,33 @@ pub fn word_count(lines: u64, threads: u64) -> u64 {
         },
     );
     checks.into_iter().fold(0, u64::wrapping_add)
+}
+
+/// W4, counts per key and second of event time, which are done with when event time has passed them.
+pub fn windowed_count(events: u64, keys: u64) -> u64 {
+    const SIZE: u64 = 1000;
+    const BEHIND: u64 = 200;
+    let (mut windows, mut greatest) = (BTreeMap::<u64, Map<u64>>::new(), 0u64);
+    let (mut results, mut most) = (0, 0);
+    let mut fire = |counts: Map<u64>| {
+        for count in counts.into_values() {
+            results += 1;
+            most = most.max(black_box(count));
+        }
+    };
+    for index in 0..events {
+        let (key, time) = (key_of(index, keys), time_of(index));
+        greatest = greatest.max(time);
+        *windows.entry(time / SIZE).or_default().entry(key).or_default() += 1;
+        if index % 1024 == 1023 {
+            let passed = greatest.saturating_sub(BEHIND) / SIZE;
+            while let Some(first) = windows.first_entry().filter(|first| *first.key() < passed) {
+                fire(first.remove());
+            }
+        }
+    }
+    windows.into_values().for_each(&mut fire);
+    count_and_max(results, most)
 }
 
 /// Does each part of the events on a thread of its own.

@@ -8,7 +8,7 @@ use flott::prelude::*;
 use flott_core::Now;
 use flott_core::config::{Configuration, Origin};
 
-use crate::events::{Vocabulary, count_and_max, is_even, key_of, mix, scramble, value_of};
+use crate::events::{Vocabulary, count_and_max, is_even, key_of, mix, scramble, time_of, value_of};
 
 /// Options of a run.
 #[derive(Clone, Debug, Default)]
@@ -88,6 +88,47 @@ pub fn word_count(lines: u64, run: &Run) -> Result<u64> {
         .watch(&seen, |(_, count)| *count);
     env.execute("word count")?;
     Ok(seen.sum())
+}
+
+/// W4 as a job: keys with times, watermarks, tumbling windows of a second, how many there are of each key, a sink that
+/// looks at each result.
+///
+/// # Errors
+/// If the job fails.
+pub fn windowed_count(events: u64, keys: u64, run: &Run) -> Result<u64> {
+    let env = run.environment()?;
+    let seen = Seen::default();
+    let watermarks = WatermarkStrategy::for_bounded_out_of_orderness(millis(200))
+        .with_timestamp_assigner(|(_, time): &(u64, u64)| *time as i64);
+    env.generate("events", Some(events), move |index| (key_of(index, keys), time_of(index)))
+        .assign_timestamps_and_watermarks(watermarks)
+        .key_by(|(key, _)| *key)
+        .window(TumblingEventTimeWindows::of(seconds(1)))
+        .aggregate(Count)
+        .watch(&seen, |count| *count);
+    env.execute("windowed count")?;
+    Ok(count_and_max(seen.count(), seen.max()))
+}
+
+struct Count;
+
+impl<T> AggregateFunction<T, u64, u64> for Count {
+    fn create_accumulator(&self) -> Result<u64> {
+        Ok(0)
+    }
+
+    fn add(&self, count: &mut u64, _: T) -> Result<()> {
+        *count += 1;
+        Ok(())
+    }
+
+    fn get_result(&self, count: &u64) -> Result<u64> {
+        Ok(*count)
+    }
+
+    fn merge(&self, a: u64, b: u64) -> Result<u64> {
+        Ok(a + b)
+    }
 }
 
 /// Fills a keyed state with `keys` keys, then goes on changing them. Returns for how long each of

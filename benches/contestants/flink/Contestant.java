@@ -1,10 +1,12 @@
 import java.nio.file.Files;
 import java.nio.file.Paths;
+import java.time.Duration;
 
 import org.apache.flink.api.common.JobExecutionResult;
 import org.apache.flink.api.common.accumulators.LongCounter;
 import org.apache.flink.api.common.accumulators.LongMaximum;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.functions.AggregateFunction;
 import org.apache.flink.api.common.functions.FlatMapFunction;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.functions.RichMapFunction;
@@ -17,6 +19,7 @@ import org.apache.flink.connector.datagen.source.GeneratorFunction;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
+import org.apache.flink.streaming.api.windowing.assigners.TumblingEventTimeWindows;
 import org.apache.flink.util.Collector;
 
 /** The contestant on Apache Flink: {@code Contestant WORKLOAD EVENTS PARALLELISM [KEY=VALUE ...]}. */
@@ -82,6 +85,36 @@ public class Contestant {
         @Override
         public Tuple2<Long, Long> map(Long index) {
             return Tuple2.of((mix(index) >>> 1) % keys, index & 255);
+        }
+    }
+
+    public static class Timed implements GeneratorFunction<Long, Tuple2<Long, Long>> {
+        @Override
+        public Tuple2<Long, Long> map(Long index) {
+            long mixed = mix(index);
+            return Tuple2.of((mixed >>> 1) % 10_000, index / 100 + 128 - (mixed & 127));
+        }
+    }
+
+    public static class Count implements AggregateFunction<Tuple2<Long, Long>, Long, Long> {
+        @Override
+        public Long createAccumulator() {
+            return 0L;
+        }
+
+        @Override
+        public Long add(Tuple2<Long, Long> record, Long count) {
+            return count + 1;
+        }
+
+        @Override
+        public Long getResult(Long count) {
+            return count;
+        }
+
+        @Override
+        public Long merge(Long a, Long b) {
+            return a + b;
         }
     }
 
@@ -181,12 +214,22 @@ public class Contestant {
                         .flatMap(new Split()).returns(word)
                         .keyBy(record -> record.f0, Types.STRING).sum(1), true, word);
                 break;
+            case "W4":
+                watched(env.fromSource(
+                                new DataGeneratorSource<>(new Timed(), events, pair),
+                                WatermarkStrategy.<Tuple2<Long, Long>>forBoundedOutOfOrderness(Duration.ofMillis(200))
+                                        .withTimestampAssigner((record, before) -> record.f1),
+                                "events")
+                        .keyBy(record -> record.f0, Types.LONG)
+                        .window(TumblingEventTimeWindows.of(Duration.ofSeconds(1)))
+                        .aggregate(new Count()).returns(Types.LONG), false, Types.LONG);
+                break;
             default:
                 throw new IllegalArgumentException(workload);
         }
         JobExecutionResult result = env.execute(workload);
         long check = result.getAccumulatorResult("sum");
-        if (workload.equals("W2") || workload.startsWith("W5")) {
+        if (workload.equals("W2") || workload.equals("W4") || workload.startsWith("W5")) {
             long count = result.getAccumulatorResult("count");
             long max = result.getAccumulatorResult("max");
             check = count * 1_000_003L + max;

@@ -16,6 +16,7 @@ use crate::keyed_process::{KeyedProcess, KeyedProcessFunction};
 use crate::outcome::Outcome;
 use crate::rolling::{Rolling, RollingAggregate};
 use crate::stream::{DataStream, Endpoint, add_operator};
+use crate::updates;
 
 /// A record with its key and the key's stable hash, which are computed once, where the stream is
 /// partitioned.
@@ -104,10 +105,7 @@ impl<K: Key, T: StateData> KeyedStream<K, T> {
         self,
         field: impl Fn(&mut T) -> &mut N + Clone + Send + Sync + 'static,
     ) -> DataStream<T> {
-        self.rolling("sum", move |sum, mut record| {
-            *field(sum) += field(&mut record).clone();
-            Ok(())
-        })
+        self.rolling("sum", updates::sum(field))
     }
 
     /// The running minimum of a field. The other fields are those of the key's first record.
@@ -115,13 +113,7 @@ impl<K: Key, T: StateData> KeyedStream<K, T> {
         self,
         field: impl Fn(&mut T) -> &mut N + Clone + Send + Sync + 'static,
     ) -> DataStream<T> {
-        self.rolling("min", move |least, mut record| {
-            let (least, found) = (field(least), field(&mut record));
-            if *found < *least {
-                std::mem::swap(least, found);
-            }
-            Ok(())
-        })
+        self.rolling("min", updates::min(field))
     }
 
     /// The running maximum of a field. The other fields are those of the key's first record.
@@ -129,13 +121,7 @@ impl<K: Key, T: StateData> KeyedStream<K, T> {
         self,
         field: impl Fn(&mut T) -> &mut N + Clone + Send + Sync + 'static,
     ) -> DataStream<T> {
-        self.rolling("max", move |greatest, mut record| {
-            let (greatest, found) = (field(greatest), field(&mut record));
-            if *found > *greatest {
-                std::mem::swap(greatest, found);
-            }
-            Ok(())
-        })
+        self.rolling("max", updates::max(field))
     }
 
     /// The record with the least value of a field so far; the first of several.
@@ -143,12 +129,7 @@ impl<K: Key, T: StateData> KeyedStream<K, T> {
         self,
         field: impl Fn(&T) -> N + Clone + Send + Sync + 'static,
     ) -> DataStream<T> {
-        self.rolling("min_by", move |least, record| {
-            if field(&record) < field(least) {
-                *least = record;
-            }
-            Ok(())
-        })
+        self.rolling("min_by", updates::min_by(field))
     }
 
     /// The record with the greatest value of a field so far; the first of several.
@@ -156,12 +137,7 @@ impl<K: Key, T: StateData> KeyedStream<K, T> {
         self,
         field: impl Fn(&T) -> N + Clone + Send + Sync + 'static,
     ) -> DataStream<T> {
-        self.rolling("max_by", move |greatest, record| {
-            if field(&record) > field(greatest) {
-                *greatest = record;
-            }
-            Ok(())
-        })
+        self.rolling("max_by", updates::max_by(field))
     }
 
     /// Combines each record with what came before it: `f` gets the last result (or the key's first
@@ -174,10 +150,7 @@ impl<K: Key, T: StateData> KeyedStream<K, T> {
         R: Outcome<T, M> + 'static,
         M: 'static,
     {
-        self.rolling("reduce", move |result, record| {
-            *result = f(result, record).into_result()?;
-            Ok(())
-        })
+        self.rolling("reduce", updates::reduce(f))
     }
 
     fn rolling(

@@ -22,6 +22,8 @@ mod restart;
 mod rolling;
 mod stream;
 mod two_phase;
+mod updates;
+mod window;
 
 pub use accumulators::AccumulatorContext;
 pub use environment::{
@@ -49,3 +51,8 @@ pub use outcome::{Fallible, Outcome, Plain};
 pub use restart::RestartStrategy;
 pub use stream::{DataStream, DataStreamSink};
 pub use two_phase::{TwoPhaseCommitOperator, TwoPhaseCommitSink};
+pub use window::{
+    EventTimeSessionWindows, ProcessWindowFunction, ProcessingTimeSessionWindows,
+    SlidingEventTimeWindows, SlidingProcessingTimeWindows, TimeWindow, TumblingEventTimeWindows,
+    TumblingProcessingTimeWindows, WindowAssigner, WindowContext, WindowedStream,
+};

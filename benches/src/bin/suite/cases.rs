@@ -62,7 +62,7 @@ const W3: &[(Engine, u64)] =
     &[(Flott, 300_000), (Loop, 300_000), (Timely, 200_000), (Renoir, 150_000), (Flink, 300_000)];
 
 /// All of them.
-pub(crate) const CASES: [Case; 10] = [
+pub(crate) const CASES: [Case; 11] = [
     Case {
         name: "w1",
         title: "W1, stateless: map and filter, one core",
@@ -125,6 +125,15 @@ pub(crate) const CASES: [Case; 10] = [
         options: &[],
         contestants: W3,
         targets: &[(Timely, 1.0), (Renoir, 1.0), (Flink, 5.0)],
+    },
+    Case {
+        name: "w4",
+        title: "W4, count per key in event-time windows of a second, ten thousand keys, one core",
+        workload: "W4",
+        parallelism: 1,
+        options: &[],
+        contestants: &[(Flott, 10_000_000), (Loop, 10_000_000), (Flink, 2_000_000)],
+        targets: &[(Loop, 0.4), (Flink, 20.0)],
     },
     Case {
         name: "w5",

@@ -9,6 +9,8 @@ use flott_benches::{loops, operations, workloads};
 const KEYS: u64 = 1_000_000;
 /// Those of W5L, which are too many for its memory.
 const MANY_KEYS: u64 = 10_000_000;
+/// Those of W4.
+const WINDOWED_KEYS: u64 = 10_000;
 /// Events in a second when it is about latency: on one core, beside which there must be time for checkpoints.
 const PER_SECOND: u64 = 500_000;
 
@@ -41,6 +43,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<u64> {
         ("flott", "W2" | "W5") => workloads::keyed_sum(events, size(KEYS)?, &run),
         ("flott", "W5L") => workloads::keyed_sum(events, MANY_KEYS, &run),
         ("flott", "W3") => workloads::word_count(events, &run),
+        ("flott", "W4") => workloads::windowed_count(events, WINDOWED_KEYS, &run),
         ("flott", "CHAIN") => workloads::chained(events, size(1)?, &run),
         ("flott", "BYTES") => workloads::sized(events, size(8)?, &run),
         ("flott", "START") => operations::start(&run).map(|()| 1),
@@ -52,6 +55,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<u64> {
         ("loop", "W1") => Ok(loops::stateless(events, threads)),
         ("loop", "W2") => Ok(loops::keyed_sum(events, KEYS, threads)),
         ("loop", "W3") => Ok(loops::word_count(events, threads)),
+        ("loop", "W4") => Ok(loops::windowed_count(events, WINDOWED_KEYS)),
         _ => Err(usage()),
     }
 }

@@ -63,6 +63,30 @@ impl<UK: StateData + Ord, UV: StateData> MapState<UK, UV> {
         Ok(table.get(hash, key).and_then(|cell| cell.entries.get(map_key)))
     }
 
+    /// The value of `map_key`, to be changed in place.
+    ///
+    /// # Errors
+    /// See the type.
+    pub fn get_mut<'c>(
+        &self,
+        ctx: &'c mut impl KeyedStateContext,
+        map_key: &UK,
+    ) -> Result<Option<&'c mut UV>> {
+        let Access { table, hash, key, age, ttl, .. } = self.access(ctx.keyed_backend()?)?;
+        if ttl.is_some() {
+            let used = table.get(hash, key).and_then(|cell| cell.used.get(map_key)).copied();
+            if used.is_some_and(|used| age.is_expired(used)) {
+                remove(table, hash, key, map_key);
+                return Ok(None);
+            }
+        }
+        let Some(cell) = table.get_mut(hash, key) else { return Ok(None) };
+        if let Some(used) = cell.used.get_mut(map_key) {
+            *used = age.now;
+        }
+        Ok(cell.entries.get_mut(map_key))
+    }
+
     /// Sets the value of `map_key`.
     ///
     /// # Errors

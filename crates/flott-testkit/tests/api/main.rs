@@ -36,3 +36,5 @@ mod union;
 mod upgrades;
 #[cfg(test)]
 mod watermarks;
+#[cfg(test)]
+mod windows;

@@ -1,0 +1,205 @@
+//! What a window keeps of its records, and what it gives when it fires.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use flott_core::Result;
+use flott_core::codec::{Data, StateData};
+use flott_runtime::Collector;
+use flott_state::AggregateFunction;
+
+use super::{ProcessWindowFunction, WindowContext};
+
+/// What a window keeps of its records, and what it gives when it fires. Each subtask has its own clone.
+pub(crate) trait WindowContents<K, T, U>: Clone + Send + Sync + 'static {
+    /// What is kept of a window.
+    type State: StateData;
+
+    /// What is kept of one record.
+    fn first(&self, value: T) -> Result<Self::State>;
+
+    /// Adds a record.
+    fn add(&self, state: &mut Self::State, value: T) -> Result<()>;
+
+    /// What is kept of the records of both, those of `earlier` first.
+    fn merge(&self, earlier: Self::State, later: Self::State) -> Result<Self::State>;
+
+    /// The window fires.
+    fn emit(
+        &mut self,
+        key: &K,
+        context: &WindowContext,
+        state: &Self::State,
+        out: &mut Collector<U>,
+    ) -> Result<()>;
+}
+
+/// One record, made of all.
+pub(crate) struct Reduced<T, F> {
+    pub(super) update: F,
+    pub(super) record: PhantomData<fn() -> T>,
+}
+
+impl<T, F: Clone> Clone for Reduced<T, F> {
+    fn clone(&self) -> Self {
+        Self { update: self.update.clone(), record: PhantomData }
+    }
+}
+
+impl<K, T, F> WindowContents<K, T, T> for Reduced<T, F>
+where
+    T: StateData,
+    F: Fn(&mut T, T) -> Result<()> + Clone + Send + Sync + 'static,
+{
+    type State = T;
+
+    fn first(&self, value: T) -> Result<T> {
+        Ok(value)
+    }
+
+    fn add(&self, state: &mut T, value: T) -> Result<()> {
+        (self.update)(state, value)
+    }
+
+    fn merge(&self, mut earlier: T, later: T) -> Result<T> {
+        (self.update)(&mut earlier, later)?;
+        Ok(earlier)
+    }
+
+    fn emit(&mut self, _: &K, _: &WindowContext, state: &T, out: &mut Collector<T>) -> Result<()> {
+        out.collect(state.clone());
+        Ok(())
+    }
+}
+
+/// One record, made of all, which is shown to a function.
+#[derive(Clone)]
+pub(crate) struct Shown<F, W> {
+    pub(super) update: F,
+    pub(super) window_function: W,
+}
+
+impl<K, T, U, F, W> WindowContents<K, T, U> for Shown<F, W>
+where
+    T: StateData,
+    F: Fn(&mut T, T) -> Result<()> + Clone + Send + Sync + 'static,
+    W: ProcessWindowFunction<K, T, U> + Clone + Sync + 'static,
+{
+    type State = T;
+
+    fn first(&self, value: T) -> Result<T> {
+        Ok(value)
+    }
+
+    fn add(&self, state: &mut T, value: T) -> Result<()> {
+        (self.update)(state, value)
+    }
+
+    fn merge(&self, mut earlier: T, later: T) -> Result<T> {
+        (self.update)(&mut earlier, later)?;
+        Ok(earlier)
+    }
+
+    fn emit(
+        &mut self,
+        key: &K,
+        context: &WindowContext,
+        state: &T,
+        out: &mut Collector<U>,
+    ) -> Result<()> {
+        self.window_function.process(key, context, std::slice::from_ref(state), out)
+    }
+}
+
+/// All records.
+#[derive(Clone)]
+pub(crate) struct Elements<W>(pub(super) W);
+
+impl<K, T, U, W> WindowContents<K, T, U> for Elements<W>
+where
+    T: StateData,
+    W: ProcessWindowFunction<K, T, U> + Clone + Sync + 'static,
+{
+    type State = Vec<T>;
+
+    fn first(&self, value: T) -> Result<Vec<T>> {
+        Ok(vec![value])
+    }
+
+    fn add(&self, state: &mut Vec<T>, value: T) -> Result<()> {
+        state.push(value);
+        Ok(())
+    }
+
+    fn merge(&self, mut earlier: Vec<T>, mut later: Vec<T>) -> Result<Vec<T>> {
+        earlier.append(&mut later);
+        Ok(earlier)
+    }
+
+    fn emit(
+        &mut self,
+        key: &K,
+        context: &WindowContext,
+        state: &Vec<T>,
+        out: &mut Collector<U>,
+    ) -> Result<()> {
+        self.0.process(key, context, state, out)
+    }
+}
+
+/// An accumulator, whose result is given away by `emit`.
+pub(crate) struct Aggregated<T, A, R, E> {
+    function: Arc<dyn AggregateFunction<T, A, R>>,
+    emit: E,
+}
+
+impl<T, A, R, E> Aggregated<T, A, R, E> {
+    pub(super) fn new(function: impl AggregateFunction<T, A, R> + 'static, emit: E) -> Self {
+        Self { function: Arc::new(function), emit }
+    }
+}
+
+impl<T, A, R, E: Clone> Clone for Aggregated<T, A, R, E> {
+    fn clone(&self) -> Self {
+        Self { function: self.function.clone(), emit: self.emit.clone() }
+    }
+}
+
+impl<K, T, A, R, U, E> WindowContents<K, T, U> for Aggregated<T, A, R, E>
+where
+    T: 'static,
+    A: StateData,
+    R: Data,
+    E: FnMut(&K, &WindowContext, R, &mut Collector<U>) -> Result<()>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    type State = A;
+
+    fn first(&self, value: T) -> Result<A> {
+        let mut accumulator = self.function.create_accumulator()?;
+        self.function.add(&mut accumulator, value)?;
+        Ok(accumulator)
+    }
+
+    fn add(&self, state: &mut A, value: T) -> Result<()> {
+        self.function.add(state, value)
+    }
+
+    fn merge(&self, earlier: A, later: A) -> Result<A> {
+        self.function.merge(earlier, later)
+    }
+
+    fn emit(
+        &mut self,
+        key: &K,
+        context: &WindowContext,
+        state: &A,
+        out: &mut Collector<U>,
+    ) -> Result<()> {
+        let result = self.function.get_result(state)?;
+        (self.emit)(key, context, result, out)
+    }
+}
