@@ -17,7 +17,7 @@ use crate::accumulators::AccumulatorContext;
 use crate::event_time::ExpiryTime;
 use crate::keyed::Keyed;
 use crate::operator_state::{OperatorStates, open_operator_state};
-use crate::rolling::{not_open, open_backend};
+use crate::rolling::{AHEAD, not_open, open_backend};
 
 /// A function that is called for each record of a keyed stream, and for its timers. Each subtask
 /// has its own clone.
@@ -267,12 +267,14 @@ pub(crate) struct KeyedProcess<K: Key, F> {
     opened: Option<(Parts<K>, OperatorInstance)>,
     /// When the function was last called.
     now: Now,
+    /// The hashes of the batch at hand.
+    hashes: Vec<u64>,
 }
 
 impl<K: Key, F> KeyedProcess<K, F> {
     pub(crate) fn new(function: F) -> Self {
         let now = Now { mono: MonoTime(0), wall: Timestamp::MIN };
-        Self { function, opened: None, now }
+        Self { function, opened: None, now, hashes: Vec::new() }
     }
 
     /// Calls the function with a context.
@@ -356,15 +358,24 @@ where
         out: &mut Collector<U>,
         now: Now,
     ) -> Result<()> {
-        batch.try_drain(|Keyed { hash, key, value }, timestamp| {
+        let mut hashes = std::mem::take(&mut self.hashes);
+        hashes.clear();
+        hashes.extend(batch.records().iter().map(|record| record.hash));
+        let mut ahead = hashes.iter().skip(AHEAD);
+        let done = batch.try_drain(|Keyed { hash, key, value }, timestamp| {
             if let Some((parts, _)) = &mut self.opened {
+                if let Some(hash) = ahead.next() {
+                    parts.keyed.prefetch(*hash);
+                }
                 parts.keyed.set_current_key(hash, key);
             }
             out.set_timestamp(timestamp);
             self.call(timestamp, now, |function, context| {
                 function.process_element(value, context, out)
             })
-        })
+        });
+        self.hashes = hashes;
+        done
     }
 
     fn on_watermark(

@@ -16,7 +16,7 @@ use crate::keyed::Keyed;
 
 /// How many records ahead the memory of a key is asked for: enough for a cache miss to pass, few
 /// enough for the lines to stay.
-const AHEAD: usize = 24;
+pub(crate) const AHEAD: usize = 24;
 
 /// One value per key, in a table that is used by whole batches.
 struct KeyedValues<K: Key, V: StateData> {

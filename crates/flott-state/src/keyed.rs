@@ -102,6 +102,8 @@ struct State<K> {
 trait AnyTable<K>: Send {
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
+    /// Asks the processor for what there is of a key with this hash.
+    fn prefetch(&self, hash: u64);
     fn snapshot(&mut self, age: Age) -> Result<Box<dyn snapshot::AnySnapshot>>;
     /// The encoding of what is alive of a key's cell; nothing if nothing is.
     fn look_up(&mut self, hash: u64, key: &K, age: Age) -> Result<Option<Vec<u8>>>;
@@ -134,6 +136,10 @@ impl<K: Key, S: Shape> AnyTable<K> for ShapedTable<K, S> {
 
     fn as_any_mut(&mut self) -> &mut dyn Any {
         self
+    }
+
+    fn prefetch(&self, hash: u64) {
+        self.table.prefetch(hash);
     }
 
     fn snapshot(&mut self, age: Age) -> Result<Box<dyn snapshot::AnySnapshot>> {
@@ -234,7 +240,16 @@ impl<K: Key> KeyedBackend<K> {
         };
     }
 
-    /// The same, for who has not hashed it.
+    /// Asks the processor for the state of a key with this hash, which will be the current one before long.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        // Whoever uses a key of another subtask is told so then.
+        if self.range.contains(self.max.key_group(hash)) {
+            self.states.iter().for_each(|state| state.table.prefetch(hash));
+        }
+    }
+
+    /// As [`Self::set_current_key`], for who has not hashed it.
     ///
     /// # Errors
     /// If the key has no stable hash: a floating-point number has none.
