@@ -34,12 +34,6 @@ pub fn value_of(index: u64) -> u64 {
     index & 255
 }
 
-/// The time of an event of W4, in milliseconds: a hundred of them in each, up to 127 out of order.
-#[inline]
-pub fn time_of(index: u64) -> u64 {
-    index / 100 + 128 - (mix(index) & 127)
-}
-
 /// What is known of a run of W2 however its events were interleaved: how many results there were, and the greatest sum.
 #[inline]
 pub fn count_and_max(count: u64, max: u64) -> u64 {

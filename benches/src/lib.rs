@@ -7,5 +7,6 @@ pub mod events;
 pub mod latency;
 pub mod loops;
 pub mod measure;
+pub mod nexmark;
 pub mod operations;
 pub mod workloads;

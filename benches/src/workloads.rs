@@ -8,7 +8,8 @@ use flott::prelude::*;
 use flott_core::Now;
 use flott_core::config::{Configuration, Origin};
 
-use crate::events::{Vocabulary, count_and_max, is_even, key_of, mix, scramble, time_of, value_of};
+use crate::events::{Vocabulary, count_and_max, is_even, key_of, mix, scramble, value_of};
+use crate::loops::time_of;
 
 /// Options of a run.
 #[derive(Clone, Debug, Default)]
@@ -214,7 +215,7 @@ impl Seen {
 }
 
 /// A sink that looks at a number of each record.
-trait Watch<T> {
+pub(crate) trait Watch<T> {
     fn watch(self, seen: &Seen, number: fn(&T) -> u64);
 }
 

@@ -61,8 +61,21 @@ const W2: &[(Engine, u64)] = &[
 const W3: &[(Engine, u64)] =
     &[(Flott, 300_000), (Loop, 300_000), (Timely, 200_000), (Renoir, 150_000), (Flink, 300_000)];
 
+/// A query of Nexmark.
+const fn nexmark(name: &'static str, title: &'static str) -> Case {
+    Case {
+        name,
+        title,
+        workload: name,
+        parallelism: 1,
+        options: &[],
+        contestants: &[(Flott, 2_000_000), (Flink, 1_000_000)],
+        targets: &[],
+    }
+}
+
 /// All of them.
-pub(crate) const CASES: [Case; 11] = [
+pub(crate) const CASES: [Case; 23] = [
     Case {
         name: "w1",
         title: "W1, stateless: map and filter, one core",
@@ -162,6 +175,18 @@ pub(crate) const CASES: [Case; 11] = [
         contestants: &[(Flott, 10_000_000), (Flink, 300_000)],
         targets: &[(Flink, 8.0)],
     },
+    nexmark("q0", "Nexmark q0, bids as they are"),
+    nexmark("q1", "Nexmark q1, prices in euros"),
+    nexmark("q2", "Nexmark q2, bids for some auctions"),
+    nexmark("q3", "Nexmark q3, what people of some states sell: a join without windows"),
+    nexmark("q5", "Nexmark q5, hot items: windows that slide, then the most of each"),
+    nexmark("q7", "Nexmark q7, the highest bid of each ten seconds"),
+    nexmark("q8", "Nexmark q8, new people who sell: a join in windows"),
+    nexmark("q11", "Nexmark q11, bids of a session"),
+    nexmark("q17", "Nexmark q17, statistics of each auction and day"),
+    nexmark("q18", "Nexmark q18, the last bid of each bidder for each auction"),
+    nexmark("q19", "Nexmark q19, the ten highest bids of each auction"),
+    nexmark("q22", "Nexmark q22, parts of pages"),
 ];
 
 /// With how many events results are compared.
@@ -182,9 +207,9 @@ impl Case {
         }
     }
 
-    /// Whether a name on the command line means it: `w2` is also all that begin so.
+    /// Whether a name on the command line means it: `w2` is also all that begin so, `nexmark` all queries.
     pub(crate) fn is_called(&self, name: &str) -> bool {
-        self.name.starts_with(name)
+        self.name.starts_with(name) || (name == "nexmark" && self.name.starts_with('q'))
     }
 
     /// Flott, and those of `against` that take part.

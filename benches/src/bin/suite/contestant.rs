@@ -3,7 +3,7 @@
 use flott::{Error, Result};
 use flott_benches::latency::latencies;
 use flott_benches::workloads::Run;
-use flott_benches::{loops, operations, workloads};
+use flott_benches::{loops, nexmark, operations, workloads};
 
 /// The keys of W2 and W5, if nothing else is said.
 const KEYS: u64 = 1_000_000;
@@ -44,6 +44,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<u64> {
         ("flott", "W5L") => workloads::keyed_sum(events, MANY_KEYS, &run),
         ("flott", "W3") => workloads::word_count(events, &run),
         ("flott", "W4") => workloads::windowed_count(events, WINDOWED_KEYS, &run),
+        ("flott", query) if query.starts_with('q') => nexmark::run(query, events, &run),
         ("flott", "CHAIN") => workloads::chained(events, size(1)?, &run),
         ("flott", "BYTES") => workloads::sized(events, size(8)?, &run),
         ("flott", "START") => operations::start(&run).map(|()| 1),

@@ -291,7 +291,9 @@ fn flink(package: &Path, target: &Path) -> Result<Vec<String>> {
     let (classes, libraries) = (target.join("classes"), format!("{}/*", libraries.display()));
     let mut compiler = Command::new("javac");
     compiler.args(["-cp", &libraries, "-d"]).arg(&classes);
-    done(compiler.args(["Contestant.java", "Operations.java"].map(|file| package.join(file))))?;
+    done(compiler.args(
+        ["Contestant.java", "Nexmark.java", "Operations.java"].map(|file| package.join(file)),
+    ))?;
     let mut program: Vec<String> = JAVA.map(str::to_owned).to_vec();
     let path = format!("{}:{libraries}", classes.display());
     program.extend(["-cp".to_owned(), path, "Contestant".to_owned()]);
