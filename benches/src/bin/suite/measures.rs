@@ -192,7 +192,7 @@ impl Operation {
             options,
             folder: folder.path(),
         };
-        let seconds = if quick { 8 } else { 40 };
+        let seconds = if quick { 8 } else { 25 };
         match self {
             Self::Start => engines.watch(engine, &job("START", 1, &[]), None, true),
             Self::Idle => engines.watch(engine, &job("IDLE", 50, &FAILING[..3]), None, false),

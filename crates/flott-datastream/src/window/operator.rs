@@ -83,31 +83,38 @@ impl<T: Data, A: WindowAssigner, C, S: flott_core::codec::StateData> WindowOpera
         self.is_of_event_time() && self.cleanup_time(window) <= context.current_watermark()
     }
 
-    fn set_timers<K: Key>(
-        &self,
-        window: &TimeWindow,
-        context: &mut KeyedContext<'_, K>,
-    ) -> Result<()> {
-        let (end, cleanup) = (window.max_timestamp(), self.cleanup_time(window));
-        if !self.is_of_event_time() {
-            return context.register_processing_time_timer(end);
-        }
-        if end > context.current_watermark() {
-            context.register_event_time_timer(end)?;
-        }
-        if cleanup == end { Ok(()) } else { context.register_event_time_timer(cleanup) }
+    /// When something is to be done about a window, if time has come as far as `passed`.
+    fn next_time(&self, window: &TimeWindow, passed: Timestamp) -> Timestamp {
+        let end = window.max_timestamp();
+        if end > passed { end } else { self.cleanup_time(window) }
     }
 
-    fn delete_timers<K: Key>(
+    fn set_timer<K: Key>(&self, time: Timestamp, context: &mut KeyedContext<'_, K>) -> Result<()> {
+        match self.assigner.time() {
+            TimerKind::EventTime => context.register_event_time_timer(time),
+            TimerKind::ProcessingTime => context.register_processing_time_timer(time),
+        }
+    }
+
+    /// Sees to it that the key has a timer no later than this window needs one. A key has one timer at a time, for the
+    /// earliest of its windows: the others are thought of when that has fired.
+    fn wait_for<K: Key>(
         &self,
         window: &TimeWindow,
         context: &mut KeyedContext<'_, K>,
     ) -> Result<()> {
-        if !self.is_of_event_time() {
-            return context.delete_processing_time_timer(window.max_timestamp());
+        let passed = self.time(context);
+        // Windows that are kept after their end may have no timer for it any more.
+        if self.settings.lateness.is_zero() {
+            let first = self.state.keys(context)?.next();
+            let is_earlier = |first: &TimeWindow| {
+                first != window && first.max_timestamp() > passed && first.end <= window.end
+            };
+            if first.is_some_and(is_earlier) {
+                return Ok(());
+            }
         }
-        context.delete_event_time_timer(window.max_timestamp())?;
-        context.delete_event_time_timer(self.cleanup_time(window))
+        self.set_timer(self.next_time(window, passed), context)
     }
 
     /// A record that belongs to no window that is still there.
@@ -168,7 +175,6 @@ impl<T: Data, A: WindowAssigner, C, S: flott_core::codec::StateData> WindowOpera
         let mut all: Option<S> = None;
         for index in 0..self.windows.len() {
             let window = self.windows[index];
-            self.delete_timers(&window, context)?;
             let Some(state) = self.state.remove(context, &window)? else { continue };
             all = Some(match all {
                 Some(earlier) => self.contents.merge(earlier, state)?,
@@ -176,8 +182,8 @@ impl<T: Data, A: WindowAssigner, C, S: flott_core::codec::StateData> WindowOpera
             });
         }
         if let Some(all) = all {
+            // Their timers are no later than its own would be, and fire for nothing.
             self.state.put(context, merged, all)?;
-            self.set_timers(&merged, context)?;
         }
         Ok(merged)
     }
@@ -250,8 +256,8 @@ where
             // The last window gets the record itself.
             let own = if index + 1 == count { value.take() } else { value.clone() };
             let Some(own) = own else { continue };
-            if self.add(window, own, context)? {
-                self.set_timers(&window, context)?;
+            if self.add(window, own, context)? || !self.settings.lateness.is_zero() {
+                self.wait_for(&window, context)?;
             }
             if window.max_timestamp() <= self.time(context) && self.is_of_event_time() {
                 self.fire(window, true, context, out)?;
@@ -285,6 +291,10 @@ where
             }
         }
         self.windows = windows;
-        Ok(())
+        let others = self.state.keys(context)?;
+        match others.map(|window| self.next_time(window, timer.timestamp)).min() {
+            Some(next) => self.set_timer(next, context),
+            None => Ok(()),
+        }
     }
 }
