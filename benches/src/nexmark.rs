@@ -213,6 +213,7 @@ fn bid(index: u64, time: u64, random: &mut Random) -> Bid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workloads::Run;
 
     #[test]
     fn events_have_their_shares_and_refer_to_what_is_there_or_soon_will_be() {
@@ -236,5 +237,33 @@ mod tests {
             }
         }
         assert_eq!((persons, auctions, bids), (1000, 3000, 46_000));
+    }
+
+    #[test]
+    fn queries_have_the_results_that_flink_has() {
+        // What `flink/Nexmark.java` has on Flink 2.3.
+        let results = [
+            ("q0", 3_087_405_122_715),
+            ("q1", 2_828_755_790_175),
+            ("q2", 19_215_606_881),
+            ("q3", 1_493_598_174),
+            ("q5", 19_015_783),
+            ("q7", 302_985_264),
+            ("q8", 2_642_806_352),
+            ("q11", 6_988_333_838),
+            ("q17", 569_950_573_735_727),
+            // Each bid is the last one when it comes.
+            ("q18", 3_087_405_122_715),
+            ("q19", 2_030_891_760_187),
+            ("q22", 276_008_235_595),
+        ];
+        for (query, expected) in results {
+            // These give a result for each bid, which says what came before.
+            let has_order = ["q17", "q18", "q19"].contains(&query);
+            for parallelism in if has_order { &["1"][..] } else { &["1", "2"] } {
+                let job = Run::default().with("parallelism.default", *parallelism);
+                assert_eq!(run(query, 300_000, &job).unwrap(), expected, "{query}, {parallelism}");
+            }
+        }
     }
 }

@@ -17,7 +17,7 @@ use flott_control::actions::Actions;
 
 use crate::workloads::Run;
 
-/// For so long a job has run before it fails: with a checkpoint each second, it has some.
+/// For so long after its first record a job runs before it fails: with a checkpoint each second, it has some.
 const FAILS_AFTER: Duration = Duration::from_millis(3500);
 
 /// A job of one record.
@@ -88,13 +88,14 @@ pub fn restore(keys: u64, run: &Run) -> Result<()> {
 /// If the job fails for good.
 pub fn recover(keys: u64, run: &Run) -> Result<()> {
     let env = run.environment()?;
-    let (began, failed) = (Instant::now(), Arc::new(OnceLock::<Instant>::new()));
+    let (began, failed) =
+        (Arc::new(OnceLock::<Instant>::new()), Arc::new(OnceLock::<Instant>::new()));
     // Records that were under way when it failed still come out.
     let is_back = Arc::new(AtomicBool::new(false));
     let (fails, comes_back) = (failed.clone(), is_back.clone());
     env.generate("events", None, move |index| (index % keys, 1u64))
         .map(move |(key, one)| {
-            let is_time = key == 0 && began.elapsed() > FAILS_AFTER;
+            let is_time = key == 0 && began.get_or_init(Instant::now).elapsed() > FAILS_AFTER;
             if is_time && fails.set(Instant::now()).is_ok() {
                 return Err(Error::invalid("the benchmark wants a failure"));
             }

@@ -111,7 +111,8 @@ pub fn windowed_count(events: u64, keys: u64, run: &Run) -> Result<u64> {
     Ok(count_and_max(seen.count(), seen.max()))
 }
 
-struct Count;
+/// How many there are.
+pub(crate) struct Count;
 
 impl<T> AggregateFunction<T, u64, u64> for Count {
     fn create_accumulator(&self) -> Result<u64> {
@@ -242,5 +243,20 @@ impl<T: flott_core::codec::Data> Operator<T, ()> for WatchSink<T> {
         max.fetch_max(greatest, Ordering::Relaxed);
         batch.clear();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loops;
+
+    #[test]
+    fn jobs_compute_what_the_loops_do() {
+        let run = Run::on_one_core();
+        assert_eq!(stateless(50_000, &run).unwrap(), loops::stateless(50_000, 1));
+        assert_eq!(keyed_sum(50_000, 999, &run).unwrap(), loops::keyed_sum(50_000, 999, 1));
+        assert_eq!(word_count(500, &run).unwrap(), loops::word_count(500, 1));
+        assert_eq!(windowed_count(500_000, 99, &run).unwrap(), loops::windowed_count(500_000, 99));
     }
 }

@@ -335,9 +335,10 @@ final class Nexmark {
                 .assignTimestampsAndWatermarks(
                         WatermarkStrategy.<Tuple3<Long, Integer, Long>>forMonotonousTimestamps()
                                 .withTimestampAssigner((own, before) -> own.f2))
+                .map(own -> Tuple2.of(own.f0, own.f1)).returns(Types.TUPLE(Types.LONG, Types.INT))
                 .keyBy(own -> own.f0, Types.LONG)
                 .window(TumblingEventTimeWindows.of(Duration.ofSeconds(10)))
-                .reduce((a, b) -> Tuple3.of(a.f0, a.f1 | b.f1, a.f2))
+                .reduce((a, b) -> Tuple2.of(a.f0, a.f1 | b.f1))
                 .filter(own -> own.f1 == 3).map(own -> own.f0).returns(Types.LONG);
     }
 

@@ -4,7 +4,7 @@ use flott::prelude::*;
 use flott::{Error, Result};
 
 use super::{Auction, Bid, Event, Person, event};
-use crate::workloads::{Run, Seen, Watch};
+use crate::workloads::{Count, Run, Seen, Watch};
 
 /// Runs a query over so many events.
 ///
@@ -149,27 +149,6 @@ fn hot_items(events: DataStream<Event>) -> DataStream<(i64, u64, u64)> {
         .key_by(|(end, _, _)| *end)
         .window(TumblingEventTimeWindows::of(seconds(2)))
         .max_by(|(_, count, _)| *count)
-}
-
-struct Count;
-
-impl<T> AggregateFunction<T, u64, u64> for Count {
-    fn create_accumulator(&self) -> Result<u64> {
-        Ok(0)
-    }
-
-    fn add(&self, count: &mut u64, _: T) -> Result<()> {
-        *count += 1;
-        Ok(())
-    }
-
-    fn get_result(&self, count: &u64) -> Result<u64> {
-        Ok(*count)
-    }
-
-    fn merge(&self, a: u64, b: u64) -> Result<u64> {
-        Ok(a + b)
-    }
 }
 
 /// q7: the highest bid of each ten seconds.

@@ -8,7 +8,6 @@ mod assigners;
 mod contents;
 mod operator;
 
-use std::marker::PhantomData;
 use std::ops::AddAssign;
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ use crate::keyed::KeyedStream;
 use crate::outcome::Outcome;
 use crate::stream::DataStream;
 use crate::updates;
-use contents::{Aggregated, Elements, Reduced, Shown, WindowContents};
+use contents::{Aggregated, Elements, Reduced, WindowContents};
 use operator::{WindowOperator, WindowSettings};
 
 /// A stretch of time: from `start` up to, but not at, `end`, in milliseconds.
@@ -115,6 +114,24 @@ where
 
 /// A keyed stream whose records are taken together by window. Its verbs give one result for each key and window; one
 /// more for each record that is late, but not too late.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use flott_datastream::{DataStream, OutputTag, TumblingEventTimeWindows};
+///
+/// /// Word, count and time, in milliseconds.
+/// type Counted = (String, u64, i64);
+///
+/// fn by_minute(words: DataStream<Counted>, late: &OutputTag<Counted>) -> DataStream<Counted> {
+///     words
+///         .key_by(|(word, _, _)| word.clone())
+///         .window(TumblingEventTimeWindows::of(Duration::from_secs(60)))
+///         .allowed_lateness(Duration::from_secs(5))
+///         .side_output_late_data(late)
+///         .sum(|(_, count, _)| count)
+/// }
+/// ```
 pub struct WindowedStream<K, T, A> {
     keyed: KeyedStream<K, T>,
     assigner: A,
@@ -218,14 +235,17 @@ impl<K: Key, T: StateData, A: WindowAssigner> WindowedStream<K, T, A> {
     pub fn reduce_with<R, M, U: Data, W>(
         self,
         f: impl Fn(&T, T) -> R + Clone + Send + Sync + 'static,
-        window_function: W,
+        mut window_function: W,
     ) -> DataStream<U>
     where
         R: Outcome<T, M> + 'static,
         M: 'static,
         W: ProcessWindowFunction<K, T, U> + Clone + Sync + 'static,
     {
-        self.contents("reduce", Shown { update: updates::reduce(f), window_function })
+        let emit = move |key: &K, context: &WindowContext, all: &T, out: &mut Collector<U>| {
+            window_function.process(key, context, std::slice::from_ref(all), out)
+        };
+        self.contents("reduce", Reduced::new(updates::reduce(f), emit))
     }
 
     /// The sum of a field: `.sum(|(_, count)| count)`. The other fields are those of the first record.
@@ -273,6 +293,10 @@ impl<K: Key, T: StateData, A: WindowAssigner> WindowedStream<K, T, A> {
         name: &str,
         update: impl Fn(&mut T, T) -> Result<()> + Clone + Send + Sync + 'static,
     ) -> DataStream<T> {
-        self.contents(name, Reduced { update, record: PhantomData })
+        let emit = |_: &K, _: &WindowContext, all: &T, out: &mut Collector<T>| {
+            out.collect(all.clone());
+            Ok(())
+        };
+        self.contents(name, Reduced::new(update, emit))
     }
 }

@@ -11,7 +11,7 @@ const KEYS: u64 = 1_000_000;
 const MANY_KEYS: u64 = 10_000_000;
 /// Those of W4.
 const WINDOWED_KEYS: u64 = 10_000;
-/// Events in a second when it is about latency: on one core, beside which there must be time for checkpoints.
+/// Events in a second when it is about latency: for one thread, which must have time left.
 const PER_SECOND: u64 = 500_000;
 
 /// Runs `flott|loop WORKLOAD EVENTS PARALLELISM [KEY=VALUE …]`, options of a job; returns what that has computed.
@@ -66,7 +66,6 @@ fn late(seconds: u64, run: &Run) -> Result<()> {
     let (own, probe) = latencies(seconds, PER_SECOND, KEYS, run)?;
     println!("figure p50_ms {}", own.p50);
     println!("figure p99_ms {}", own.p99);
-    println!("figure p999_ms {}", own.p999);
     println!("figure p9999_ms {}", own.p9999);
     println!("figure probe_ms {}", probe.p9999);
     println!("figure beyond_ms {}", own.p9999 - probe.p9999);

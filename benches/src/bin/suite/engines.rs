@@ -113,9 +113,22 @@ impl Engines {
     /// # Errors
     /// If it fails, or does not say what it has computed.
     pub(crate) fn run(&self, engine: Engine, case: &Case, events: u64) -> Result<Run> {
-        let folder = tempfile::tempdir()?;
         // One worker is measured on one core; Flink compiles and collects garbage on others, too.
-        let pins = case.parallelism == 1 && engine != Engine::Flink;
+        self.run_on(engine, case, events, case.parallelism == 1 && engine != Engine::Flink)
+    }
+
+    /// The same, on one core or on all.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) fn run_on(
+        &self,
+        engine: Engine,
+        case: &Case,
+        events: u64,
+        pins: bool,
+    ) -> Result<Run> {
+        let folder = tempfile::tempdir()?;
         let job = Job {
             workload: case.workload,
             events,
@@ -164,8 +177,8 @@ impl Engines {
             })
         });
         let (mut is_first, mut text) = (false, String::new());
-        for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
-            let line = line?;
+        let lines = child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
+        for line in lines.map_while(std::result::Result::ok) {
             if line == "first" {
                 is_first = true;
                 said.figures.insert("first_ms".into(), began.elapsed().as_secs_f64() * 1e3);

@@ -42,7 +42,7 @@ const SIZES: [Size; 16] = [
     size(KEYS, "10,000", "W2@10000", 10_000_000),
     size(KEYS, "100,000", "W2@100000", 10_000_000),
     size(KEYS, "1,000,000", "W2@1000000", 10_000_000),
-    size(KEYS, "10,000,000", "W2@10000000", 30_000_000),
+    size(KEYS, "10,000,000", "W2@10000000", 20_000_000),
     chain("1", "CHAIN@1", 1),
     chain("2", "CHAIN@2", 2),
     chain("5", "CHAIN@5", 5),
@@ -78,7 +78,8 @@ pub(crate) fn run(engines: &Engines, rounds: usize, divisor: u64) -> Result<Vec<
     let none = cost(engines, &chain("0", "CHAIN@0", 1), rounds, divisor)?;
     for one in &SIZES {
         let all = cost(engines, one, rounds, divisor)?;
-        let nanos = if one.grows == OPERATORS { all - none } else { all } / f64::from(one.by);
+        let own = if one.grows == OPERATORS { all - none } else { all };
+        let nanos = own / f64::from(one.by);
         let first = rows.iter().find(|row| row.grows == one.grows).map_or(nanos, |row| row.nanos);
         let row = SizeRow { grows: one.grows, size: one.size, nanos, share: nanos / first };
         println!("{:<68}{:>12}{nanos:>10.1}{:>8.2}", row.grows, row.size, row.share);
@@ -92,8 +93,9 @@ fn cost(engines: &Engines, size: &Size, rounds: usize, divisor: u64) -> Result<f
     let events = size.events / divisor;
     let mut costs = Vec::new();
     for _ in 0..rounds {
-        let less = engines.run(Engine::Flott, &case, events)?;
-        let more = engines.run(Engine::Flott, &case, 3 * events)?;
+        let pins = size.grows != THREADS;
+        let less = engines.run_on(Engine::Flott, &case, events, pins)?;
+        let more = engines.run_on(Engine::Flott, &case, 3 * events, pins)?;
         let spent = if size.grows == THREADS { more.wall - less.wall } else { more.cpu - less.cpu };
         costs.push(spent * 1e9 / (2 * events) as f64);
     }

@@ -79,6 +79,8 @@ fn suite(arguments: &[String]) -> Result<()> {
         case.compare(&engines, &contestants)?;
         let mut outcomes: Vec<Outcome> =
             contestants.iter().map(|own| Outcome::new(own.engine)).collect();
+        // Where nothing is wanted, one round will do.
+        let rounds = if case.targets.is_empty() { 1 } else { rounds };
         for _ in 0..rounds {
             for (own, outcome) in contestants.iter().zip(&mut outcomes) {
                 outcome.add(measure(&engines, case, own, own.events / divisor)?);

@@ -5,6 +5,7 @@ use flott::{Error, Result};
 use flott_benches::measure::median;
 use serde::Serialize;
 
+use crate::cases::CHECKPOINTS;
 use crate::engines::{Engine, Engines, Job, Said};
 
 /// One figure of some operation.
@@ -56,7 +57,7 @@ const MEASURES: [Measure; 13] = [
         target: Target::Times(10.0),
     },
     Measure {
-        what: "start of a process with that savepoint to the first record, ms",
+        what: "start with that savepoint to the first record (Flott reads state as it is needed), ms",
         operation: Operation::Savepoint,
         figure: "first_ms",
         target: Target::Times(10.0),
@@ -92,8 +93,9 @@ const fn late(figure: &'static str, what: &'static str, operation: Operation) ->
     Measure { what, operation, figure, target: Target::None }
 }
 
-/// Flink's heap for ten million keys.
+/// Flink's heap for ten million keys, and for a few records.
 const HEAP: &str = "6g";
+const SMALL_HEAP: &str = "256m";
 
 const SAVED: &[&str] = &[
     "state.backend.type=hashmap",
@@ -102,13 +104,8 @@ const SAVED: &[&str] = &[
     "execution.checkpointing.savepoint-dir={folder}",
 ];
 
-const FAILING: &[&str] = &[
-    "execution.checkpointing.interval=1 s",
-    "execution.checkpointing.storage=filesystem",
-    "execution.checkpointing.dir={folder}",
-    "restart-strategy.type=fixed-delay",
-    "restart-strategy.fixed-delay.delay=0 s",
-];
+const FAILING: &[&str] =
+    &["restart-strategy.type=fixed-delay", "restart-strategy.fixed-delay.delay=0 s"];
 
 /// What came of one figure: medians.
 #[derive(Serialize)]
@@ -134,7 +131,7 @@ impl MeasureRow {
 pub(crate) fn run(engines: &Engines, with_flink: bool, quick: bool) -> Result<Vec<MeasureRow>> {
     let (mut rows, mut last) = (Vec::new(), None);
     let rounds = if quick { 1 } else { 3 };
-    println!("\n{:<78}{:>10}{:>10}{:>8}", "", "flott", "flink", "ratio");
+    println!("\n{:<92}{:>10}{:>10}{:>8}", "", "flott", "flink", "ratio");
     for Measure { what, operation, figure, target } in &MEASURES {
         if last.as_ref().is_none_or(|(of, _)| of != operation) {
             let mut said = Vec::new();
@@ -155,7 +152,7 @@ pub(crate) fn run(engines: &Engines, with_flink: bool, quick: bool) -> Result<Ve
         row.verdict = target.verdict(&row);
         let number = |number: Option<f64>| number.map_or(String::new(), |n| format!("{n:.2}"));
         println!(
-            "{what:<78}{flott:>10.2}{:>10}{:>8}  {}",
+            "{what:<92}{flott:>10.2}{:>10}{:>8}  {}",
             number(flink),
             number(row.ratio()),
             row.verdict
@@ -192,14 +189,16 @@ impl Operation {
             options,
             folder: folder.path(),
         };
-        let seconds = if quick { 8 } else { 25 };
+        let seconds = if quick { 8 } else { 20 };
         match self {
             Self::Start => engines.watch(engine, &job("START", 1, &[]), None, true),
-            Self::Idle => engines.watch(engine, &job("IDLE", 50, &FAILING[..3]), None, false),
+            Self::Idle => {
+                engines.watch(engine, &job("IDLE", 50, CHECKPOINTS), Some(SMALL_HEAP), false)
+            }
             Self::Recover => engines.watch(engine, &job("RECOVER", 1_000_000, FAILING), None, true),
             Self::Latency => engines.watch(engine, &job("LATENCY", seconds, &[]), None, false),
             Self::CheckpointedLatency => {
-                engines.watch(engine, &job("LATENCY", seconds, &FAILING[..3]), None, false)
+                engines.watch(engine, &job("LATENCY", seconds, CHECKPOINTS), None, false)
             }
             Self::Savepoint => {
                 let keys = if quick { 1_000_000 } else { 10_000_000 };

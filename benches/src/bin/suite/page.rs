@@ -15,12 +15,13 @@ This page is written by `cargo xtask bench --against loop,timely,renoir,flink`.
 Every contestant is a process that is given the same events, and has to have the same result. It runs with so many
 events and with three times as many; the difference is what an event costs, without what starting costs. CPU is that of
 all threads of the process: what a shared machine does beside it counts least there. Contestants take turns; figures are
-medians over the rounds, with the least and the most. The ratio says how many times as much CPU as Flott one takes;
+medians over the rounds, with the least and the most (queries of Nexmark: one round). The ratio says how many times as much CPU as Flott one takes;
 the last column, how many times as much memory (wanted of Flink: 10).
 
 The *loop* is what a good engineer would write by hand for just this one job, without an engine; with parallelism 2 it
 has two threads that make events and two that keep sums. Flink runs in one process, with object reuse, the parallel
-collector and a heap of 2 GiB. What the workloads are is in `benches/contestants/README.md`.
+collector and a heap of 2 GiB (6 for ten million keys, 256 MiB when little happens), on both cores; with parallelism 1
+the others are on one. What the workloads are is in `benches/contestants/README.md`.
 ";
 
 /// Writes both.

@@ -15,7 +15,7 @@ pub trait WindowAssigner: Clone + Send + Sync + 'static {
     /// Appends the windows of a record with this timestamp (or that comes at this time).
     fn assign(&self, timestamp: Timestamp, windows: &mut Vec<TimeWindow>);
 
-    /// Whether windows of a key that intersect become one: sessions. Then a record belongs to one window.
+    /// Whether windows of a key that intersect become one: sessions.
     fn is_merging(&self) -> bool {
         false
     }
@@ -43,8 +43,8 @@ impl Aligned {
     }
 
     fn assign(&self, timestamp: Timestamp, windows: &mut Vec<TimeWindow>) {
-        let last = timestamp.0 - (timestamp.0.saturating_sub(self.offset)).rem_euclid(self.slide);
-        let mut start = last;
+        let since_start = timestamp.0.saturating_sub(self.offset).rem_euclid(self.slide);
+        let mut start = timestamp.0.saturating_sub(since_start);
         while start > timestamp.0.saturating_sub(self.size) {
             let end = Timestamp(start.saturating_add(self.size));
             windows.push(TimeWindow { start: Timestamp(start), end });
@@ -210,6 +210,8 @@ mod tests {
     fn the_ends_of_time_are_no_trouble() {
         let ten = TumblingEventTimeWindows::of(Duration::from_millis(10));
         assert_eq!(windows(ten, i64::MAX).len(), 1);
+        // There is no window there.
+        assert_eq!(windows(ten, i64::MIN + 1), []);
         let forever = EventTimeSessionWindows::with_gap(Duration::MAX);
         assert_eq!(windows(forever, 5), [(5, i64::MAX)]);
     }

@@ -34,56 +34,34 @@ pub(crate) trait WindowContents<K, T, U>: Clone + Send + Sync + 'static {
     ) -> Result<()>;
 }
 
-/// One record, made of all.
-pub(crate) struct Reduced<T, F> {
-    pub(super) update: F,
-    pub(super) record: PhantomData<fn() -> T>,
+/// One record, made of all, which is given away by `emit`.
+pub(crate) struct Reduced<T, F, E> {
+    update: F,
+    emit: E,
+    record: PhantomData<fn() -> T>,
 }
 
-impl<T, F: Clone> Clone for Reduced<T, F> {
+impl<T, F, E> Reduced<T, F, E> {
+    pub(super) fn new(update: F, emit: E) -> Self {
+        Self { update, emit, record: PhantomData }
+    }
+}
+
+impl<T, F: Clone, E: Clone> Clone for Reduced<T, F, E> {
     fn clone(&self) -> Self {
-        Self { update: self.update.clone(), record: PhantomData }
+        Self::new(self.update.clone(), self.emit.clone())
     }
 }
 
-impl<K, T, F> WindowContents<K, T, T> for Reduced<T, F>
+impl<K, T, U, F, E> WindowContents<K, T, U> for Reduced<T, F, E>
 where
     T: StateData,
     F: Fn(&mut T, T) -> Result<()> + Clone + Send + Sync + 'static,
-{
-    type State = T;
-
-    fn first(&self, value: T) -> Result<T> {
-        Ok(value)
-    }
-
-    fn add(&self, state: &mut T, value: T) -> Result<()> {
-        (self.update)(state, value)
-    }
-
-    fn merge(&self, mut earlier: T, later: T) -> Result<T> {
-        (self.update)(&mut earlier, later)?;
-        Ok(earlier)
-    }
-
-    fn emit(&mut self, _: &K, _: &WindowContext, state: &T, out: &mut Collector<T>) -> Result<()> {
-        out.collect(state.clone());
-        Ok(())
-    }
-}
-
-/// One record, made of all, which is shown to a function.
-#[derive(Clone)]
-pub(crate) struct Shown<F, W> {
-    pub(super) update: F,
-    pub(super) window_function: W,
-}
-
-impl<K, T, U, F, W> WindowContents<K, T, U> for Shown<F, W>
-where
-    T: StateData,
-    F: Fn(&mut T, T) -> Result<()> + Clone + Send + Sync + 'static,
-    W: ProcessWindowFunction<K, T, U> + Clone + Sync + 'static,
+    E: FnMut(&K, &WindowContext, &T, &mut Collector<U>) -> Result<()>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
 {
     type State = T;
 
@@ -107,7 +85,7 @@ where
         state: &T,
         out: &mut Collector<U>,
     ) -> Result<()> {
-        self.window_function.process(key, context, std::slice::from_ref(state), out)
+        (self.emit)(key, context, state, out)
     }
 }
 

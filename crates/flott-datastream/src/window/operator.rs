@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use flott_core::codec::{Data, Key};
+use flott_core::codec::{Data, Key, StateData};
 use flott_core::{Error, Result, Timestamp};
 use flott_runtime::{Collector, OutputTag};
 use flott_state::{MapState, MapStateDescriptor, TimerKind};
+use serde::{Deserialize, Serialize};
 
 use super::contents::WindowContents;
 use super::{TimeWindow, WindowAssigner, WindowContext};
@@ -16,6 +17,15 @@ use crate::keyed_process::{KeyedContext, KeyedProcessFunction, Timer};
 const CONTENTS: &str = "window-contents";
 /// The accumulator that counts records that were too late; the name is Flink's.
 const DROPPED: &str = "numLateRecordsDropped";
+
+/// A window of a key.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Pane<S> {
+    contents: S,
+    /// Whether it has fired since a record was last added. That cannot be told from the watermark: after a restore it
+    /// begins from nothing.
+    has_fired: bool,
+}
 
 /// What becomes of late records.
 pub(crate) struct WindowSettings<T> {
@@ -40,26 +50,32 @@ pub(crate) struct WindowOperator<T, A, C, S> {
     assigner: A,
     contents: C,
     settings: WindowSettings<T>,
-    state: MapState<TimeWindow, S>,
-    /// Those of the record or timer at hand.
+    state: MapState<TimeWindow, Pane<S>>,
+    /// Those of the record at hand.
     windows: Vec<TimeWindow>,
+    /// Those that a session touches.
+    touched: Vec<TimeWindow>,
+    /// Those that a timer is for, and whether they have fired.
+    due: Vec<(TimeWindow, bool)>,
 }
 
 impl<T, A: Clone, C: Clone, S> Clone for WindowOperator<T, A, C, S> {
     fn clone(&self) -> Self {
         let Self { assigner, contents, settings, state, .. } = self;
         let (assigner, contents) = (assigner.clone(), contents.clone());
-        Self { assigner, contents, settings: settings.clone(), state: *state, windows: Vec::new() }
+        let settings = settings.clone();
+        Self { state: *state, ..Self::new(assigner, contents, settings) }
     }
 }
 
 impl<T, A, C, S> WindowOperator<T, A, C, S> {
     pub(super) fn new(assigner: A, contents: C, settings: WindowSettings<T>) -> Self {
-        Self { assigner, contents, settings, state: MapState::default(), windows: Vec::new() }
+        let (windows, touched, due) = (Vec::new(), Vec::new(), Vec::new());
+        Self { assigner, contents, settings, state: MapState::default(), windows, touched, due }
     }
 }
 
-impl<T: Data, A: WindowAssigner, C, S: flott_core::codec::StateData> WindowOperator<T, A, C, S> {
+impl<T: Data, A: WindowAssigner, C, S: StateData> WindowOperator<T, A, C, S> {
     fn is_of_event_time(&self) -> bool {
         self.assigner.time() == TimerKind::EventTime
     }
@@ -70,23 +86,14 @@ impl<T: Data, A: WindowAssigner, C, S: flott_core::codec::StateData> WindowOpera
         if self.is_of_event_time() { end.plus(self.settings.lateness) } else { end }
     }
 
-    /// How far the time of the windows has come.
-    fn time<K: Key>(&self, context: &KeyedContext<'_, K>) -> Timestamp {
-        match self.assigner.time() {
-            TimerKind::EventTime => context.current_watermark(),
-            TimerKind::ProcessingTime => context.current_processing_time(),
-        }
-    }
-
     /// Whether nothing can be added to a window any more. Time that passes on a wall makes nobody late.
     fn is_late<K: Key>(&self, window: &TimeWindow, context: &KeyedContext<'_, K>) -> bool {
         self.is_of_event_time() && self.cleanup_time(window) <= context.current_watermark()
     }
 
-    /// When something is to be done about a window, if time has come as far as `passed`.
-    fn next_time(&self, window: &TimeWindow, passed: Timestamp) -> Timestamp {
-        let end = window.max_timestamp();
-        if end > passed { end } else { self.cleanup_time(window) }
+    /// When something is to be done about a window.
+    fn next_time(&self, window: &TimeWindow, pane: &Pane<S>) -> Timestamp {
+        if pane.has_fired { self.cleanup_time(window) } else { window.max_timestamp() }
     }
 
     fn set_timer<K: Key>(&self, time: Timestamp, context: &mut KeyedContext<'_, K>) -> Result<()> {
@@ -96,25 +103,22 @@ impl<T: Data, A: WindowAssigner, C, S: flott_core::codec::StateData> WindowOpera
         }
     }
 
-    /// Sees to it that the key has a timer no later than this window needs one. A key has one timer at a time, for the
-    /// earliest of its windows: the others are thought of when that has fired.
+    /// Sees to it that the key has a timer no later than the end of a window that has not fired. Where an earlier window
+    /// waits for its end there is one: the others are thought of when that has fired.
     fn wait_for<K: Key>(
         &self,
         window: &TimeWindow,
         context: &mut KeyedContext<'_, K>,
     ) -> Result<()> {
-        let passed = self.time(context);
-        // Windows that are kept after their end may have no timer for it any more.
-        if self.settings.lateness.is_zero() {
-            let first = self.state.keys(context)?.next();
-            let is_earlier = |first: &TimeWindow| {
-                first != window && first.max_timestamp() > passed && first.end <= window.end
-            };
-            if first.is_some_and(is_earlier) {
-                return Ok(());
-            }
+        let mut others = self.state.iter(context)?;
+        let is_earlier = |(other, pane): (&TimeWindow, &Pane<S>)| {
+            !pane.has_fired && other != window && other.end <= window.end
+        };
+        if others.find(|(_, pane)| !pane.has_fired).is_some_and(is_earlier) {
+            return Ok(());
         }
-        self.set_timer(self.next_time(window, passed), context)
+        drop(others);
+        self.set_timer(window.max_timestamp(), context)
     }
 
     /// A record that belongs to no window that is still there.
@@ -135,7 +139,7 @@ impl<T: Data, A: WindowAssigner, C, S: flott_core::codec::StateData> WindowOpera
         Ok(())
     }
 
-    /// Adds a record to a window. Says whether the window is new.
+    /// Adds a record to a window. Says whether a timer may be missing: that of a window that waits for its end is there.
     fn add<K: Key, U: Data>(
         &self,
         window: TimeWindow,
@@ -145,12 +149,12 @@ impl<T: Data, A: WindowAssigner, C, S: flott_core::codec::StateData> WindowOpera
     where
         C: WindowContents<K, T, U, State = S>,
     {
-        if let Some(state) = self.state.get_mut(context, &window)? {
-            self.contents.add(state, value)?;
-            return Ok(false);
+        if let Some(pane) = self.state.get_mut(context, &window)? {
+            self.contents.add(&mut pane.contents, value)?;
+            return Ok(std::mem::take(&mut pane.has_fired));
         }
-        let first = self.contents.first(value)?;
-        self.state.put(context, window, first)?;
+        let contents = self.contents.first(value)?;
+        self.state.put(context, window, Pane { contents, has_fired: false })?;
         Ok(true)
     }
 
@@ -163,29 +167,29 @@ impl<T: Data, A: WindowAssigner, C, S: flott_core::codec::StateData> WindowOpera
     where
         C: WindowContents<K, T, U, State = S>,
     {
-        self.windows.clear();
+        self.touched.clear();
         let touched = self.state.keys(context)?.filter(|window| window.intersects(&session));
-        self.windows.extend(touched.copied());
-        let merged = self.windows.iter().fold(session, |all, window| all.cover(window));
-        if matches!(self.windows.as_slice(), [] | [_])
-            && self.windows.iter().all(|own| *own == merged)
-        {
+        self.touched.extend(touched.copied());
+        let merged = self.touched.iter().fold(session, |all, window| all.cover(window));
+        if self.touched.len() < 2 && self.touched.iter().all(|own| *own == merged) {
             return Ok(merged);
         }
-        let mut all: Option<S> = None;
-        for index in 0..self.windows.len() {
-            let window = self.windows[index];
-            let Some(state) = self.state.remove(context, &window)? else { continue };
+        let mut all: Option<Pane<S>> = None;
+        for window in &self.touched {
+            let Some(pane) = self.state.remove(context, window)? else { continue };
             all = Some(match all {
-                Some(earlier) => self.contents.merge(earlier, state)?,
-                None => state,
+                // If one waits for its end, so does what they become: its timer is no later, and may fire for nothing.
+                Some(earlier) => Pane {
+                    contents: self.contents.merge(earlier.contents, pane.contents)?,
+                    has_fired: earlier.has_fired && pane.has_fired,
+                },
+                None => pane,
             });
         }
-        if let Some(all) = all {
-            // Their timers are no later than its own would be, and fire for nothing.
-            self.state.put(context, merged, all)?;
+        match all {
+            Some(all) => self.state.put(context, merged, all).map(|()| merged),
+            None => Ok(merged),
         }
-        Ok(merged)
     }
 
     /// Gives away what a window has, and forgets it if it is not `kept`.
@@ -199,15 +203,20 @@ impl<T: Data, A: WindowAssigner, C, S: flott_core::codec::StateData> WindowOpera
     where
         C: WindowContents<K, T, U, State = S>,
     {
-        let Some(state) = self.state.remove(context, &window)? else { return Ok(()) };
+        let Some(Pane { contents, .. }) = self.state.remove(context, &window)? else {
+            return Ok(());
+        };
         let seen = WindowContext {
             window,
             watermark: context.current_watermark(),
             processing_time: context.current_processing_time(),
         };
         out.set_timestamp(window.max_timestamp());
-        self.contents.emit(context.current_key()?, &seen, &state, out)?;
-        if kept { self.state.put(context, window, state) } else { Ok(()) }
+        self.contents.emit(context.current_key()?, &seen, &contents, out)?;
+        if !kept {
+            return Ok(());
+        }
+        self.state.put(context, window, Pane { contents, has_fired: true })
     }
 }
 
@@ -245,7 +254,7 @@ where
         let mut value = Some(value);
         let (count, mut is_in_any) = (self.windows.len(), false);
         for index in 0..count {
-            let mut window = self.windows[index];
+            let Some(mut window) = self.windows.get(index).copied() else { break };
             if self.assigner.is_merging() {
                 window = self.merge(window, context)?;
             }
@@ -256,11 +265,13 @@ where
             // The last window gets the record itself.
             let own = if index + 1 == count { value.take() } else { value.clone() };
             let Some(own) = own else { continue };
-            if self.add(window, own, context)? || !self.settings.lateness.is_zero() {
-                self.wait_for(&window, context)?;
-            }
-            if window.max_timestamp() <= self.time(context) && self.is_of_event_time() {
+            let may_lack_timer = self.add(window, own, context)?;
+            let is_over = window.max_timestamp() <= context.current_watermark();
+            if self.is_of_event_time() && is_over {
                 self.fire(window, true, context, out)?;
+                self.set_timer(self.cleanup_time(&window), context)?;
+            } else if may_lack_timer {
+                self.wait_for(&window, context)?;
             }
         }
         match value {
@@ -275,24 +286,24 @@ where
         context: &mut KeyedContext<'_, K>,
         out: &mut Collector<U>,
     ) -> Result<()> {
-        let mut windows = std::mem::take(&mut self.windows);
-        windows.clear();
-        let is_due = |window: &TimeWindow| {
-            window.max_timestamp() == timer.timestamp
-                || self.cleanup_time(window) == timer.timestamp
+        let mut all = std::mem::take(&mut self.due);
+        all.clear();
+        let is_due = |(window, pane): &(&TimeWindow, &Pane<C::State>)| {
+            self.next_time(window, pane) <= timer.timestamp
         };
-        windows.extend(self.state.keys(context)?.filter(|window| is_due(window)).copied());
-        for window in &windows {
-            let is_over = self.cleanup_time(window) == timer.timestamp;
-            if window.max_timestamp() == timer.timestamp {
-                self.fire(*window, !is_over, context, out)?;
+        let due = self.state.iter(context)?.filter(is_due);
+        all.extend(due.map(|(window, pane)| (*window, pane.has_fired)));
+        for (window, has_fired) in all.drain(..) {
+            if has_fired {
+                self.state.remove(context, &window)?;
             } else {
-                self.state.remove(context, window)?;
+                let is_kept = self.cleanup_time(&window) > timer.timestamp;
+                self.fire(window, is_kept, context, out)?;
             }
         }
-        self.windows = windows;
-        let others = self.state.keys(context)?;
-        match others.map(|window| self.next_time(window, timer.timestamp)).min() {
+        self.due = all;
+        let left = self.state.iter(context)?.map(|(window, pane)| self.next_time(window, pane));
+        match left.min() {
             Some(next) => self.set_timer(next, context),
             None => Ok(()),
         }

@@ -63,7 +63,7 @@ impl<UK: StateData + Ord, UV: StateData> MapState<UK, UV> {
         Ok(table.get(hash, key).and_then(|cell| cell.entries.get(map_key)))
     }
 
-    /// The value of `map_key`, to be changed in place.
+    /// The value of `map_key`, to be changed in place: a use, which removes the value if it has expired.
     ///
     /// # Errors
     /// See the type.

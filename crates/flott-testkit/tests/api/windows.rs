@@ -6,8 +6,8 @@ use std::time::Duration;
 use flott_core::{Result, Timestamp};
 use flott_datastream::{
     AggregateFunction, Collector, DataStream, EventTimeSessionWindows, OutputTag,
-    ProcessingTimeSessionWindows, SlidingEventTimeWindows, TimeWindow, TumblingEventTimeWindows,
-    TumblingProcessingTimeWindows, WindowAssigner, WindowContext,
+    ProcessingTimeSessionWindows, SlidingEventTimeWindows, StreamExecutionEnvironment, TimeWindow,
+    TumblingEventTimeWindows, TumblingProcessingTimeWindows, WindowAssigner, WindowContext,
 };
 use flott_testkit::StreamTest;
 use flott_testkit::rng::Rng;
@@ -36,8 +36,7 @@ fn show(
 
 fn shown(
     assigner: impl WindowAssigner,
-) -> impl Fn(&flott_datastream::StreamExecutionEnvironment, DataStream<Event>) -> DataStream<Fired>
-{
+) -> impl Fn(&StreamExecutionEnvironment, DataStream<Event>) -> DataStream<Fired> {
     move |_, events| events.key_by(|(key, _)| *key).window(assigner.clone()).process(show)
 }
 
@@ -162,6 +161,28 @@ fn a_late_record_that_makes_a_session_longer_puts_its_end_off() {
     .rescaled()
     .check([(1, vec![1], 0, 10), (1, vec![1, 2], 0, 18), (1, vec![1, 2, 3], 0, 18)])
     .unwrap();
+}
+
+#[test]
+fn what_has_fired_does_not_fire_again_because_event_time_begins_anew() {
+    let windowed = |lateness: u64| {
+        move |_: &StreamExecutionEnvironment, events: DataStream<Event>| {
+            let windows = events.key_by(|(key, _)| *key).window(ten());
+            windows.allowed_lateness(millis(lateness)).process(show).uid("windows")
+        }
+    };
+    let before = StreamTest::new(windowed(100)).record_at((1, 1), 12).watermark(19);
+    let savepoint = before.savepoint().unwrap();
+    // Its watermarks begin with this one.
+    let test = StreamTest::new(windowed(100)).from_savepoint(&savepoint);
+    test.record_at((1, 2), 5)
+        .watermark(30)
+        .record_at((1, 3), 13)
+        .check([(1, vec![2], 0, 10), (1, vec![1, 3], 10, 20)])
+        .unwrap();
+    // With less lateness than before, what was kept is forgotten.
+    let test = StreamTest::new(windowed(0)).from_savepoint(&savepoint);
+    test.record_at((1, 2), 55).watermark(70).check([(1, vec![2], 50, 60)]).unwrap();
 }
 
 #[test]
