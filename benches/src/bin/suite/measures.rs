@@ -195,7 +195,10 @@ impl Operation {
             Self::Idle => {
                 engines.watch(engine, &job("IDLE", 50, CHECKPOINTS), Some(SMALL_HEAP), false)
             }
-            Self::Recover => engines.watch(engine, &job("RECOVER", 1_000_000, FAILING), None, true),
+            Self::Recover => {
+                let options = [CHECKPOINTS, FAILING].concat();
+                engines.watch(engine, &job("RECOVER", 1_000_000, &options), None, true)
+            }
             Self::Latency => engines.watch(engine, &job("LATENCY", seconds, &[]), None, false),
             Self::CheckpointedLatency => {
                 engines.watch(engine, &job("LATENCY", seconds, CHECKPOINTS), None, false)
