@@ -69,7 +69,7 @@ const fn nexmark(name: &'static str, title: &'static str) -> Case {
         workload: name,
         parallelism: 1,
         options: &[],
-        contestants: &[(Flott, 2_000_000), (Flink, 1_000_000)],
+        contestants: &[(Flott, 4_000_000), (Flink, 5_000_000)],
         targets: &[],
     }
 }
@@ -145,7 +145,7 @@ pub(crate) const CASES: [Case; 23] = [
         workload: "W4",
         parallelism: 1,
         options: &[],
-        contestants: &[(Flott, 10_000_000), (Loop, 10_000_000), (Flink, 2_000_000)],
+        contestants: &[(Flott, 10_000_000), (Loop, 40_000_000), (Flink, 10_000_000)],
         targets: &[(Loop, 0.4), (Flink, 20.0)],
     },
     Case {

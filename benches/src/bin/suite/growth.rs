@@ -2,7 +2,7 @@
 
 use flott::Result;
 use flott_benches::measure::median;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cases::Case;
 use crate::engines::{Engine, Engines};
@@ -57,10 +57,10 @@ const SIZES: [Size; 16] = [
 ];
 
 /// What came of one size.
-#[derive(Serialize)]
+#[derive(Deserialize, Serialize)]
 pub(crate) struct SizeRow {
-    pub(crate) grows: &'static str,
-    pub(crate) size: &'static str,
+    pub(crate) grows: String,
+    pub(crate) size: String,
     /// Nanoseconds per event: of all processors; for threads from start to end.
     pub(crate) nanos: f64,
     /// Of the first size's.
@@ -81,7 +81,12 @@ pub(crate) fn run(engines: &Engines, rounds: usize, divisor: u64) -> Result<Vec<
         let own = if one.grows == OPERATORS { all - none } else { all };
         let nanos = own / f64::from(one.by);
         let first = rows.iter().find(|row| row.grows == one.grows).map_or(nanos, |row| row.nanos);
-        let row = SizeRow { grows: one.grows, size: one.size, nanos, share: nanos / first };
+        let row = SizeRow {
+            grows: one.grows.to_owned(),
+            size: one.size.to_owned(),
+            nanos,
+            share: nanos / first,
+        };
         println!("{:<68}{:>12}{nanos:>10.1}{:>8.2}", row.grows, row.size, row.share);
         rows.push(row);
     }

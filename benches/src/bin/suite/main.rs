@@ -69,7 +69,8 @@ fn suite(arguments: &[String]) -> Result<()> {
     }
     let engines = Engines::build(&against)?;
     let (rounds, divisor) = if quick { (1, 10) } else { (ROUNDS, 1) };
-    let mut results = Results::new(rounds);
+    let results = Results::new(rounds);
+    let mut results = if named.is_empty() || quick { results } else { results.go_on() };
     let wants = |part| named.is_empty() || named.contains(&part);
     for case in CASES
         .iter()
@@ -87,7 +88,8 @@ fn suite(arguments: &[String]) -> Result<()> {
             }
         }
         print(case, &outcomes);
-        results.add(case, outcomes);
+        results.add(case, &outcomes);
+        results.write()?;
     }
     if wants(MEASURES) {
         results.measures = measures::run(&engines, against.contains(&Engine::Flink), quick)?;
@@ -95,9 +97,6 @@ fn suite(arguments: &[String]) -> Result<()> {
     if wants(GROWTH) {
         results.growth = growth::run(&engines, rounds, divisor.min(3))?;
     }
-    results.write()?;
-    if !quick && named.is_empty() {
-        page::write(&results)?;
-    }
-    Ok(())
+    println!("\n{}", results.write()?.display());
+    if quick { Ok(()) } else { page::write(&results) }
 }

@@ -3,7 +3,7 @@
 
 use flott::{Error, Result};
 use flott_benches::measure::median;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cases::CHECKPOINTS;
 use crate::engines::{Engine, Engines, Job, Said};
@@ -108,9 +108,9 @@ const FAILING: &[&str] =
     &["restart-strategy.type=fixed-delay", "restart-strategy.fixed-delay.delay=0 s"];
 
 /// What came of one figure: medians.
-#[derive(Serialize)]
+#[derive(Deserialize, Serialize)]
 pub(crate) struct MeasureRow {
-    pub(crate) what: &'static str,
+    pub(crate) what: String,
     pub(crate) flott: f64,
     pub(crate) flink: Option<f64>,
     /// What was wanted, and whether it was met.
@@ -148,7 +148,7 @@ pub(crate) fn run(engines: &Engines, with_flink: bool, quick: bool) -> Result<Ve
         let flott = median(said.iter().filter_map(|(flott, _)| of(flott)).collect());
         let flink: Vec<f64> = said.iter().filter_map(|(_, flink)| of(flink.as_ref()?)).collect();
         let flink = (!flink.is_empty()).then(|| median(flink));
-        let mut row = MeasureRow { what, flott, flink, verdict: String::new() };
+        let mut row = MeasureRow { what: (*what).to_owned(), flott, flink, verdict: String::new() };
         row.verdict = target.verdict(&row);
         let number = |number: Option<f64>| number.map_or(String::new(), |n| format!("{n:.2}"));
         println!(

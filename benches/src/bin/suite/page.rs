@@ -10,7 +10,7 @@ use crate::results::{Results, Row, project};
 
 const HEAD: &str = "# Flott beside others
 
-This page is written by `cargo xtask bench --against loop,timely,renoir,flink`.
+This page is written by `cargo xtask bench --against loop,timely,renoir,flink`. The rows of one table are of one run.
 
 Every contestant is a process that is given the same events, and has to have the same result. It runs with so many
 events and with three times as many; the difference is what an event costs, without what starting costs. CPU is that of
@@ -45,7 +45,7 @@ fn text(results: &Results) -> String {
         results.machine, results.rounds
     );
     for rows in cases(&results.rows) {
-        let title = rows[0].title;
+        let title = &rows[0].title;
         // Writing to a text does not fail.
         let _ = write!(
             page,

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use flott::{Error, ErrorKind, Result};
 use flott_benches::measure::median;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::cases::{Case, Contestant};
+use crate::cases::{CASES, Case, Contestant};
 use crate::engines::{Engine, Engines, package};
 use crate::growth::SizeRow;
 use crate::measures::MeasureRow;
@@ -60,10 +60,10 @@ impl Outcome {
 }
 
 /// A row of the results.
-#[derive(Serialize)]
+#[derive(Deserialize, Serialize)]
 pub(crate) struct Row {
-    pub(crate) case: &'static str,
-    pub(crate) title: &'static str,
+    pub(crate) case: String,
+    pub(crate) title: String,
     pub(crate) engine: String,
     /// Nanoseconds per event on all processors: median, least and most.
     pub(crate) cpu: [f64; 3],
@@ -77,7 +77,7 @@ pub(crate) struct Row {
 }
 
 /// All rows.
-#[derive(Serialize)]
+#[derive(Deserialize, Serialize)]
 pub(crate) struct Results {
     pub(crate) rounds: usize,
     pub(crate) machine: String,
@@ -96,22 +96,35 @@ impl Results {
         Self { rounds, machine, rows: Vec::new(), measures: Vec::new(), growth: Vec::new() }
     }
 
-    pub(crate) fn add(&mut self, case: &Case, outcomes: Vec<Outcome>) {
-        self.rows.extend(rows(case, &outcomes));
+    /// What there is from runs before this one on this machine, to which some cases are added.
+    pub(crate) fn go_on(self) -> Self {
+        let text = file().and_then(|file| Ok(std::fs::read_to_string(file)?)).unwrap_or_default();
+        let before = serde_json::from_str::<Self>(&text).ok();
+        before.filter(|before| before.machine == self.machine).unwrap_or(self)
     }
 
-    /// Writes all of them as JSON.
+    pub(crate) fn add(&mut self, case: &Case, outcomes: &[Outcome]) {
+        self.rows.retain(|row| row.case != case.name);
+        self.rows.extend(rows(case, outcomes));
+        self.rows.sort_by_key(|row| CASES.iter().position(|case| case.name == row.case));
+    }
+
+    /// Writes all of them as JSON; says where.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(crate) fn write(&self) -> Result<()> {
-        let file = std::env::current_exe()?.with_file_name("suite.json");
+    pub(crate) fn write(&self) -> Result<PathBuf> {
+        let file = file()?;
         let text = serde_json::to_string_pretty(self)
             .map_err(|e| Error::with_source(ErrorKind::Internal, "no JSON", e))?;
         std::fs::write(&file, text)?;
-        println!("\n{}", file.display());
-        Ok(())
+        Ok(file)
     }
+}
+
+/// Where results are.
+fn file() -> Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name("suite.json"))
 }
 
 impl Row {
@@ -148,8 +161,8 @@ fn rows(case: &Case, outcomes: &[Outcome]) -> Vec<Row> {
         let most = all.iter().copied().fold(0.0, f64::max);
         let target = case.targets.iter().find(|(engine, _)| *engine == outcome.engine);
         Row {
-            case: case.name,
-            title: case.title,
+            case: case.name.to_owned(),
+            title: case.title.to_owned(),
             engine: outcome.engine.to_string(),
             cpu: [own, least, most],
             wall: median(outcome.each(|round| round.wall)),
