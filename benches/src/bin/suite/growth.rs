@@ -52,7 +52,7 @@ const SIZES: [Size; 16] = [
     size(BYTES, "100", "BYTES@100", 3_000_000),
     size(BYTES, "1,000", "BYTES@1000", 1_000_000),
     size(BYTES, "10,000", "BYTES@10000", 200_000),
-    Size { grows: THREADS, ..size(THREADS, "1", "W2", 10_000_000) },
+    size(THREADS, "1", "W2", 10_000_000),
     Size { parallelism: 2, ..size(THREADS, "2", "W2", 10_000_000) },
 ];
 

@@ -43,18 +43,17 @@ pub(crate) fn run(blesses: bool) -> Result<()> {
         serde_json::from_str::<Recorded>(&text)
             .map_err(|e| Error::with_source(ErrorKind::Io, file.display().to_string(), e))
     });
-    if let Ok(recorded) = &recorded
-        && recorded.compiler != compiler
-        && !blesses
+    let recorded = if blesses { recorded.ok() } else { Some(recorded?) };
+    if let Some(before) = recorded.as_ref().filter(|before| !blesses && before.compiler != compiler)
     {
-        println!("!!! Recorded with {}, this is {compiler}: NOT compared.", recorded.compiler);
+        println!("!!! Recorded with {}, this is {compiler}: NOT compared.", before.compiler);
         return Ok(());
     }
     let (mut new, mut missed) = (Recorded { compiler, events: BTreeMap::new() }, Vec::new());
     for (workload, events) in COUNTED {
         let (less, more) = (count(workload, events)?, count(workload, 2 * events)?);
         let each = more.saturating_sub(less) as f64 / events as f64;
-        let before = recorded.as_ref().ok().and_then(|recorded| recorded.events.get(workload));
+        let before = recorded.as_ref().and_then(|recorded| recorded.events.get(workload));
         print!("{workload}: {each:.1} instructions per event");
         match before {
             Some(before) => println!(", {:+.1} % ({before:.1})", 100.0 * (each / before - 1.0)),
@@ -71,7 +70,6 @@ pub(crate) fn run(blesses: bool) -> Result<()> {
         std::fs::write(file, text + "\n")?;
         return Ok(());
     }
-    recorded?;
     if missed.is_empty() {
         return Ok(());
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flott_core::accumulator::LongCounter;
 use flott_core::codec::{Data, Key, StateData};
 use flott_core::{Error, Result, Timestamp};
 use flott_runtime::{Collector, OutputTag};
@@ -51,6 +52,7 @@ pub(crate) struct WindowOperator<T, A, C, S> {
     contents: C,
     settings: WindowSettings<T>,
     state: MapState<TimeWindow, Pane<S>>,
+    dropped: LongCounter,
     /// Those of the record at hand.
     windows: Vec<TimeWindow>,
     /// Those that a session touches.
@@ -71,7 +73,8 @@ impl<T, A: Clone, C: Clone, S> Clone for WindowOperator<T, A, C, S> {
 impl<T, A, C, S> WindowOperator<T, A, C, S> {
     pub(super) fn new(assigner: A, contents: C, settings: WindowSettings<T>) -> Self {
         let (windows, touched, due) = (Vec::new(), Vec::new(), Vec::new());
-        Self { assigner, contents, settings, state: MapState::default(), windows, touched, due }
+        let (state, dropped) = (MapState::default(), LongCounter::default());
+        Self { assigner, contents, settings, state, dropped, windows, touched, due }
     }
 }
 
@@ -128,15 +131,14 @@ impl<T: Data, A: WindowAssigner, C, S: StateData> WindowOperator<T, A, C, S> {
         timestamp: Timestamp,
         context: &KeyedContext<'_, K>,
         out: &mut Collector<U>,
-    ) -> Result<()> {
+    ) {
         let is_late = self.is_of_event_time()
             && timestamp.plus(self.settings.lateness) <= context.current_watermark();
         match &self.settings.late {
             _ if !is_late => {}
             Some(tag) => out.output(tag, value),
-            None => context.long_counter(DROPPED)?.add(1),
+            None => self.dropped.add(1),
         }
-        Ok(())
     }
 
     /// Adds a record to a window. Says whether a timer may be missing: that of a window that waits for its end is there.
@@ -231,6 +233,7 @@ where
     fn open(&mut self, context: &mut KeyedContext<'_, K>) -> Result<()> {
         self.assigner.validate()?;
         self.state = context.map_state(MapStateDescriptor::new(CONTENTS))?;
+        self.dropped = context.long_counter(DROPPED)?;
         Ok(())
     }
 
@@ -274,10 +277,10 @@ where
                 self.wait_for(&window, context)?;
             }
         }
-        match value {
-            Some(value) if !is_in_any => self.drop_late(value, timestamp, context, out),
-            _ => Ok(()),
+        if let Some(value) = value.filter(|_| !is_in_any) {
+            self.drop_late(value, timestamp, context, out);
         }
+        Ok(())
     }
 
     fn on_timer(

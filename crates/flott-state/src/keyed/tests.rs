@@ -182,6 +182,14 @@ fn a_raw_table_is_a_value_state() {
 }
 
 #[test]
+fn any_hash_may_be_asked_for_ahead() {
+    let mut b = KeyedBackend::<String>::new("half", max(8).range_of(1, 2), max(8));
+    b.value_state(ValueStateDescriptor::<i64>::new("count")).unwrap();
+    // Also those of another subtask: only who uses such a key is told.
+    (0..100u64).for_each(|key| b.prefetch(flott_core::hash::mix(key)));
+}
+
+#[test]
 fn a_handle_of_another_operator_is_an_error() {
     let mut b = backend();
     let count = b.value_state(ValueStateDescriptor::<i64>::new("count")).unwrap();

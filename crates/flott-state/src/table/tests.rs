@@ -91,8 +91,8 @@ proptest! {
                     let found = table.get_mut_at(hint, at, &hinted).map(|found| *found);
                     prop_assert_eq!(found, model.get(&hinted).copied());
                     if inserts {
-                        *table.upsert_at(hint, at, hinted, || 0) += value;
-                        *model.entry(hinted).or_insert(0) += value;
+                        *table.upsert_at(hint, at, hinted, || 0) ^= value;
+                        *model.entry(hinted).or_insert(0) ^= value;
                     }
                 }
                 Op::UpsertMany(key, n) => for key in key..key + n {

@@ -7,7 +7,8 @@ use flott_core::{Result, Timestamp};
 use flott_datastream::{
     AggregateFunction, Collector, DataStream, EventTimeSessionWindows, OutputTag,
     ProcessingTimeSessionWindows, SlidingEventTimeWindows, StreamExecutionEnvironment, TimeWindow,
-    TumblingEventTimeWindows, TumblingProcessingTimeWindows, WindowAssigner, WindowContext,
+    TimerKind, TumblingEventTimeWindows, TumblingProcessingTimeWindows, WindowAssigner,
+    WindowContext,
 };
 use flott_testkit::StreamTest;
 use flott_testkit::rng::Rng;
@@ -261,6 +262,37 @@ fn an_aggregate_is_all_that_a_window_keeps() {
         let keep = |a: &Event, b: Event| if a.1 > b.1 { *a } else { b };
         events.key_by(|(key, _)| *key).window(session).reduce_with(keep, greatest)
     }));
+}
+
+/// Two sessions for each record, the other one a thousand milliseconds later.
+#[derive(Clone)]
+struct Twice(EventTimeSessionWindows);
+
+impl WindowAssigner for Twice {
+    fn time(&self) -> TimerKind {
+        self.0.time()
+    }
+
+    fn assign(&self, timestamp: Timestamp, windows: &mut Vec<TimeWindow>) {
+        self.0.assign(timestamp, windows);
+        self.0.assign(Timestamp(timestamp.0 + 1000), windows);
+    }
+
+    fn is_merging(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn an_assigner_of_ones_own_may_merge_several_windows_of_a_record() {
+    StreamTest::new(shown(Twice(EventTimeSessionWindows::with_gap(millis(10)))))
+        .record_at((1, 1), 0)
+        .record_at((1, 2), 15)
+        .record_at((1, 3), 8)
+        .watermark(5000)
+        .rescaled()
+        .check([(1, vec![1, 2, 3], 0, 25), (1, vec![1, 2, 3], 1000, 1025)])
+        .unwrap();
 }
 
 /// What windows of an input have in the end, if nothing is late.

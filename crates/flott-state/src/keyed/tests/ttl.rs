@@ -44,6 +44,22 @@ fn writing_prolongs_a_value_and_reading_only_if_asked_for() {
 }
 
 #[test]
+fn changing_an_entry_of_a_map_in_place_prolongs_that_one_alone() {
+    let mut b = backend();
+    let m = b.map_state(MapStateDescriptor::<u8, i64>::new("m").ttl(ttl())).unwrap();
+    m.put_all(&mut b, [(1, 1), (2, 2)]).unwrap();
+    b.set_now(Timestamp(5));
+    *m.get_mut(&mut b, &1).unwrap().unwrap() += 10;
+    assert_eq!(m.get_mut(&mut b, &3).unwrap(), None);
+    b.set_now(Timestamp(14));
+    assert_eq!(m.get(&mut b, &1).unwrap(), Some(&11));
+    assert_eq!(m.get_mut(&mut b, &2).unwrap(), None, "it expired at 10");
+    b.set_now(Timestamp(15));
+    assert_eq!(m.get_mut(&mut b, &1).unwrap(), None);
+    assert!(m.is_empty(&mut b).unwrap());
+}
+
+#[test]
 fn disabled_ttl_is_no_ttl() {
     let mut b = backend();
     let v = value(&mut b, ttl().update_type(UpdateType::Disabled));
