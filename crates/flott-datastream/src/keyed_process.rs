@@ -14,10 +14,11 @@ use flott_state::{
 };
 
 use crate::accumulators::AccumulatorContext;
+use crate::ahead::AHEAD;
 use crate::event_time::ExpiryTime;
 use crate::keyed::Keyed;
 use crate::operator_state::{OperatorStates, open_operator_state};
-use crate::rolling::{AHEAD, not_open, open_backend};
+use crate::rolling::{not_open, open_backend, open_timers};
 
 /// A function that is called for each record of a keyed stream, and for its timers. Each subtask
 /// has its own clone.
@@ -310,6 +311,9 @@ impl<K: Key, F> KeyedProcess<K, F> {
         };
         while let Some((parts, _)) = &mut self.opened {
             let Some((timestamp, hash, key)) = parts.timers.pop_due(kind, time) else { break };
+            if let Some(hash) = parts.timers.upcoming(kind, AHEAD) {
+                parts.keyed.prefetch(hash);
+            }
             parts.keyed.set_current_key(hash, key);
             if kind == TimerKind::EventTime {
                 parts.expiry.pass(timestamp);
@@ -332,11 +336,8 @@ where
 {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<()> {
         let instance = context.instance.clone();
-        let range = instance.max_parallelism.range_of(instance.subtask, instance.parallelism);
-        let mut timers = TimerService::new(instance.name.clone(), range, instance.max_parallelism);
-        timers.restore(&mut context.restored.keyed)?;
         let parts = Parts {
-            timers,
+            timers: open_timers(context)?,
             keyed: open_backend(context)?,
             operator_state: open_operator_state(context),
             watermark: Timestamp::MIN,

@@ -11,6 +11,7 @@
 //! threads, clocks or where a program runs.
 
 mod accumulators;
+mod ahead;
 mod environment;
 mod event_time;
 mod keyed;

@@ -1,5 +1,4 @@
-//! Running aggregates per key. Both operators ask for the memory of a key some records before they
-//! use it: the hashes of a whole batch are known.
+//! Running aggregates per key.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -10,13 +9,11 @@ use flott_core::{Error, Now, Result, Timestamp};
 use flott_runtime::{Batch, Collector, OpenContext, Operator, OperatorParts};
 use flott_state::{
     AggregateFunction, Hint, KeyedBackend, PagedTable, RawValue, StateAnswer, StateQuestion,
+    TimerService,
 };
 
+use crate::ahead::Ahead;
 use crate::keyed::Keyed;
-
-/// How many records ahead the memory of a key is asked for: enough for a cache miss to pass, few
-/// enough for the lines to stay.
-pub(crate) const AHEAD: usize = 24;
 
 /// One value per key, in a table that is used by whole batches.
 struct KeyedValues<K: Key, V: StateData> {
@@ -24,8 +21,7 @@ struct KeyedValues<K: Key, V: StateData> {
     state: RawValue<V>,
     /// Whether only what the values are in the end is wanted.
     final_only: bool,
-    /// The hashes of the batch at hand, and where their entries are.
-    wanted: Vec<(u64, Hint)>,
+    ahead: Ahead,
 }
 
 impl<K: Key, V: StateData> KeyedValues<K, V> {
@@ -33,34 +29,18 @@ impl<K: Key, V: StateData> KeyedValues<K, V> {
         let mut backend = open_backend(context)?;
         let state = backend.register_raw_value::<V>(name)?;
         context.report_unclaimed(backend.unclaimed());
-        Ok(Self { backend, state, final_only: context.batch, wanted: Vec::new() })
+        Ok(Self { backend, state, final_only: context.batch, ahead: Ahead::default() })
     }
 
     /// Calls `f` with each record of a batch, and the table in which its key is or belongs: where, the hint says.
     fn process<T>(
         &mut self,
         batch: &mut Batch<Keyed<K, T>>,
-        mut f: impl FnMut(&mut PagedTable<K, V>, Hint, Keyed<K, T>, Timestamp) -> Result<()>,
+        f: impl FnMut(&mut PagedTable<K, V>, Hint, Keyed<K, T>, Timestamp) -> Result<()>,
     ) -> Result<()> {
-        let Self { backend, state, wanted, .. } = self;
+        let Self { backend, state, ahead, .. } = self;
         state.fetch(backend, batch.records().iter().map(|record| (record.hash, &record.key)))?;
-        let table = state.table_mut(backend)?;
-        wanted.clear();
-        wanted.extend(batch.records().iter().map(|record| (record.hash, Hint::default())));
-        wanted.iter_mut().take(2 * AHEAD).for_each(|(hash, hint)| *hint = table.hint(*hash));
-        wanted.iter_mut().take(AHEAD).for_each(|(hash, hint)| table.refine(hint, *hash));
-        let mut index = 0;
-        batch.try_drain(|record, timestamp| {
-            if let Some((hash, hint)) = wanted.get_mut(index + 2 * AHEAD) {
-                *hint = table.hint(*hash);
-            }
-            if let Some((hash, hint)) = wanted.get_mut(index + AHEAD) {
-                table.refine(hint, *hash);
-            }
-            let hint = wanted.get(index).map_or_else(Hint::default, |(_, hint)| *hint);
-            index += 1;
-            f(table, hint, record, timestamp)
-        })
+        ahead.drain(state.table_mut(backend)?, batch, f)
     }
 
     /// At the end of a bounded input: calls `f` with each value, if they were not emitted as they
@@ -82,6 +62,15 @@ pub(crate) fn open_backend<K: Key>(context: &mut OpenContext<'_>) -> Result<Keye
     backend.set_now(context.now.wall);
     backend.restore(std::mem::take(&mut context.restored.keyed));
     Ok(backend)
+}
+
+/// The timers of an operator that opens, with those that a checkpoint has. To be called before [`open_backend`].
+pub(crate) fn open_timers<K: Key>(context: &mut OpenContext<'_>) -> Result<TimerService<K>> {
+    let instance = context.instance;
+    let range = instance.max_parallelism.range_of(instance.subtask, instance.parallelism);
+    let mut timers = TimerService::new(instance.name.clone(), range, instance.max_parallelism);
+    timers.restore(&mut context.restored.keyed)?;
+    Ok(timers)
 }
 
 pub(crate) fn not_open() -> Error {

@@ -1,12 +1,12 @@
 //! `window` on a keyed stream: records of a key that belong to the same stretch of time, taken together.
 //!
-//! A windowed stream is a keyed function with state (`window-contents`: a map by window) and timers, as a user could
-//! write one. Windows are Flink's: their end is exclusive, they fire when event time has come to their last millisecond,
+//! A windowed stream is an operator with state (`window-contents`: a map by window) and timers. Windows are Flink's: their end is exclusive, they fire when event time has come to their last millisecond,
 //! and what comes later than [`WindowedStream::allowed_lateness`] is dropped or goes to a side output.
 
 mod assigners;
 mod contents;
 mod operator;
+mod panes;
 
 use std::ops::AddAssign;
 use std::time::Duration;
@@ -28,7 +28,8 @@ use crate::outcome::Outcome;
 use crate::stream::DataStream;
 use crate::updates;
 use contents::{Aggregated, Elements, Reduced, WindowContents};
-use operator::{WindowOperator, WindowSettings};
+use operator::WindowOperator;
+use panes::Times;
 
 /// A stretch of time: from `start` up to, but not at, `end`, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -135,13 +136,14 @@ where
 pub struct WindowedStream<K, T, A> {
     keyed: KeyedStream<K, T>,
     assigner: A,
-    settings: WindowSettings<T>,
+    lateness: Duration,
+    late: Option<OutputTag<T>>,
 }
 
 impl<K: Key, T: Data> KeyedStream<K, T> {
     /// Takes records together by window: `window(TumblingEventTimeWindows::of(seconds(10)))`.
     pub fn window<A: WindowAssigner>(self, assigner: A) -> WindowedStream<K, T, A> {
-        WindowedStream { keyed: self, assigner, settings: WindowSettings::default() }
+        WindowedStream { keyed: self, assigner, lateness: Duration::ZERO, late: None }
     }
 }
 
@@ -150,7 +152,7 @@ impl<K: Key, T: Data, A: WindowAssigner> WindowedStream<K, T, A> {
     /// nothing is said.
     #[must_use]
     pub fn allowed_lateness(mut self, lateness: Duration) -> Self {
-        self.settings.lateness = lateness;
+        self.lateness = lateness;
         self
     }
 
@@ -158,7 +160,7 @@ impl<K: Key, T: Data, A: WindowAssigner> WindowedStream<K, T, A> {
     /// counts).
     #[must_use]
     pub fn side_output_late_data(mut self, tag: &OutputTag<T>) -> Self {
-        self.settings.late = Some(tag.clone());
+        self.late = Some(tag.clone());
         self
     }
 
@@ -204,8 +206,11 @@ impl<K: Key, T: Data, A: WindowAssigner> WindowedStream<K, T, A> {
     where
         C: WindowContents<K, T, U>,
     {
-        let Self { keyed, assigner, settings } = self;
-        keyed.process(WindowOperator::new(assigner, contents, settings)).name(name)
+        let Self { keyed, assigner, lateness, late } = self;
+        keyed.transform(name, move |_| {
+            let times = Times::new(assigner.clone(), lateness);
+            WindowOperator::<K, T, A, C, C::State>::new(times, contents.clone(), late.clone())
+        })
     }
 }
 

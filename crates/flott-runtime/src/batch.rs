@@ -67,8 +67,27 @@ impl<T> Batch<T> {
     /// Out of line: the code of those who push records without timestamps stays short.
     #[inline(never)]
     fn push_timestamp(&mut self, timestamp: Timestamp) {
-        self.timestamps.resize(self.records.len(), NO_TIMESTAMP);
+        if self.timestamps.len() < self.records.len() {
+            self.timestamps.resize(self.records.len(), NO_TIMESTAMP);
+        }
         self.timestamps.push(timestamp);
+    }
+
+    /// Gives each record the timestamp that `f` makes of it and of the one that it has.
+    #[inline]
+    pub fn assign_timestamps(&mut self, mut f: impl FnMut(&T, Timestamp) -> Timestamp) {
+        if self.timestamps.is_empty() {
+            self.timestamps.extend(self.records.iter().map(|record| f(record, NO_TIMESTAMP)));
+            return;
+        }
+        for (record, timestamp) in self.records.iter().zip(&mut self.timestamps) {
+            *timestamp = f(record, *timestamp);
+        }
+    }
+
+    /// The greatest timestamp, if any record has one.
+    pub fn max_timestamp(&self) -> Option<Timestamp> {
+        self.timestamps.iter().copied().max().filter(|greatest| *greatest != NO_TIMESTAMP)
     }
 
     /// Appends records that have no timestamps.
@@ -141,6 +160,34 @@ impl<T> Batch<T> {
         Ok(())
     }
 
+    /// Takes every record out, in order, and appends what `f` makes of it to `out`, with its timestamp.
+    ///
+    /// # Errors
+    /// The first error of `f`: `out` has what was made of the records before, those after it are dropped.
+    #[inline]
+    pub fn try_map_into<U>(
+        &mut self,
+        out: &mut Batch<U>,
+        mut f: impl FnMut(T) -> Result<U>,
+    ) -> Result<()> {
+        let Batch { records, timestamps } = out;
+        let is_timed = !(self.timestamps.is_empty() && timestamps.is_empty());
+        if is_timed {
+            self.timestamps.resize(self.records.len(), NO_TIMESTAMP);
+            timestamps.resize(records.len(), NO_TIMESTAMP);
+            timestamps.append(&mut self.timestamps);
+        }
+        records.reserve(self.records.len());
+        let done = self.records.drain(..).try_for_each(|record| {
+            records.push(f(record)?);
+            Ok(())
+        });
+        if done.is_err() && is_timed {
+            timestamps.truncate(records.len());
+        }
+        done
+    }
+
     /// Keeps the records for which `f` says so.
     ///
     /// # Errors
@@ -182,6 +229,8 @@ impl<T> Batch<T> {
 
 #[cfg(test)]
 mod tests {
+    use flott_core::Error;
+
     use super::*;
 
     fn drained(batch: &mut Batch<u8>) -> Vec<(u8, i64)> {
@@ -207,6 +256,37 @@ mod tests {
         assert!(other.is_empty());
         assert_eq!(drained(&mut batch), [(1, i64::MIN), (2, 5), (3, i64::MIN), (4, 7)]);
         assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn mapped_records_keep_their_timestamps_also_before_an_error() {
+        let (mut batch, mut out) = (Batch::default(), Batch::default());
+        out.extend_untimed([9u8]);
+        (1..5u8).for_each(|i| batch.push(i, Timestamp(i64::from(i))));
+        let three = |i| if i == 3 { Err(Error::invalid("three")) } else { Ok(i * 10) };
+        assert!(batch.try_map_into(&mut out, three).is_err());
+        assert!(batch.is_empty() && !batch.is_timed());
+        batch.extend_untimed([5]);
+        batch.try_map_into(&mut out, Ok).unwrap();
+        assert_eq!(drained(&mut out), [(9, i64::MIN), (10, 1), (20, 2), (5, i64::MIN)]);
+        batch.extend_untimed([6]);
+        batch.try_map_into(&mut out, Ok).unwrap();
+        assert!(!out.is_timed());
+    }
+
+    #[test]
+    fn timestamps_are_made_of_records_and_of_those_before() {
+        let mut batch = Batch::default();
+        assert_eq!(batch.max_timestamp(), None);
+        batch.extend_untimed([3u8, 1]);
+        assert_eq!(batch.max_timestamp(), None);
+        batch.assign_timestamps(|record, before| {
+            assert_eq!(before, NO_TIMESTAMP);
+            Timestamp(i64::from(*record) * 10)
+        });
+        assert_eq!(batch.max_timestamp(), Some(Timestamp(30)));
+        batch.assign_timestamps(|_, before| Timestamp(before.0 + 1));
+        assert_eq!(drained(&mut batch), [(3, 31), (1, 11)]);
     }
 
     #[test]

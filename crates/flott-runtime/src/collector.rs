@@ -83,6 +83,19 @@ impl<T> Collector<T> {
         self.batch.append(batch);
     }
 
+    /// Emits what `f` makes of each record of a batch, with the record's timestamp.
+    ///
+    /// # Errors
+    /// The first error of `f`.
+    #[inline]
+    pub fn collect_mapped<R>(
+        &mut self,
+        batch: &mut Batch<R>,
+        f: impl FnMut(R) -> Result<T>,
+    ) -> Result<()> {
+        batch.try_map_into(&mut self.batch, f)
+    }
+
     /// The timestamp that [`Collector::collect`] gives to records from here on.
     #[inline]
     pub fn set_timestamp(&mut self, timestamp: Timestamp) {

@@ -153,13 +153,8 @@ where
 {
     fn process(&mut self, batch: &mut Batch<T>, context: &mut StepContext<'_>) -> Result<()> {
         let Self { adapt, buffer, next, producer, .. } = self;
-        guarded(|| {
-            batch.try_drain(|record, timestamp| {
-                buffer.push(adapt(record)?, timestamp);
-                Ok(())
-            })
-        })
-        .map_err(|error| error.context(format!("the key selector after {producer} failed")))?;
+        guarded(|| batch.try_map_into(buffer, &*adapt))
+            .map_err(|error| error.context(format!("the key selector after {producer} failed")))?;
         next.process(buffer, context)
     }
 

@@ -16,6 +16,7 @@ mod reducing;
 mod register;
 mod shape;
 mod single;
+mod small_map;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -41,8 +42,9 @@ pub use self::descriptor::{
 pub use self::list::ListState;
 pub use self::look_up::{StateAnswer, StateEntry, StateQuestion};
 pub use self::map::MapState;
-pub use self::raw::RawValue;
+pub use self::raw::{RawSmallMap, RawValue};
 pub use self::reducing::ReducingState;
+pub use self::small_map::SmallMap;
 pub use self::snapshot::KeyedSnapshot;
 pub use self::ttl::{StateTtlConfig, StateVisibility, TtlTimeCharacteristic, UpdateType};
 pub use self::value::ValueState;

@@ -34,9 +34,9 @@ pub use flott_checkpoint::snapshot::Redistribution;
 pub use keyed::{
     AggregateFunction, AggregatingState, AggregatingStateDescriptor, KeyedBackend, KeyedSnapshot,
     KeyedStateContext, ListState, ListStateDescriptor, Loaded, MapState, MapStateDescriptor,
-    RawValue, ReduceFunction, ReducingState, ReducingStateDescriptor, StateAnswer, StateEntry,
-    StateQuestion, StateTtlConfig, StateVisibility, TtlTimeCharacteristic, UpdateType, ValueState,
-    ValueStateDescriptor,
+    RawSmallMap, RawValue, ReduceFunction, ReducingState, ReducingStateDescriptor, SmallMap,
+    StateAnswer, StateEntry, StateQuestion, StateTtlConfig, StateVisibility, TtlTimeCharacteristic,
+    UpdateType, ValueState, ValueStateDescriptor,
 };
 pub use operator_state::{
     BroadcastState, OperatorListState, OperatorStateBackend, OperatorStateContext,

@@ -5,11 +5,10 @@
 //! rebuilt after a restore. A deleted timer stays in its queue until it comes up or until too many
 //! have gathered.
 
+mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
 use std::fmt;
 
 use flott_checkpoint::snapshot::{SchemaText, StateKind};
@@ -18,7 +17,9 @@ use flott_core::hash::stable_hash;
 use flott_core::mutant::Mutant;
 use flott_core::{KeyGroupRange, MaxParallelism, OperatorId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
+use self::queue::Queue;
 use crate::restore::{Claim, RestoredKeyedState, StateMemory, claim};
 use crate::schema::Schema;
 use crate::snapshot::{KeyedStateHead, SnapshotWriter, TableSource};
@@ -27,8 +28,8 @@ use crate::table::{PagedTable, TableSnapshot};
 /// The name of the timers among the states of an operator.
 pub const TIMERS: &str = "_timers";
 
-/// Queues shorter than this are not cleaned of deleted timers.
-const QUEUE_SPARE: usize = 64;
+/// So many timers ahead of the one that fires, its memory is asked for.
+const AHEAD: usize = 8;
 
 /// By which clock a timer fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -46,29 +47,15 @@ pub struct TimerService<K> {
     key_schema: SchemaText,
     value_schema: SchemaText,
     /// The timers of each key, in order.
-    table: PagedTable<K, Vec<Timer>>,
+    table: PagedTable<K, Timers>,
     event_time: Queue<K>,
     processing_time: Queue<K>,
 }
 
 type Timer = (TimerKind, Timestamp);
 
-/// Which timer of one kind is next. The first one is never a deleted one.
-struct Queue<K> {
-    heap: BinaryHeap<Queued<K>>,
-    /// How many timers of this kind there are, deleted ones not counted.
-    live: usize,
-    /// The number of the next registration.
-    next: u64,
-}
-
-/// Ordered so that the greatest is next: by time, then by hash, then by registration.
-struct Queued<K> {
-    time: Timestamp,
-    hash: u64,
-    registration: u64,
-    key: K,
-}
+/// Those of a key: one, as a rule.
+type Timers = SmallVec<[Timer; 1]>;
 
 impl<K: Key> TimerService<K> {
     /// The timers of a subtask of `operator` (its name, for messages) that owns `range`.
@@ -111,7 +98,7 @@ impl<K: Key> TimerService<K> {
                     timers.sort_unstable();
                     timers.dedup();
                 }
-                Ok(timers)
+                Ok(Timers::from_iter(timers))
             })?;
         }
         self.queue_all()
@@ -126,7 +113,6 @@ impl<K: Key> TimerService<K> {
                     TimerKind::EventTime => &mut self.event_time,
                     TimerKind::ProcessingTime => &mut self.processing_time,
                 };
-                queue.live += 1;
                 queue.push(*time, hash, key.clone());
             }
         }
@@ -138,12 +124,10 @@ impl<K: Key> TimerService<K> {
     /// # Panics
     /// If the key belongs to a key group of another subtask.
     pub fn register(&mut self, kind: TimerKind, hash: u64, key: &K, time: Timestamp) {
-        let timers = self.table.entry_or_insert_with(hash, key, Vec::new);
+        let timers = self.table.entry_or_insert_with(hash, key, Timers::new);
         let Err(place) = timers.binary_search(&(kind, time)) else { return };
         timers.insert(place, (kind, time));
-        let queue = self.queue_mut(kind);
-        queue.live += 1;
-        queue.push(time, hash, key.clone());
+        self.queue_mut(kind).push(time, hash, key.clone());
     }
 
     /// Deletes the timer of `key` for `time`; true if there was one.
@@ -159,30 +143,40 @@ impl<K: Key> TimerService<K> {
     }
 
     /// Takes out the earliest timer whose time has come. Timers of the same time come in an order
-    /// that depends on their keys and on the history of the service.
+    /// that depends on the history of the service.
     pub fn pop_due(&mut self, kind: TimerKind, now: Timestamp) -> Option<(Timestamp, u64, K)> {
         if self.next(kind)? > now {
             return None;
         }
-        let Queued { time, hash, key, .. } = self.queue_mut(kind).heap.pop()?;
+        let (time, hash, key) = self.queue_mut(kind).pop()?;
+        if let Some(hash) = self.upcoming(kind, AHEAD) {
+            self.table.prefetch(hash);
+        }
         self.forget(kind, hash, &key, time);
         self.tidy(kind);
         Some((time, hash, key))
     }
 
+    /// The hash of a timer that comes up soon, after so many others, to ask for the memory of its key. Nothing if there
+    /// are not so many of the same time.
+    #[inline]
+    pub fn upcoming(&self, kind: TimerKind, after: usize) -> Option<u64> {
+        self.queue(kind).upcoming(after)
+    }
+
     /// The time of the earliest timer.
     pub fn next(&self, kind: TimerKind) -> Option<Timestamp> {
-        self.queue(kind).heap.peek().map(|queued| queued.time)
+        self.queue(kind).first().map(|(time, _, _)| time)
     }
 
     /// How many timers there are.
     pub fn len(&self, kind: TimerKind) -> usize {
-        self.queue(kind).live
+        self.queue(kind).live()
     }
 
     /// Whether there are no timers of either kind.
     pub fn is_empty(&self) -> bool {
-        self.event_time.live == 0 && self.processing_time.live == 0
+        self.event_time.live() == 0 && self.processing_time.live() == 0
     }
 
     /// The synchronous part of a snapshot: one reference per key group.
@@ -199,14 +193,14 @@ impl<K: Key> TimerService<K> {
 
     /// Removes a timer from the truth.
     fn forget(&mut self, kind: TimerKind, hash: u64, key: &K, time: Timestamp) -> bool {
-        let known = |timers: &Vec<Timer>| timers.binary_search(&(kind, time)).ok();
-        let Some(place) = self.table.get(hash, key).and_then(known) else { return false };
-        let Some(timers) = self.table.get_mut(hash, key) else { return false };
-        timers.remove(place);
-        if timers.is_empty() {
+        let Some(timers) = self.table.get(hash, key) else { return false };
+        let Ok(place) = timers.binary_search(&(kind, time)) else { return false };
+        if timers.len() == 1 {
             self.table.remove(hash, key);
+        } else if let Some(timers) = self.table.get_mut(hash, key) {
+            timers.remove(place);
         }
-        self.queue_mut(kind).live -= 1;
+        self.queue_mut(kind).note_removal();
         true
     }
 
@@ -217,16 +211,10 @@ impl<K: Key> TimerService<K> {
             TimerKind::EventTime => &mut self.event_time,
             TimerKind::ProcessingTime => &mut self.processing_time,
         };
-        let is_set = |queued: &Queued<K>| {
-            let timers = table.get(queued.hash, &queued.key);
-            timers.is_some_and(|timers| timers.binary_search(&(kind, queued.time)).is_ok())
-        };
-        while queue.heap.peek().is_some_and(|first| !is_set(first)) {
-            queue.heap.pop();
-        }
-        if queue.heap.len() > 2 * queue.live + QUEUE_SPARE {
-            queue.heap.retain(is_set);
-        }
+        queue.tidy(|time, hash, key| {
+            let timers = table.get(hash, key);
+            timers.is_some_and(|timers| timers.binary_search(&(kind, time)).is_ok())
+        });
     }
 
     fn queue(&self, kind: TimerKind) -> &Queue<K> {
@@ -244,51 +232,12 @@ impl<K: Key> TimerService<K> {
     }
 }
 
-impl<K> Queue<K> {
-    fn push(&mut self, time: Timestamp, hash: u64, key: K) {
-        self.heap.push(Queued { time, hash, registration: self.next, key });
-        self.next += 1;
-    }
-}
-
-impl<K> Default for Queue<K> {
-    fn default() -> Self {
-        Self { heap: BinaryHeap::new(), live: 0, next: 0 }
-    }
-}
-
-impl<K> Queued<K> {
-    fn rank(&self) -> (Timestamp, u64, u64) {
-        (self.time, self.hash, self.registration)
-    }
-}
-
-impl<K> Ord for Queued<K> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.rank().cmp(&self.rank())
-    }
-}
-
-impl<K> PartialOrd for Queued<K> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<K> PartialEq for Queued<K> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl<K> Eq for Queued<K> {}
-
 impl<K> fmt::Debug for TimerService<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TimerService")
             .field("operator", &self.operator)
-            .field("event_time", &self.event_time.live)
-            .field("processing_time", &self.processing_time.live)
+            .field("event_time", &self.event_time.live())
+            .field("processing_time", &self.processing_time.live())
             .finish_non_exhaustive()
     }
 }
@@ -310,7 +259,7 @@ trait AnyTimers: Send {
     fn memory(&self) -> StateMemory;
 }
 
-impl<K: Key> AnyTimers for TableSnapshot<K, Vec<Timer>> {
+impl<K: Key> AnyTimers for TableSnapshot<K, Timers> {
     fn write(
         &self,
         operator: OperatorId,
@@ -318,7 +267,7 @@ impl<K: Key> AnyTimers for TableSnapshot<K, Vec<Timer>> {
         writer: &mut SnapshotWriter,
     ) -> Result<()> {
         let mut source =
-            TableSource::new(self, |timers, out| Ok((encode_into(timers, out)?, true)));
+            TableSource::new(self, |timers, out| Ok((encode_into(timers.as_slice(), out)?, true)));
         writer.write_keyed(operator, head, &mut source)
     }
 

@@ -35,9 +35,6 @@ where
     R: Outcome<U, M>,
 {
     fn process(&mut self, batch: &mut Batch<T>, out: &mut Collector<U>, _: Now) -> Result<()> {
-        batch.try_drain(|record, timestamp| {
-            out.collect_with_timestamp((self.f)(record).into_result()?, timestamp);
-            Ok(())
-        })
+        out.collect_mapped(batch, |record| (self.f)(record).into_result())
     }
 }

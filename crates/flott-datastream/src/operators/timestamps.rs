@@ -68,7 +68,9 @@ impl<T> WatermarkStrategy<T> {
 }
 
 impl<T: Data> DataStream<T> {
-    /// Gives records timestamps, and the stream watermarks. Those from before are dropped.
+    /// Gives records timestamps, and the stream watermarks: one every `pipeline.auto-watermark-interval`, of the clock
+    /// or of event time, whichever is over first. So a job that catches up, with hours of records in a second, has no
+    /// more windows open than one that is up to date. Watermarks from before are dropped.
     #[must_use]
     pub fn assign_timestamps_and_watermarks(self, strategy: WatermarkStrategy<T>) -> Self {
         let config = self.environment().configuration();
@@ -79,6 +81,7 @@ impl<T: Data> DataStream<T> {
             interval,
             greatest: None,
             emitted: Timestamp::MIN,
+            counted_from: None,
             next_emission: None,
             last_record: None,
             idle: false,
@@ -91,6 +94,8 @@ struct TimestampsAndWatermarks<T> {
     interval: Duration,
     greatest: Option<Timestamp>,
     emitted: Timestamp,
+    /// How far event time had come when the interval began that is not over.
+    counted_from: Option<Timestamp>,
     next_emission: Option<WallTime>,
     last_record: Option<WallTime>,
     idle: bool,
@@ -98,6 +103,8 @@ struct TimestampsAndWatermarks<T> {
 
 impl<T> TimestampsAndWatermarks<T> {
     fn emit(&mut self, out: &mut Collector<T>) {
+        self.counted_from = self.greatest;
+        self.next_emission = None;
         let (Some(bound), Some(greatest)) = (self.strategy.out_of_orderness, self.greatest) else {
             return;
         };
@@ -131,18 +138,14 @@ impl<T: Data> Operator<T, T> for TimestampsAndWatermarks<T> {
         if std::mem::take(&mut self.idle) {
             out.set_idle(false);
         }
-        let mut greatest = self.greatest.unwrap_or(Timestamp::MIN);
-        batch.try_drain(|record, timestamp| {
-            let timestamp = match &self.strategy.assigner {
-                Some(assigner) => assigner(&record, timestamp),
-                None => timestamp,
-            };
-            greatest = greatest.max(timestamp);
-            out.collect_with_timestamp(record, timestamp);
-            Ok(())
-        })?;
-        self.greatest = Some(greatest);
-        if self.interval.is_zero() {
+        if let Some(assigner) = &self.strategy.assigner {
+            batch.assign_timestamps(|record, timestamp| assigner(record, timestamp));
+        }
+        self.greatest = self.greatest.max(batch.max_timestamp());
+        out.collect_batch(batch);
+        self.counted_from = self.counted_from.or(self.greatest);
+        let interval_ends = self.counted_from.map(|from| from.plus(self.interval));
+        if self.interval.is_zero() || interval_ends.is_some_and(|end| self.greatest >= Some(end)) {
             self.emit(out);
         } else if self.next_emission.is_none() {
             self.next_emission = Some(now.wall.plus(self.interval));
@@ -168,7 +171,6 @@ impl<T: Data> Operator<T, T> for TimestampsAndWatermarks<T> {
 
     fn on_processing_time(&mut self, out: &mut Collector<T>, now: Now) -> Result<()> {
         if self.next_emission.is_some_and(|time| time <= now.wall) {
-            self.next_emission = None;
             self.emit(out);
         }
         if self.idle_at().is_some_and(|time| time <= now.wall) {

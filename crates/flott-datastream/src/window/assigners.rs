@@ -15,6 +15,13 @@ pub trait WindowAssigner: Clone + Send + Sync + 'static {
     /// Appends the windows of a record with this timestamp (or that comes at this time).
     fn assign(&self, timestamp: Timestamp, windows: &mut Vec<TimeWindow>);
 
+    /// A stretch of time around a timestamp, as long as may be, of which every record belongs to the same windows: while
+    /// records are of it, they are assigned once. Nothing if there is none that is known.
+    fn stretch(&self, timestamp: Timestamp) -> Option<TimeWindow> {
+        let _ = timestamp;
+        None
+    }
+
     /// Whether windows of a key that intersect become one: sessions.
     fn is_merging(&self) -> bool {
         false
@@ -50,6 +57,14 @@ impl Aligned {
             windows.push(TimeWindow { start: Timestamp(start), end });
             start = start.saturating_sub(self.slide);
         }
+    }
+
+    /// From one beginning to the next: only then does every record of it belong to the same windows also where they end.
+    fn stretch(&self, timestamp: Timestamp) -> Option<TimeWindow> {
+        let since_start = timestamp.0.checked_sub(self.offset)?.rem_euclid(self.slide);
+        let start = timestamp.0.checked_sub(since_start)?;
+        let end = Timestamp(start.checked_add(self.slide)?);
+        (self.size % self.slide == 0).then_some(TimeWindow { start: Timestamp(start), end })
     }
 
     fn validate(&self, name: &str) -> Result<()> {
@@ -100,6 +115,10 @@ macro_rules! aligned {
 
             fn assign(&self, timestamp: Timestamp, windows: &mut Vec<TimeWindow>) {
                 self.0.assign(timestamp, windows);
+            }
+
+            fn stretch(&self, timestamp: Timestamp) -> Option<TimeWindow> {
+                self.0.stretch(timestamp)
             }
 
             fn validate(&self) -> Result<()> {
@@ -204,6 +223,29 @@ mod tests {
         let gaps = SlidingEventTimeWindows::of(Duration::from_millis(2), Duration::from_millis(5));
         assert_eq!(windows(gaps, 11), [(10, 12)]);
         assert_eq!(windows(gaps, 12), []);
+    }
+
+    #[test]
+    fn in_a_stretch_every_record_belongs_to_the_same_windows() {
+        fn check(assigner: impl WindowAssigner) {
+            for time in -40..40 {
+                let Some(same) = assigner.stretch(Timestamp(time)) else { continue };
+                assert!(same.start.0 <= time && time < same.end.0);
+                for other in same.start.0..same.end.0 {
+                    assert_eq!(windows(assigner.clone(), other), windows(assigner.clone(), time));
+                }
+            }
+        }
+        let of = Duration::from_millis;
+        check(TumblingEventTimeWindows::of(of(7)).with_offset(3));
+        check(SlidingEventTimeWindows::of(of(12), of(4)).with_offset(-1));
+        check(SlidingProcessingTimeWindows::of(of(10), of(4)));
+        assert!(SlidingProcessingTimeWindows::of(of(10), of(4)).stretch(Timestamp(1)).is_none());
+        let second = TumblingEventTimeWindows::of(of(1000));
+        assert_eq!(second.stretch(Timestamp(1999)).map(|same| same.start.0), Some(1000));
+        for end in [i64::MIN + 1, i64::MAX] {
+            assert!(second.stretch(Timestamp(end)).is_none());
+        }
     }
 
     #[test]

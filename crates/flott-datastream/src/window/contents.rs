@@ -126,26 +126,27 @@ where
 }
 
 /// An accumulator, whose result is given away by `emit`.
-pub(crate) struct Aggregated<T, A, R, E> {
-    function: Arc<dyn AggregateFunction<T, A, R>>,
+pub(crate) struct Aggregated<F, A, R, E> {
+    function: Arc<F>,
     emit: E,
+    types: PhantomData<fn() -> (A, R)>,
 }
 
-impl<T, A, R, E> Aggregated<T, A, R, E> {
-    pub(super) fn new(function: impl AggregateFunction<T, A, R> + 'static, emit: E) -> Self {
-        Self { function: Arc::new(function), emit }
+impl<F, A, R, E> Aggregated<F, A, R, E> {
+    pub(super) fn new(function: F, emit: E) -> Self {
+        Self { function: Arc::new(function), emit, types: PhantomData }
     }
 }
 
-impl<T, A, R, E: Clone> Clone for Aggregated<T, A, R, E> {
+impl<F, A, R, E: Clone> Clone for Aggregated<F, A, R, E> {
     fn clone(&self) -> Self {
-        Self { function: self.function.clone(), emit: self.emit.clone() }
+        Self { function: self.function.clone(), emit: self.emit.clone(), types: PhantomData }
     }
 }
 
-impl<K, T, A, R, U, E> WindowContents<K, T, U> for Aggregated<T, A, R, E>
+impl<K, T, F, A, R, U, E> WindowContents<K, T, U> for Aggregated<F, A, R, E>
 where
-    T: 'static,
+    F: AggregateFunction<T, A, R> + 'static,
     A: StateData,
     R: Data,
     E: FnMut(&K, &WindowContext, R, &mut Collector<U>) -> Result<()>

@@ -14,9 +14,10 @@ use super::descriptor::{
 use super::disk::{self, Disk, Small};
 use super::list::ListState;
 use super::map::MapState;
-use super::raw::RawValue;
+use super::raw::{RawSmallMap, RawValue};
 use super::reducing::ReducingState;
 use super::shape::{Age, ListOf, MapOf, Plain, Shape, Stamped};
+use super::small_map::SmallMapOf;
 use super::ttl::StateTtlConfig;
 use super::unread::UnreadTable;
 use super::value::ValueState;
@@ -108,6 +109,18 @@ impl<K: Key> KeyedBackend<K> {
     ) -> Result<RawValue<V>> {
         let index = self.register::<Plain<V>>(name.into(), StateKind::Value, None, None)?;
         Ok(RawValue::new(index))
+    }
+
+    /// The same for a map state with few entries per key.
+    ///
+    /// # Errors
+    /// As [`Self::value_state`].
+    pub fn register_raw_small_map<UK: StateData + Ord, UV: StateData>(
+        &mut self,
+        name: impl Into<String>,
+    ) -> Result<RawSmallMap<UK, UV>> {
+        let index = self.register::<SmallMapOf<UK, UV>>(name.into(), StateKind::Map, None, None)?;
+        Ok(RawSmallMap::new(index))
     }
 
     fn register_single<V: StateData>(

@@ -16,7 +16,25 @@ pub struct Hint {
     slot: u32,
 }
 
+/// A table whose entries have so many bytes needs no hints ahead of time: about what a core's own cache has room for.
+const SMALL_BYTES: usize = 2 << 20;
+
 impl<K: Key, V: Clone> PagedTable<K, V> {
+    /// Whether the processor has the table at hand: then [`PagedTable::locate`] does for a hint. It adds up the key groups.
+    pub fn is_small(&self) -> bool {
+        self.len() * size_of::<Option<Entry<K, V>>>() <= SMALL_BYTES
+    }
+
+    /// A [refined](Self::refine) hint in one step, which waits for memory.
+    #[inline]
+    pub fn locate(&self, hash: u64) -> Hint {
+        let index = self.group_of(hash);
+        let group = self.groups[index].get();
+        let page = group.page_of(hash).unwrap_or_default();
+        let slot = group.pages().get(page).map_or(0, |page| page.likely_slot(hash));
+        Hint { group: index as u32, page: page as u32, slot: slot as u32 }
+    }
+
     /// In which page the entry with a hash is: asks for the memory of that. The first step.
     #[inline]
     pub fn hint(&self, hash: u64) -> Hint {
@@ -48,13 +66,22 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
         key: K,
         insert: impl FnOnce() -> V,
     ) -> &mut V {
-        let (group, at) = if self.is_at(hint, &key) {
-            (hint.group as usize, hint.position())
-        } else {
-            let group = self.group_of(hash);
-            (group, self.groups[group].get_mut().position(hash, &key))
-        };
+        let (group, at) = self.position_at(hint, hash, &key);
         self.groups[group].get_mut().fill(at, hash, || Entry { key, value: insert() })
+    }
+
+    /// As [`PagedTable::entry_or_insert_with`], with a [refined](Self::refine) hint. The last step.
+    #[inline(always)]
+    pub fn entry_at(
+        &mut self,
+        hint: Hint,
+        hash: u64,
+        key: &K,
+        insert: impl FnOnce() -> V,
+    ) -> &mut V {
+        let (group, at) = self.position_at(hint, hash, key);
+        let entry = || Entry { key: key.clone(), value: insert() };
+        self.groups[group].get_mut().fill(at, hash, entry)
     }
 
     /// As [`PagedTable::get_mut`], with a [refined](Self::refine) hint. The last step.
@@ -64,6 +91,16 @@ impl<K: Key, V: Clone> PagedTable<K, V> {
             return self.groups[hint.group as usize].get_mut().value_mut(hint.position());
         }
         self.get_mut(hash, key)
+    }
+
+    /// Where a key is, or is to be put.
+    #[inline(always)]
+    fn position_at(&mut self, hint: Hint, hash: u64, key: &K) -> (usize, Position) {
+        if self.is_at(hint, key) {
+            return (hint.group as usize, hint.position());
+        }
+        let group = self.group_of(hash);
+        (group, self.groups[group].get_mut().position(hash, key))
     }
 
     #[inline]

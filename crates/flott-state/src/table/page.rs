@@ -80,13 +80,19 @@ impl<K, V> Page<K, V> {
         self.slots.iter().flatten().map(|entry| (&entry.key, &entry.value))
     }
 
+    /// The slot of the entry with this hash, as far as tags tell, or the one that a new one would get.
+    #[inline]
+    pub(super) fn likely_slot(&self, hash: u64) -> usize {
+        match self.candidates(hash) {
+            0 => self.len(),
+            candidates => candidates.trailing_zeros() as usize,
+        }
+    }
+
     /// Asks for the entry with this hash, or for the slot that a new one would get; says which one that is.
     #[inline]
     pub(super) fn prefetch(&self, hash: u64) -> usize {
-        let slot = match self.candidates(hash) {
-            0 => self.len(),
-            candidates => candidates.trailing_zeros() as usize,
-        };
+        let slot = self.likely_slot(hash);
         if let Some(slot) = self.slots.get(slot) {
             prefetch(slot);
         }

@@ -82,7 +82,7 @@ fn a_timer_that_is_set_and_deleted_for_ever_takes_no_memory() {
         set(&mut timers, EventTime, 1, time);
         timers.delete(EventTime, hash(&1u8), &1, Timestamp(time));
     }
-    assert!(timers.event_time.heap.len() <= QUEUE_SPARE + 3);
+    assert!(timers.event_time.entries() <= queue::SPARE + 3);
     assert_eq!(timers.next(EventTime), Some(Timestamp(1)));
 }
 
