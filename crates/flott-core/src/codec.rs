@@ -3,10 +3,12 @@
 //! The encoding is postcard: compact, with a published and stable wire format, not
 //! self-describing. What is stored carries its schema beside it (see `flott-state`).
 
-use postcard::ser_flavors::Flavor;
+mod encoder;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::encoder::{Encoder, append_number};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a record can be: any owned serde type that can be copied and sent between threads.
@@ -28,41 +30,14 @@ impl<T: StateData + Eq> Key for T {}
 /// Appends the encoding of `value` to `out`.
 ///
 /// # Errors
-/// If the value's `Serialize` implementation fails.
-pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: Vec<u8>) -> Result<Vec<u8>> {
-    postcard::serialize_with_flavor(value, Appending(out))
-        .map_err(|e| Error::with_source(ErrorKind::User, "cannot encode a value", e))
-}
-
-/// Up to so many bytes are appended one by one.
-const SHORT: usize = 8;
-
-/// Appends to a vector, slices as slices.
-struct Appending(Vec<u8>);
-
-impl Flavor for Appending {
-    type Output = Vec<u8>;
-
-    #[inline]
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    #[inline]
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        // Most are numbers of few bytes: a call that copies them would take longer than the copy.
-        if bytes.len() <= SHORT {
-            bytes.iter().for_each(|byte| self.0.push(*byte));
-        } else {
-            self.0.extend_from_slice(bytes);
-        }
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<Vec<u8>> {
-        Ok(self.0)
-    }
+/// If the value's `Serialize` implementation fails; nothing is appended then.
+#[inline]
+pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<()> {
+    let start = out.len();
+    value.serialize(&mut Encoder(out)).map_err(|error| {
+        out.truncate(start);
+        Error::with_source(ErrorKind::User, "cannot encode a value", error)
+    })
 }
 
 /// Appends a value, and before it the length of its encoding: readers that do not know the type
@@ -70,27 +45,32 @@ impl Flavor for Appending {
 /// then.
 ///
 /// # Errors
-/// That of `append`.
+/// That of `append`; what `out` has then is unspecified.
+#[inline]
 pub fn append_sized(
-    mut out: Vec<u8>,
-    append: impl FnOnce(Vec<u8>) -> Result<(Vec<u8>, bool)>,
-) -> Result<(Vec<u8>, bool)> {
+    out: &mut Vec<u8>,
+    append: impl FnOnce(&mut Vec<u8>) -> Result<bool>,
+) -> Result<bool> {
     let start = out.len();
     // Nearly every length takes one byte; a longer one moves the value.
     out.push(0);
-    let (mut out, appended) = append(out)?;
-    if !appended {
+    if !append(out)? {
         out.truncate(start);
-        return Ok((out, false));
+        return Ok(false);
     }
-    let length = (out.len() - start - 1) as u64;
-    match u8::try_from(length) {
-        Ok(short) if short < 0x80 => out[start] = short,
-        Ok(_) | Err(_) => {
-            out.splice(start..=start, encode(&length)?);
-        }
+    let length = out.len() - start - 1;
+    match out.get_mut(start) {
+        Some(place) if length < 0x80 => *place = length as u8,
+        _ => make_room_for_length(out, start, length),
     }
-    Ok((out, true))
+    Ok(true)
+}
+
+#[cold]
+fn make_room_for_length(out: &mut Vec<u8>, start: usize, length: usize) {
+    let mut encoded = Vec::new();
+    append_number(&mut encoded, length as u64);
+    out.splice(start..=start, encoded);
 }
 
 /// The encoding of `value`.
@@ -98,7 +78,9 @@ pub fn append_sized(
 /// # Errors
 /// As [`encode_into`].
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
-    encode_into(value, Vec::new())
+    let mut out = Vec::new();
+    encode_into(value, &mut out)?;
+    Ok(out)
 }
 
 /// Decodes one value from the front of `bytes` and returns what follows it.
@@ -156,6 +138,30 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
             let _ = decode::<(String, Option<Vec<u16>>)>(&bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_long_has_its_length_before_it_too() {
+        for length in [0, 1, 0x7f, 0x80, 0x4000] {
+            let mut out = vec![9];
+            let value = vec![7u8; length];
+            assert!(
+                append_sized(&mut out, |out| Ok({
+                    out.extend(&value);
+                    true
+                }))
+                .unwrap()
+            );
+            assert_eq!(out.split_off(1), encode(&value).unwrap(), "{length}");
+            assert!(
+                !append_sized(&mut out, |out| Ok({
+                    out.extend(&value);
+                    false
+                }))
+                .unwrap()
+            );
+            assert_eq!(out, [9]);
         }
     }
 

@@ -160,7 +160,8 @@ impl<K: Key, S: Shape> AnyTable<K> for ShapedTable<K, S> {
     fn look_up(&mut self, hash: u64, key: &K, age: Age) -> Result<Option<Vec<u8>>> {
         self.fetch(hash, key, age, false)?;
         let Some(cell) = self.table.get(hash, key) else { return Ok(None) };
-        let (bytes, is_alive) = S::encode(cell, age, Vec::new())?;
+        let mut bytes = Vec::new();
+        let is_alive = S::encode(cell, age, &mut bytes)?;
         Ok(is_alive.then_some(bytes))
     }
 }

@@ -35,8 +35,8 @@ pub use entries::EntriesByGroup;
 pub use files::StateFile;
 pub use groups::BaseState;
 
-pub(crate) use entry::{append_bytes, append_entry, append_key, entry_seed};
-pub(crate) use groups::{Changes, KeyedSource, Since};
+pub(crate) use entry::{append_bytes, append_encoded, append_entry, append_key, entry_seed};
+pub(crate) use groups::{Changes, KeyedSource, Since, Totals};
 pub(crate) use heap::TableSource;
 
 use files::StateFiles;
@@ -239,10 +239,7 @@ impl SnapshotWriter {
     ) -> Result<()> {
         let redistribution = Redistribution::InFlight { by_key };
         let head = OperatorStateHead { name: IN_FLIGHT.into(), redistribution, schema };
-        self.append_elements(operator, head, batches.iter(), |batch, mut out| {
-            out.extend_from_slice(batch);
-            Ok(out)
-        })
+        self.append_elements(operator, head, batches.iter(), |batch, out| append_bytes(out, batch))
     }
 
     fn append_elements<T>(
@@ -250,20 +247,18 @@ impl SnapshotWriter {
         operator: OperatorId,
         head: OperatorStateHead,
         elements: impl Iterator<Item = T>,
-        append: impl Fn(T, Vec<u8>) -> Result<Vec<u8>>,
+        append: impl Fn(T, &mut Vec<u8>) -> Result<()>,
     ) -> Result<()> {
         let start = self.files.end();
         let mut digest = EntryDigest::new(&head.name);
         let mut ends = Vec::new();
-        self.files.append(|mut out| {
-            for element in elements {
-                let element_start = out.len();
-                out = append(element, out)?;
-                digest.add(&out[element_start..]);
-                ends.push((out.len() - start) as u64);
-            }
-            Ok((out, ()))
-        })?;
+        let out = self.files.buffer();
+        for element in elements {
+            let element_start = out.len();
+            append(element, out)?;
+            digest.add(&out[element_start..]);
+            ends.push((out.len() - start) as u64);
+        }
         let checksum = checksum(self.files.bytes_from(start));
         let data = self.files.promise(start);
         let OperatorStateHead { name, redistribution, schema } = head;

@@ -266,8 +266,9 @@ impl<K: Key> AnyTimers for TableSnapshot<K, Timers> {
         head: KeyedStateHead,
         writer: &mut SnapshotWriter,
     ) -> Result<()> {
-        let mut source =
-            TableSource::new(self, |timers, out| Ok((encode_into(timers.as_slice(), out)?, true)));
+        let mut source = TableSource::new(self, |timers, out| {
+            encode_into(timers.as_slice(), out).map(|()| true)
+        });
         writer.write_keyed(operator, head, &mut source)
     }
 

@@ -23,15 +23,15 @@ pub(crate) fn encode_batch<T: Serialize>(batch: &Batch<T>) -> Result<Vec<u8>> {
     // Nearly all records are at least as large in memory as encoded.
     let mut bytes = Vec::with_capacity(batch.len() * size_of::<T>() + 16);
     bytes.push(if batch.is_timed() { TIMED } else { UNTIMED });
-    let mut bytes = codec::encode_into(&(batch.len() as u32), bytes)?;
+    codec::encode_into(&(batch.len() as u32), &mut bytes)?;
     if batch.is_timed() {
         for (record, timestamp) in batch.timed_records() {
-            bytes = codec::encode_into(&timestamp, bytes)?;
-            bytes = codec::encode_into(record, bytes)?;
+            codec::encode_into(&timestamp, &mut bytes)?;
+            codec::encode_into(record, &mut bytes)?;
         }
     } else {
         for record in batch.records() {
-            bytes = codec::encode_into(record, bytes)?;
+            codec::encode_into(record, &mut bytes)?;
         }
     }
     Ok(bytes)
@@ -42,7 +42,9 @@ pub(crate) fn encode_batch<T: Serialize>(batch: &Batch<T>) -> Result<Vec<u8>> {
 /// # Errors
 /// None in practice: a control element can be encoded.
 pub(crate) fn encode_control(control: Control) -> Result<Vec<u8>> {
-    codec::encode_into(&control, vec![CONTROL])
+    let mut bytes = vec![CONTROL];
+    codec::encode_into(&control, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// The control element that a frame holds, if it holds one. Damaged ones are told when they are decoded.

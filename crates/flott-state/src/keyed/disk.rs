@@ -26,7 +26,7 @@ use super::shape::{Age, Shape};
 use super::{Beyond, ShapedTable};
 use crate::restore::RangeBytes;
 use crate::schema::Layout;
-use crate::snapshot::{append_bytes, append_entry, entry_seed};
+use crate::snapshot::{Totals, append_encoded, append_entry, entry_seed};
 use crate::store::{Batch, DiskBackend, Share, StateStore};
 use crate::table::PagedTable;
 
@@ -103,21 +103,6 @@ struct Resident {
     used: u32,
 }
 
-/// What the store has of a key group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
-    pub(crate) live: u64,
-    /// The sum of the entries' hashes.
-    pub(crate) digest: u64,
-}
-
-impl Totals {
-    fn replace(&mut self, old: Option<u64>, new: Option<u64>) {
-        self.live = (self.live + u64::from(new.is_some())).saturating_sub(u64::from(old.is_some()));
-        self.digest = self.digest.wrapping_sub(old.unwrap_or(0)).wrapping_add(new.unwrap_or(0));
-    }
-}
-
 /// What a state's store begins with.
 pub(super) struct Beginning {
     pub(super) store: Arc<dyn StateStore>,
@@ -179,7 +164,8 @@ impl<K: Key> Disk<K> {
         if self.touch(hash, key, writes) {
             return Ok(());
         }
-        let at = encode_into(key, prefix(self.max.key_group(hash)).to_vec())?;
+        let mut at = prefix(self.max.key_group(hash)).to_vec();
+        encode_into(key, &mut at)?;
         let found = self.store.get(&at).map_err(|error| self.explained(error))?;
         let stored = match found {
             Some(value) => {
@@ -261,7 +247,7 @@ impl<K: Key> Disk<K> {
             entry.clear();
             let is_alive = match table.get(hash, key) {
                 Some(cell) => {
-                    let encoded = |out| encode_into(key, out);
+                    let encoded = |out: &mut Vec<u8>| encode_into(key, out);
                     append_entry(&mut entry, encoded, |out| S::encode(cell, age, out))?
                 }
                 None => false,
@@ -279,7 +265,7 @@ impl<K: Key> Disk<K> {
                 self.batch.put(&at, value);
                 encoded += entry.len();
             } else {
-                at = encode_into(key, at)?;
+                encode_into(key, &mut at)?;
                 self.batch.remove(&at);
             }
             were_there.push(resident.stored.is_some());
@@ -389,8 +375,7 @@ fn prefix(group: KeyGroup) -> [u8; PREFIX] {
 /// The hash of an entry whose parts are encoded.
 fn entry_hash(seed: u64, key: &[u8], value: &[u8]) -> Result<u64> {
     let mut entry = Vec::with_capacity(key.len() + value.len() + 8);
-    let key = |out| Ok(append_bytes(out, key));
-    append_entry(&mut entry, key, |out| Ok((append_bytes(out, value), true)))?;
+    append_encoded(&mut entry, key, value)?;
     Ok(hash64(seed, &entry))
 }
 

@@ -92,7 +92,7 @@ pub(super) trait Shape: Send + Sync + 'static {
     fn purge(cell: &mut Self::Cell, age: Age) -> bool;
 
     /// Appends the encoding of what is alive; `false` if nothing is.
-    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<(Vec<u8>, bool)>;
+    fn encode(cell: &Self::Cell, age: Age, out: &mut Vec<u8>) -> Result<bool>;
 
     /// Decodes a cell. Where the bytes hold no times of last use, and `age` has a TTL, the time is now.
     fn decode(bytes: &[u8], layout: &Layout, age: Age) -> Result<Self::Cell>;
@@ -120,8 +120,8 @@ impl<V: StateData> Shape for Plain<V> {
         false
     }
 
-    fn encode(value: &V, _: Age, out: Vec<u8>) -> Result<(Vec<u8>, bool)> {
-        Ok((encode_into(value, out)?, true))
+    fn encode(value: &V, _: Age, out: &mut Vec<u8>) -> Result<bool> {
+        encode_into(value, out).map(|()| true)
     }
 
     fn decode(bytes: &[u8], layout: &Layout, _: Age) -> Result<V> {
@@ -161,11 +161,11 @@ impl<V: StateData> Shape for Stamped<V> {
         age.is_expired(cell.used)
     }
 
-    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<(Vec<u8>, bool)> {
+    fn encode(cell: &Self::Cell, age: Age, out: &mut Vec<u8>) -> Result<bool> {
         if age.is_expired(cell.used) {
-            return Ok((out, false));
+            return Ok(false);
         }
-        Ok((encode_into(&(cell.used, &cell.value), out)?, true))
+        encode_into(&(cell.used, &cell.value), out).map(|()| true)
     }
 
     fn decode(bytes: &[u8], layout: &Layout, age: Age) -> Result<Self::Cell> {
@@ -211,13 +211,13 @@ impl<V: StateData> Shape for ListOf<V> {
         cell.values.is_empty()
     }
 
-    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<(Vec<u8>, bool)> {
+    fn encode(cell: &Self::Cell, age: Age, out: &mut Vec<u8>) -> Result<bool> {
         if !age.has_ttl() {
-            return Ok((encode_into(&cell.values, out)?, true));
+            return encode_into(&cell.values, out).map(|()| true);
         }
         let elements = cell.used.iter().zip(&cell.values);
         let alive: Vec<_> = elements.filter(|(used, _)| !age.is_expired(**used)).collect();
-        if alive.is_empty() { Ok((out, false)) } else { Ok((encode_into(&alive, out)?, true)) }
+        if alive.is_empty() { Ok(false) } else { encode_into(&alive, out).map(|()| true) }
     }
 
     fn decode(bytes: &[u8], layout: &Layout, age: Age) -> Result<Self::Cell> {
@@ -267,9 +267,9 @@ impl<UK: StateData + Ord, UV: StateData> Shape for MapOf<UK, UV> {
         cell.entries.is_empty()
     }
 
-    fn encode(cell: &Self::Cell, age: Age, out: Vec<u8>) -> Result<(Vec<u8>, bool)> {
+    fn encode(cell: &Self::Cell, age: Age, out: &mut Vec<u8>) -> Result<bool> {
         if !age.has_ttl() {
-            return Ok((encode_into(&cell.entries, out)?, true));
+            return encode_into(&cell.entries, out).map(|()| true);
         }
         // Both maps have the same keys, in the same order.
         let entries = cell.used.values().zip(&cell.entries);
@@ -277,7 +277,7 @@ impl<UK: StateData + Ord, UV: StateData> Shape for MapOf<UK, UV> {
             .filter(|(used, _)| !age.is_expired(**used))
             .map(|(used, (key, value))| (key, (*used, value)))
             .collect();
-        if alive.is_empty() { Ok((out, false)) } else { Ok((encode_into(&alive, out)?, true)) }
+        if alive.is_empty() { Ok(false) } else { encode_into(&alive, out).map(|()| true) }
     }
 
     fn decode(bytes: &[u8], layout: &Layout, age: Age) -> Result<Self::Cell> {

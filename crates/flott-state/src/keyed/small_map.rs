@@ -126,8 +126,8 @@ impl<UK: StateData + Ord, UV: StateData> Shape for SmallMapOf<UK, UV> {
         false
     }
 
-    fn encode(cell: &Self::Cell, _: Age, out: Vec<u8>) -> flott_core::Result<(Vec<u8>, bool)> {
-        Ok((encode_into(cell, out)?, true))
+    fn encode(cell: &Self::Cell, _: Age, out: &mut Vec<u8>) -> flott_core::Result<bool> {
+        encode_into(cell, out).map(|()| true)
     }
 
     fn decode(bytes: &[u8], layout: &Layout, age: Age) -> flott_core::Result<Self::Cell> {

@@ -106,13 +106,13 @@ impl<S: Shape> AnySnapshot for StoredSnapshot<S> {
     ) -> Result<()> {
         let takes_all = !age.has_ttl() || writer.keeps_expired();
         let layout = Layout::own(Stamps::of(head.kind, head.ttl));
-        let mut source = StoreSource::new(&self.memory, self.snapshot.clone(), |value, mut out| {
+        let mut source = StoreSource::new(&self.memory, self.snapshot.clone(), |value, out| {
             if takes_all {
                 out.extend_from_slice(value);
-                return Ok((out, true));
+                return Ok(true);
             }
             let mut cell = S::decode(value, &layout, age)?;
-            if S::purge(&mut cell, age) { Ok((out, false)) } else { S::encode(&cell, age, out) }
+            if S::purge(&mut cell, age) { Ok(false) } else { S::encode(&cell, age, out) }
         });
         writer.write_keyed(operator, head, &mut source)
     }

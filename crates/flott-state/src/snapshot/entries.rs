@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use flott_checkpoint::snapshot::{GroupRange, KeyedStateHandle};
+use flott_core::hash::hash64;
 use flott_core::{KeyGroup, OperatorId, Result};
 
-use super::entry::{append_bytes, append_entry};
-use super::groups::{Changes, KeyedSource, Since};
+use super::entry::append_encoded;
+use super::groups::{Changes, KeyedSource, Since, Totals};
 use super::{KeyedStateHead, SnapshotWriter};
 use crate::restore::StateMemory;
 
@@ -28,19 +29,14 @@ impl KeyedSource for Entries<'_> {
         Since::New
     }
 
-    fn append_all(
-        &self,
-        group: KeyGroup,
-        mut out: Vec<u8>,
-        show: &mut dyn FnMut(&[u8]),
-    ) -> Result<Vec<u8>> {
+    fn append_all(&self, group: KeyGroup, seed: u64, out: &mut Vec<u8>) -> Result<Totals> {
+        let mut totals = Totals::default();
         for (key, value) in self.0.get(&group).into_iter().flatten() {
             let start = out.len();
-            let key = |out| Ok(append_bytes(out, key));
-            append_entry(&mut out, key, |out| Ok((append_bytes(out, value), true)))?;
-            show(&out[start..]);
+            append_encoded(out, key, value)?;
+            totals.add(hash64(seed, &out[start..]));
         }
-        Ok(out)
+        Ok(totals)
     }
 
     /// Nothing is ever built upon.
@@ -49,10 +45,10 @@ impl KeyedSource for Entries<'_> {
         _: KeyGroup,
         newest: &GroupRange,
         _: u64,
-        out: Vec<u8>,
-    ) -> Result<(Vec<u8>, Changes)> {
+        _: &mut Vec<u8>,
+    ) -> Result<Changes> {
         let (live, digest) = (newest.live, newest.digest);
-        Ok((out, Changes { entries: 0, removed: 0, live, digest }))
+        Ok(Changes { entries: 0, removed: 0, live, digest })
     }
 }
 

@@ -1,6 +1,5 @@
 //! The files that tasks' state goes into.
 
-use std::mem::take;
 use std::sync::Arc;
 
 use flott_checkpoint::snapshot::{DataRef, OperatorSnapshot};
@@ -162,14 +161,9 @@ impl StateFiles {
         &self.file.buffer[start..]
     }
 
-    /// Appends to the file at hand.
-    pub(super) fn append<T>(
-        &mut self,
-        append: impl FnOnce(Vec<u8>) -> Result<(Vec<u8>, T)>,
-    ) -> Result<T> {
-        let (buffer, result) = append(take(&mut self.file.buffer))?;
-        self.file.buffer = buffer;
-        Ok(result)
+    /// What the file at hand has so far, to be appended to.
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.file.buffer
     }
 
     /// Takes back what was appended to the file at hand after `end`.

@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flott_checkpoint::snapshot::{DataRef, GroupRange, KeyedStateHandle};
 use flott_core::codec::checksum;
-use flott_core::hash::hash64;
 use flott_core::{KeyGroup, OperatorId, Result};
 
 use super::entry::entry_seed;
@@ -62,16 +61,11 @@ pub(crate) trait KeyedSource {
         false
     }
 
-    /// Appends the entries of a key group that are alive, and shows each.
+    /// Appends the entries of a key group that are alive. `seed` is that of the entries' hashes.
     ///
     /// # Errors
     /// If one cannot be read or encoded.
-    fn append_all(
-        &self,
-        group: KeyGroup,
-        out: Vec<u8>,
-        show: &mut dyn FnMut(&[u8]),
-    ) -> Result<Vec<u8>>;
+    fn append_all(&self, group: KeyGroup, seed: u64, out: &mut Vec<u8>) -> Result<Totals>;
 
     /// Appends the entries of a key group that are new or have changed since the base, of which `newest` is the
     /// newest range, then the keys, each after its length, that are gone. `seed` is that of the entries' hashes.
@@ -83,8 +77,32 @@ pub(crate) trait KeyedSource {
         group: KeyGroup,
         newest: &GroupRange,
         seed: u64,
-        out: Vec<u8>,
-    ) -> Result<(Vec<u8>, Changes)>;
+        out: &mut Vec<u8>,
+    ) -> Result<Changes>;
+}
+
+/// What there is of a key group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// How many entries.
+    pub(crate) live: u64,
+    /// The sum of their hashes.
+    pub(crate) digest: u64,
+}
+
+impl Totals {
+    /// One more.
+    #[inline]
+    pub(crate) fn add(&mut self, hash: u64) {
+        self.live += 1;
+        self.digest = self.digest.wrapping_add(hash);
+    }
+
+    /// An entry with one hash, if it was there, is now one with another, if it is.
+    pub(crate) fn replace(&mut self, old: Option<u64>, new: Option<u64>) {
+        self.live = (self.live + u64::from(new.is_some())).saturating_sub(u64::from(old.is_some()));
+        self.digest = self.digest.wrapping_sub(old.unwrap_or(0)).wrapping_add(new.unwrap_or(0));
+    }
 }
 
 /// What has become of a key group since the base.
@@ -184,18 +202,10 @@ impl<'a> GroupWriter<'a> {
 
     fn write_whole(&mut self, source: &dyn KeyedSource, group: KeyGroup) -> Result<()> {
         let (start, seed) = (self.files.end(), self.seed);
-        let (mut entries, mut digest) = (0, 0u64);
-        self.files.append(|out| {
-            let out = source.append_all(group, out, &mut |entry| {
-                digest = digest.wrapping_add(hash64(seed, entry));
-                entries += 1;
-            })?;
-            Ok((out, ()))
-        })?;
-        if entries > 0 {
-            let range =
-                self.range(group, start, Changes { entries, removed: 0, live: entries, digest });
-            self.groups.push(range);
+        let Totals { live, digest } = source.append_all(group, seed, self.files.buffer())?;
+        if live > 0 {
+            let all = Changes { entries: live, removed: 0, live, digest };
+            self.groups.push(self.range(group, start, all));
             self.cut()?;
         }
         Ok(())
@@ -211,7 +221,7 @@ impl<'a> GroupWriter<'a> {
         let (Some(first), Some(newest)) = (layers.first(), layers.last()) else { return Ok(false) };
         let changes_before: u64 = layers[1..].iter().map(|range| range.length).sum();
         let (start, seed) = (self.files.end(), self.seed);
-        let changes = self.files.append(|out| source.append_changes(group, newest, seed, out))?;
+        let changes = source.append_changes(group, newest, seed, self.files.buffer())?;
         let length = (self.files.end() - start) as u64;
         if changes_before + length > first.length / 2 || changes.live == 0 {
             self.files.truncate(start);

@@ -8,7 +8,7 @@ use flott_core::hash::hash64;
 use flott_core::{KeyGroup, Result};
 
 use super::entry::{append_entry, append_key};
-use super::groups::{Changes, KeyedSource, Since};
+use super::groups::{Changes, KeyedSource, Since, Totals};
 use crate::restore::StateMemory;
 use crate::table::{GroupSnapshot, TableSnapshot};
 
@@ -25,12 +25,13 @@ pub(crate) struct TableSource<'a, K, V, F> {
 
 impl<'a, K: Key, V: Clone + Send + Sync + 'static, F> TableSource<'a, K, V, F>
 where
-    F: Fn(&V, Vec<u8>) -> Result<(Vec<u8>, bool)>,
+    F: Fn(&V, &mut Vec<u8>) -> Result<bool>,
 {
     pub(crate) fn new(table: &'a TableSnapshot<K, V>, encode: F) -> Self {
         Self { table, before: None, encode }
     }
 
+    #[inline]
     fn append(&self, out: &mut Vec<u8>, key: &K, value: &V) -> Result<bool> {
         append_entry(out, |out| encode_into(key, out), |out| (self.encode)(value, out))
     }
@@ -42,7 +43,7 @@ where
 
 impl<K: Key, V: Clone + Send + Sync + 'static, F> KeyedSource for TableSource<'_, K, V, F>
 where
-    F: Fn(&V, Vec<u8>) -> Result<(Vec<u8>, bool)>,
+    F: Fn(&V, &mut Vec<u8>) -> Result<bool>,
 {
     fn build_upon(&mut self, base: &StateMemory) -> bool {
         let before = base.table::<K, V>().ok();
@@ -66,28 +67,27 @@ where
         let (Some(new), Some(before)) = (self.table.group(group), self.before(group)) else {
             return false;
         };
-        let encoded = |value: &V| (self.encode)(value, Vec::new()).map(|(bytes, _)| bytes).ok();
+        let encoded = |value: &V| {
+            let mut bytes = Vec::new();
+            (self.encode)(value, &mut bytes).ok().map(|_| bytes)
+        };
         let (changed, seen) = new.sample_changes(&before, |new, old| {
             is_surely_same(new, old) || encoded(new) == encoded(old)
         });
         2 * changed > seen
     }
 
-    fn append_all(
-        &self,
-        group: KeyGroup,
-        mut out: Vec<u8>,
-        show: &mut dyn FnMut(&[u8]),
-    ) -> Result<Vec<u8>> {
-        let Some(group) = self.table.group(group) else { return Ok(out) };
+    fn append_all(&self, group: KeyGroup, seed: u64, out: &mut Vec<u8>) -> Result<Totals> {
+        let mut totals = Totals::default();
+        let Some(group) = self.table.group(group) else { return Ok(totals) };
         out.reserve(group.len() * ENTRY_BYTES);
         for (key, value) in group.iter() {
             let start = out.len();
-            if self.append(&mut out, key, value)? {
-                show(&out[start..]);
+            if self.append(out, key, value)? {
+                totals.add(hash64(seed, &out[start..]));
             }
         }
-        Ok(out)
+        Ok(totals)
     }
 
     fn append_changes(
@@ -95,18 +95,18 @@ where
         group: KeyGroup,
         newest: &GroupRange,
         seed: u64,
-        mut out: Vec<u8>,
-    ) -> Result<(Vec<u8>, Changes)> {
+        out: &mut Vec<u8>,
+    ) -> Result<Changes> {
         let (live, digest) = (newest.live, newest.digest);
         let mut changes = Changes { entries: 0, removed: 0, live, digest };
         let (Some(new), Some(before)) = (self.table.group(group), self.before(group)) else {
-            return Ok((out, changes));
+            return Ok(changes);
         };
         let (mut gone, mut as_it_was) = (Vec::new(), Vec::new());
         new.changes_since(&before, is_surely_same, |key, value, old| {
             let start = out.len();
             let is_alive = match value {
-                Some(value) => self.append(&mut out, key, value)?,
+                Some(value) => self.append(out, key, value)?,
                 None => false,
             };
             as_it_was.clear();
@@ -128,12 +128,12 @@ where
                 changes.digest = changes.digest.wrapping_add(hash64(seed, &out[start..]));
             } else if was_alive {
                 changes.removed += 1;
-                gone = append_key(std::mem::take(&mut gone), |out| encode_into(key, out))?;
+                append_key(&mut gone, |out| encode_into(key, out))?;
             }
             Ok(())
         })?;
         out.append(&mut gone);
-        Ok((out, changes))
+        Ok(changes)
     }
 }
 

@@ -23,6 +23,9 @@ const PAGE_ENTRIES_EXPECTED: usize = PAGE_ENTRIES * 2 / 3;
 /// So many pages ahead of the one that is looked at, the next one is asked for.
 const PAGES_AHEAD: usize = 16;
 
+/// The same where every page is looked at, one after the other.
+const ITERATED_AHEAD: usize = 4;
+
 /// So many pages tell how much of a group has changed.
 const SAMPLED_PAGES: usize = 4;
 
@@ -74,7 +77,12 @@ impl<K, V> Group<K, V> {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.pages.iter().flat_map(Page::iter)
+        self.pages.iter().enumerate().flat_map(|(index, page)| {
+            if let Some(next) = self.pages.get(index + ITERATED_AHEAD) {
+                next.prefetch_slots();
+            }
+            page.iter()
+        })
     }
 
     #[inline]

@@ -10,11 +10,12 @@ use flott_core::codec::{Key, decode};
 use flott_core::hash::stable_hash;
 use flott_core::{Error, ErrorKind, KeyGroup, KeyGroupRange, Result};
 
-use super::{Beginning, Disk, PREFIX, Totals, entry_hash, prefix};
+use super::{Beginning, Disk, PREFIX, entry_hash, prefix};
 use crate::inspect::entries;
 use crate::keyed::shape::{Age, Shape};
 use crate::restore::{KeyedData, RestoredKeyedState, corrupt, read_layers, unreadable};
 use crate::schema::Layout;
+use crate::snapshot::Totals;
 use crate::store::{DiskBackend, StateStore};
 use crate::table::PagedTable;
 

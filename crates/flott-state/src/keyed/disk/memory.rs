@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use flott_checkpoint::snapshot::GroupRange;
+use flott_core::hash::hash64;
 use flott_core::mutant::Mutant;
 use flott_core::{Error, ErrorKind, KeyGroup, KeyGroupRange, Result};
 
 use super::changes::{ChangeLog, Kept, Keys};
-use super::{Beginning, PREFIX, Totals, prefix};
+use super::{Beginning, PREFIX, prefix};
 use crate::restore::StateMemory;
-use crate::snapshot::{Changes, KeyedSource, Since, append_bytes, append_entry, append_key};
+use crate::snapshot::{
+    Changes, KeyedSource, Since, Totals, append_bytes, append_encoded, append_entry, append_key,
+};
 use crate::store::{Batch, StateStore, StoreSnapshot};
 
 /// When so much has to be put back, it is done bit by bit.
@@ -97,7 +100,7 @@ pub(crate) struct StoreSource<'a, F> {
     alive: F,
 }
 
-impl<'a, F: Fn(&[u8], Vec<u8>) -> Result<(Vec<u8>, bool)>> StoreSource<'a, F> {
+impl<'a, F: Fn(&[u8], &mut Vec<u8>) -> Result<bool>> StoreSource<'a, F> {
     pub(crate) fn new(now: &'a DiskMemory, snapshot: Arc<dyn StoreSnapshot>, alive: F) -> Self {
         Self { now, snapshot, base: None, alive }
     }
@@ -112,7 +115,7 @@ impl<'a, F: Fn(&[u8], Vec<u8>) -> Result<(Vec<u8>, bool)>> StoreSource<'a, F> {
     }
 }
 
-impl<F: Fn(&[u8], Vec<u8>) -> Result<(Vec<u8>, bool)>> KeyedSource for StoreSource<'_, F> {
+impl<F: Fn(&[u8], &mut Vec<u8>) -> Result<bool>> KeyedSource for StoreSource<'_, F> {
     fn build_upon(&mut self, base: &StateMemory) -> bool {
         let own = base.disk().filter(|base| Arc::ptr_eq(&base.log, &self.now.log));
         self.base = own.and_then(|base| {
@@ -135,23 +138,18 @@ impl<F: Fn(&[u8], Vec<u8>) -> Result<(Vec<u8>, bool)>> KeyedSource for StoreSour
         }
     }
 
-    fn append_all(
-        &self,
-        group: KeyGroup,
-        mut out: Vec<u8>,
-        show: &mut dyn FnMut(&[u8]),
-    ) -> Result<Vec<u8>> {
+    fn append_all(&self, group: KeyGroup, seed: u64, out: &mut Vec<u8>) -> Result<Totals> {
+        let mut totals = Totals::default();
         let prefix = prefix(group);
         self.snapshot.scan(&prefix, &mut |at, value| {
             let Some(key) = at.strip_prefix(&prefix[..]) else { return Ok(false) };
             let start = out.len();
-            let key = |out| Ok(append_bytes(out, key));
-            if append_entry(&mut out, key, |out| (self.alive)(value, out))? {
-                show(&out[start..]);
+            if append_entry(out, |out| append_bytes(out, key), |out| (self.alive)(value, out))? {
+                totals.add(hash64(seed, &out[start..]));
             }
             Ok(true)
         })?;
-        Ok(out)
+        Ok(totals)
     }
 
     fn append_changes(
@@ -159,22 +157,22 @@ impl<F: Fn(&[u8], Vec<u8>) -> Result<(Vec<u8>, bool)>> KeyedSource for StoreSour
         group: KeyGroup,
         _: &GroupRange,
         _: u64,
-        mut out: Vec<u8>,
-    ) -> Result<(Vec<u8>, Changes)> {
+        out: &mut Vec<u8>,
+    ) -> Result<Changes> {
         let Totals { live, digest } = self.now.totals(group);
         let mut changes = Changes { entries: 0, removed: 0, live, digest };
         let mut gone = Vec::new();
         for (at, was_there) in self.written(group) {
-            let key = |out| Ok(append_bytes(out, &at[PREFIX..]));
+            let key = &at[PREFIX..];
             if let Some(value) = self.snapshot.get(at)? {
-                append_entry(&mut out, key, |out| Ok((append_bytes(out, &value), true)))?;
+                append_encoded(out, key, &value)?;
                 changes.entries += 1;
             } else if was_there {
-                gone = append_key(gone, key)?;
+                append_key(&mut gone, |out| append_bytes(out, key))?;
                 changes.removed += 1;
             }
         }
         out.append(&mut gone);
-        Ok((out, changes))
+        Ok(changes)
     }
 }

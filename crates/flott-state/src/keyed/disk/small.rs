@@ -7,12 +7,12 @@ use flott_core::codec::{Key, encode_into};
 use flott_core::hash::hash64;
 use flott_core::{Error, MaxParallelism, Result};
 
-use super::{Beginning, Disk, Totals, prefix};
+use super::{Beginning, Disk, prefix};
 use crate::keyed::shape::{Age, Shape};
 use crate::keyed::{Beyond, ShapedTable};
 use crate::restore::RangeBytes;
 use crate::schema::{Layout, Stamps};
-use crate::snapshot::{append_entry, entry_seed};
+use crate::snapshot::{Totals, append_entry, entry_seed};
 use crate::store::{DiskBackend, Held};
 use crate::table::{PagedTable, TableSnapshot};
 
@@ -74,7 +74,7 @@ impl Small {
                 let mut entry = Vec::new();
                 for (key, cell) in group.iter() {
                     entry.clear();
-                    let key = |out| encode_into(key, out);
+                    let key = |out: &mut Vec<u8>| encode_into(key, out);
                     if append_entry(&mut entry, key, |out| S::encode(cell, age, out))? {
                         own.replace(None, Some(hash64(seed, &entry)));
                         let (_, key, value) = RangeBytes::whole(&entry).entry()?;
@@ -113,7 +113,7 @@ impl<K: Key, S: Shape> ShapedTable<K, S> {
         let left = (entries / 4).clamp(LOOK_AFTER.0, LOOK_AFTER.1).max(accesses);
         let (mut sample, mut encoded) = (0, Vec::new());
         for (key, cell) in self.table.iter().take(SAMPLE) {
-            let key = |out| encode_into(key, out);
+            let key = |out: &mut Vec<u8>| encode_into(key, out);
             append_entry(&mut encoded, key, |out| S::encode(cell, age, out))?;
             sample += 1;
         }
