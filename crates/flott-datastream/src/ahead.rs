@@ -26,27 +26,28 @@ impl Ahead {
         batch: &mut Batch<Keyed<K, T>>,
         mut f: impl FnMut(&mut PagedTable<K, V>, Hint, Keyed<K, T>, Timestamp) -> Result<()>,
     ) -> Result<()> {
-        if table.is_small() {
-            return batch.try_drain(|record, timestamp| {
-                let hint = table.locate(record.hash);
-                f(table, hint, record, timestamp)
-            });
-        }
         let Self { wanted } = self;
         wanted.clear();
-        wanted.extend(batch.records().iter().map(|record| (record.hash, Hint::default())));
-        wanted.iter_mut().take(2 * AHEAD).for_each(|(hash, hint)| *hint = table.hint(*hash));
-        wanted.iter_mut().take(AHEAD).for_each(|(hash, hint)| table.refine(hint, *hash));
+        let is_small = table.is_small();
+        if !is_small {
+            wanted.extend(batch.records().iter().map(|record| (record.hash, Hint::default())));
+            wanted.iter_mut().take(2 * AHEAD).for_each(|(hash, hint)| *hint = table.hint(*hash));
+            wanted.iter_mut().take(AHEAD).for_each(|(hash, hint)| table.refine(hint, *hash));
+        }
         let mut index = 0;
         batch.try_drain(|record, timestamp| {
-            if let Some((hash, hint)) = wanted.get_mut(index + 2 * AHEAD) {
-                *hint = table.hint(*hash);
-            }
-            if let Some((hash, hint)) = wanted.get_mut(index + AHEAD) {
-                table.refine(hint, *hash);
-            }
-            let hint = wanted.get(index).map_or_else(Hint::default, |(_, hint)| *hint);
-            index += 1;
+            let hint = if is_small {
+                table.locate(record.hash)
+            } else {
+                if let Some((hash, hint)) = wanted.get_mut(index + 2 * AHEAD) {
+                    *hint = table.hint(*hash);
+                }
+                if let Some((hash, hint)) = wanted.get_mut(index + AHEAD) {
+                    table.refine(hint, *hash);
+                }
+                index += 1;
+                wanted.get(index - 1).map_or_else(Hint::default, |(_, hint)| *hint)
+            };
             f(table, hint, record, timestamp)
         })
     }

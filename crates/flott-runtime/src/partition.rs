@@ -41,6 +41,8 @@ pub(crate) struct Output<T> {
     partitioner: Partitioner<T>,
     senders: Vec<Sender<T>>,
     buffers: Vec<Batch<T>>,
+    /// Which channel each key group belongs to, if that decides.
+    owners: Vec<u32>,
     /// The next channel of a round, or the state of the random generator.
     turn: u64,
     /// The operator whose output it is.
@@ -59,7 +61,13 @@ impl<T: Serialize> Output<T> {
     ) -> Self {
         let buffers = senders.iter().map(|_| Batch::default()).collect();
         let (turn, producer) = (u64::from(plan.subtask), plan.producer.clone());
-        Self { partitioner, senders, buffers, turn, producer, waiting_since: None, timeout }
+        // A division for each record would take longer.
+        let mut owners = Vec::new();
+        if let Partitioner::Hash(_, max) = &partitioner {
+            let channels = senders.len() as u32;
+            owners.extend(max.range_of(0, 1).iter().map(|group| max.owner(group, channels)));
+        }
+        Self { partitioner, senders, buffers, owners, turn, producer, waiting_since: None, timeout }
     }
 
     fn send_full(&mut self, limit: usize, context: &mut StepContext<'_>) -> Result<()> {
@@ -85,7 +93,7 @@ impl<T: Serialize> Output<T> {
 impl<T: Clone + Send + Serialize> Output<T> {
     /// Moves every record of the batch into the buffer of its channel.
     fn partition(&mut self, batch: &mut Batch<T>) -> Result<()> {
-        let Self { partitioner, buffers, turn, .. } = self;
+        let Self { partitioner, buffers, owners, turn, .. } = self;
         let count = buffers.len() as u64;
         let mut put = |index: u64, record, timestamp| match buffers.get_mut(index as usize) {
             Some(buffer) => {
@@ -123,8 +131,8 @@ impl<T: Clone + Send + Serialize> Output<T> {
                 put(*turn % count, record, timestamp)
             }),
             Partitioner::Hash(hash, max) => batch.try_drain(|record, timestamp| {
-                let owner = max.owner(max.key_group(hash(&record)), count as u32);
-                put(u64::from(owner), record, timestamp)
+                let owner = owners.get(usize::from(max.key_group(hash(&record)).0)).copied();
+                put(owner.map_or(count, u64::from), record, timestamp)
             }),
         }
     }

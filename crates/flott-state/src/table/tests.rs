@@ -90,8 +90,14 @@ proptest! {
                     let at = hash(hinted);
                     let found = table.get_mut_at(hint, at, &hinted).map(|found| *found);
                     prop_assert_eq!(found, model.get(&hinted).copied());
+                    prop_assert!(table.is_small());
+                    let located = table.locate(at);
+                    let found = table.get_mut_at(located, at, &hinted).map(|found| *found);
+                    prop_assert_eq!(found, model.get(&hinted).copied());
                     if inserts {
                         *table.upsert_at(hint, at, hinted, || 0) ^= value;
+                        *table.entry_at(located, at, &hinted, || 0) ^= 1;
+                        *table.entry_at(hint, at, &hinted, || 0) ^= 1;
                         *model.entry(hinted).or_insert(0) ^= value;
                     }
                 }
