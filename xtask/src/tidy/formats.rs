@@ -47,6 +47,7 @@ const FORMATS: &[Format] = &[
             "crates/flott-state/src/snapshot.rs",
             "crates/flott-state/src/keyed/shape.rs",
             "crates/flott-state/src/schema/text.rs",
+            "crates/flott-core/src/codec/encoder.rs",
         ],
     },
 ];

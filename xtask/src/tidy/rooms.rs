@@ -20,7 +20,8 @@ pub(super) enum MayUse {
 }
 
 /// What quiet crates may use from outside.
-pub(super) const QUIET_DEPENDENCIES: [&str; 4] = ["crc32c", "postcard", "serde", "serde_json"];
+pub(super) const QUIET_DEPENDENCIES: [&str; 5] =
+    ["crc32c", "postcard", "serde", "serde_json", "smallvec"];
 
 /// What must not be anywhere below a quiet crate: runtimes, sockets, clocks, randomness, logging.
 pub(super) const LOUD_DEPENDENCIES: &[&str] = &[
