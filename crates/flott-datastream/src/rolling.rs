@@ -29,6 +29,7 @@ impl<K: Key, V: StateData> KeyedValues<K, V> {
         let mut backend = open_backend(context)?;
         let state = backend.register_raw_value::<V>(name)?;
         context.report_unclaimed(backend.unclaimed());
+        context.report_unclaimed_all();
         Ok(Self { backend, state, final_only: context.batch, ahead: Ahead::default() })
     }
 

@@ -1,7 +1,7 @@
 //! Postcard's format, written for many small values: a number costs one branch and one store, whatever its length.
 //! Decoding is postcard's own; a property test holds both together.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::ser::{self, Serialize};
 
@@ -149,6 +149,14 @@ impl<'e, 'a> ser::Serializer for &'e mut Encoder<'a> {
     fn serialize_f64(self, value: f64) -> Result {
         self.0.extend_from_slice(&value.to_bits().to_le_bytes());
         Ok(())
+    }
+
+    /// An error, where the way of the trait panics.
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result {
+        let mut text = String::new();
+        let shown = write!(text, "{value}");
+        shown.map_err(|_| EncodeError("a value that is to be text cannot be shown".into()))?;
+        self.serialize_str(&text)
     }
 
     fn serialize_char(self, value: char) -> Result {
@@ -381,6 +389,27 @@ mod tests {
         for number in around.chain([u64::MAX]) {
             assert_eq!(encoded(&number), postcard::to_stdvec(&number).unwrap(), "{number}");
         }
+    }
+
+    #[test]
+    fn what_is_shown_as_text_is_text_or_an_error() {
+        struct Shown(Option<&'static str>);
+        impl fmt::Display for Shown {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.0.ok_or(fmt::Error)?)
+            }
+        }
+        impl Serialize for Shown {
+            fn serialize<S: ser::Serializer>(
+                &self,
+                serializer: S,
+            ) -> std::result::Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+        assert_eq!(encoded(&Shown(Some("word"))), postcard::to_stdvec("word").unwrap());
+        let refused = Shown(None).serialize(&mut Encoder(&mut Vec::new())).unwrap_err();
+        assert!(refused.to_string().contains("cannot be shown"));
     }
 
     #[test]

@@ -64,6 +64,8 @@ impl Assigned {
         let Self { all, start, end, open } = self;
         all.clear();
         times.assigner.assign(time, all);
+        // A window that comes after all others is entered behind them, without a move.
+        all.sort_unstable();
         let stretch = times.assigner.stretch(time);
         (*start, *end) = stretch.map_or((time, time), |stretch| (stretch.start, stretch.end));
         *open = match &all[..] {
@@ -132,6 +134,7 @@ where
         let state = keyed.register_raw_small_map(CONTENTS)?;
         let dropped = context.instance.accumulators.long_counter(DROPPED)?;
         context.report_unclaimed(keyed.unclaimed());
+        context.report_unclaimed_all();
         self.opened = Some(Opened { keyed, state, timers, dropped });
         Ok(())
     }
@@ -202,8 +205,14 @@ where
         })
     }
 
-    fn on_watermark(&mut self, watermark: Timestamp, out: &mut Collector<U>, _: Now) -> Result<()> {
+    fn on_watermark(
+        &mut self,
+        watermark: Timestamp,
+        out: &mut Collector<U>,
+        now: Now,
+    ) -> Result<()> {
         self.times.watermark = watermark;
+        self.times.processing_time = now.wall;
         self.assigned.forget();
         self.fire(TimerKind::EventTime, watermark, out)
     }

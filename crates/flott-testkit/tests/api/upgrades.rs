@@ -4,13 +4,14 @@ use flott_core::Result;
 use flott_core::codec::{Data, StateData};
 use flott_datastream::{
     Collector, DataStream, KeyedContext, KeyedProcessFunction, OperatorListState, OperatorStates,
-    ProcessContext, ProcessFunction, ValueState, ValueStateDescriptor,
+    ProcessContext, ProcessFunction, StreamExecutionEnvironment, TumblingProcessingTimeWindows,
+    ValueState, ValueStateDescriptor,
 };
 use flott_testkit::StreamTest;
 use flott_testkit::harness::Savepoint;
 use serde::{Deserialize, Serialize};
 
-use crate::common::word;
+use crate::common::{millis, word};
 
 type Word = (String, i64);
 
@@ -243,6 +244,25 @@ fn an_operator_that_has_become_stateless_does_not_lose_state_silently() {
     assert!(error.contains("--allowNonRestoredState"), "{error}");
     let test = stateless("totals").from_savepoint(&savepoint()).record(word("a", 1));
     test.allow_non_restored_state().check([word("a", 1)]).unwrap();
+}
+
+#[test]
+fn operators_by_key_do_not_lose_operator_state_silently() {
+    let keep = StreamTest::new(|_, words: DataStream<Word>| {
+        words.process(Keep::<Before>(OperatorListState::default())).uid("keep")
+    });
+    let savepoint = keep.record(word("a", 1)).savepoint().unwrap();
+    let sum = |_: &StreamExecutionEnvironment, words: DataStream<Word>| {
+        words.key_by(|(word, _)| word.clone()).sum(|(_, count)| count).uid("keep")
+    };
+    let windows = |_: &StreamExecutionEnvironment, words: DataStream<Word>| {
+        let size = TumblingProcessingTimeWindows::of(millis(10));
+        words.key_by(|(word, _)| word.clone()).window(size).sum(|(_, count)| count).uid("keep")
+    };
+    for test in [StreamTest::new(sum), StreamTest::new(windows)] {
+        let error = test.from_savepoint(&savepoint).run().unwrap_err().report();
+        assert!(error.contains("state \"kept\" of operator \"sum\""), "{error}");
+    }
 }
 
 /// A savepoint is a value: using it does not change it.

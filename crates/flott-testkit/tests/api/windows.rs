@@ -187,6 +187,23 @@ fn what_has_fired_does_not_fire_again_because_event_time_begins_anew() {
 }
 
 #[test]
+fn a_window_that_fires_is_told_what_time_it_is() {
+    let clock = |_: &u8, context: &WindowContext, _: &[Event], out: &mut Collector<i64>| {
+        out.collect(context.current_processing_time().0);
+        Ok(())
+    };
+    StreamTest::new(move |_, events: DataStream<Event>| {
+        events.key_by(|(key, _)| *key).window(ten()).process(clock)
+    })
+    .set_clock(1000)
+    .record_at((1, 1), 0)
+    .advance(millis(50))
+    .watermark(9)
+    .check([1050])
+    .unwrap();
+}
+
+#[test]
 fn windows_of_processing_time_go_by_the_clock() {
     StreamTest::new(shown(TumblingProcessingTimeWindows::of(millis(10))))
         .set_clock(3)
