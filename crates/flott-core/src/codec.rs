@@ -146,21 +146,16 @@ mod tests {
         for length in [0, 1, 0x7f, 0x80, 0x4000] {
             let mut out = vec![9];
             let value = vec![7u8; length];
-            assert!(
-                append_sized(&mut out, |out| Ok({
-                    out.extend(&value);
-                    true
-                }))
-                .unwrap()
-            );
+            let append = |is_there| {
+                let value = &value;
+                move |out: &mut Vec<u8>| {
+                    out.extend(value);
+                    Ok(is_there)
+                }
+            };
+            assert!(append_sized(&mut out, append(true)).unwrap());
             assert_eq!(out.split_off(1), encode(&value).unwrap(), "{length}");
-            assert!(
-                !append_sized(&mut out, |out| Ok({
-                    out.extend(&value);
-                    false
-                }))
-                .unwrap()
-            );
+            assert!(!append_sized(&mut out, append(false)).unwrap());
             assert_eq!(out, [9]);
         }
     }

@@ -18,7 +18,7 @@ use crate::ahead::AHEAD;
 use crate::event_time::ExpiryTime;
 use crate::keyed::Keyed;
 use crate::operator_state::{OperatorStates, open_operator_state};
-use crate::rolling::{not_open, open_backend, open_timers};
+use crate::rolling::{not_open, open_backend_with_timers};
 
 /// A function that is called for each record of a keyed stream, and for its timers. Each subtask
 /// has its own clone.
@@ -336,9 +336,10 @@ where
 {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<()> {
         let instance = context.instance.clone();
+        let (keyed, timers) = open_backend_with_timers(context)?;
         let parts = Parts {
-            timers: open_timers(context)?,
-            keyed: open_backend(context)?,
+            keyed,
+            timers,
             operator_state: open_operator_state(context),
             watermark: Timestamp::MIN,
             expiry: ExpiryTime::new(),

@@ -65,13 +65,15 @@ pub(crate) fn open_backend<K: Key>(context: &mut OpenContext<'_>) -> Result<Keye
     Ok(backend)
 }
 
-/// The timers of an operator that opens, with those that a checkpoint has. To be called before [`open_backend`].
-pub(crate) fn open_timers<K: Key>(context: &mut OpenContext<'_>) -> Result<TimerService<K>> {
+/// The same with timers, which are taken out of what a checkpoint has first.
+pub(crate) fn open_backend_with_timers<K: Key>(
+    context: &mut OpenContext<'_>,
+) -> Result<(KeyedBackend<K>, TimerService<K>)> {
     let instance = context.instance;
     let range = instance.max_parallelism.range_of(instance.subtask, instance.parallelism);
     let mut timers = TimerService::new(instance.name.clone(), range, instance.max_parallelism);
     timers.restore(&mut context.restored.keyed)?;
-    Ok(timers)
+    Ok((open_backend(context)?, timers))
 }
 
 pub(crate) fn not_open() -> Error {

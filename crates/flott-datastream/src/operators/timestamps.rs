@@ -69,8 +69,8 @@ impl<T> WatermarkStrategy<T> {
 
 impl<T: Data> DataStream<T> {
     /// Gives records timestamps, and the stream watermarks: one every `pipeline.auto-watermark-interval`, of the clock
-    /// or of event time, whichever is over first. So a job that catches up, with hours of records in a second, has no
-    /// more windows open than one that is up to date. Watermarks from before are dropped.
+    /// or of event time, whichever is over first, after a batch of records. So a job that catches up, with hours of
+    /// records in a second, need not have hours of windows open. Watermarks from before are dropped.
     #[must_use]
     pub fn assign_timestamps_and_watermarks(self, strategy: WatermarkStrategy<T>) -> Self {
         let config = self.environment().configuration();

@@ -12,7 +12,7 @@ use super::panes::{self, Pane, Panes, Times};
 use super::{TimeWindow, WindowAssigner};
 use crate::ahead::{AHEAD, Ahead};
 use crate::keyed::Keyed;
-use crate::rolling::{not_open, open_backend, open_timers};
+use crate::rolling::{not_open, open_backend_with_timers};
 
 /// The name of the state.
 const CONTENTS: &str = "window-contents";
@@ -129,8 +129,7 @@ where
 {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<()> {
         self.times.assigner.validate()?;
-        let timers = open_timers(context)?;
-        let mut keyed = open_backend(context)?;
+        let (mut keyed, timers) = open_backend_with_timers(context)?;
         let state = keyed.register_raw_small_map(CONTENTS)?;
         let dropped = context.instance.accumulators.long_counter(DROPPED)?;
         context.report_unclaimed(keyed.unclaimed());

@@ -130,7 +130,10 @@ pub(super) fn merge<K, T, U, C: WindowContents<K, T, U>>(
         return Ok(merged);
     }
     let mut all: Option<Pane<C::State>> = None;
-    while let Some(window) = panes.first(|own| own.intersects(&session)).copied() {
+    let first = |panes: &Panes<C::State>| {
+        panes.iter().map(|(window, _)| *window).find(|own| own.intersects(&session))
+    };
+    while let Some(window) = first(panes) {
         let Some(pane) = panes.remove(&window) else { break };
         all = Some(match all {
             // If one waits for its end, so does what they become: its timer is no later, and may fire for nothing.

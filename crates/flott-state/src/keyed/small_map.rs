@@ -16,12 +16,6 @@ use crate::schema::Layout;
 pub struct SmallMap<UK, UV>(SmallVec<[(UK, UV); 2]>);
 
 impl<UK: Ord, UV> SmallMap<UK, UV> {
-    /// How many entries there are.
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// Whether there are no entries.
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -47,11 +41,6 @@ impl<UK: Ord, UV> SmallMap<UK, UV> {
     /// Removes a key and returns its value.
     pub fn remove(&mut self, key: &UK) -> Option<UV> {
         self.find(key).ok().map(|at| self.0.remove(at).1)
-    }
-
-    /// The first key of which something holds.
-    pub fn first(&self, mut holds: impl FnMut(&UK) -> bool) -> Option<&UK> {
-        self.0.iter().map(|(key, _)| key).find(|key| holds(key))
     }
 
     /// The entries, by key.
@@ -160,7 +149,7 @@ mod tests {
                 }
                 prop_assert_eq!(map.get_mut(&key), tree.get_mut(&key));
                 prop_assert!(map.iter().eq(tree.iter()));
-                prop_assert_eq!((map.len(), map.is_empty()), (tree.len(), tree.is_empty()));
+                prop_assert_eq!(map.is_empty(), tree.is_empty());
                 prop_assert_eq!(encode(&map).unwrap(), encode(&tree).unwrap());
             }
         }

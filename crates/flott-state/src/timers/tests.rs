@@ -43,6 +43,10 @@ fn timers_fire_in_order_when_their_time_has_come() {
     }
     assert_eq!(timers.next(EventTime), Some(Timestamp(10)));
     assert_eq!(timers.len(EventTime), 3, "the same time twice is one timer");
+    set(&mut timers, EventTime, 2, 10);
+    let upcoming = (0..3).map(|after| timers.upcoming(EventTime, after));
+    assert_eq!(upcoming.collect::<Vec<_>>(), [Some(hash(&2)), Some(hash(&1)), None]);
+    assert!(timers.delete(EventTime, hash(&2), &2, Timestamp(10)));
     assert_eq!(drain(&mut timers, EventTime, 9), []);
     assert_eq!(drain(&mut timers, EventTime, 20), [(10, 1), (20, 1)]);
     assert_eq!(timers.next(EventTime), Some(Timestamp(30)));

@@ -76,7 +76,7 @@ impl Small {
                     entry.clear();
                     let key = |out: &mut Vec<u8>| encode_into(key, out);
                     if append_entry(&mut entry, key, |out| S::encode(cell, age, out))? {
-                        own.replace(None, Some(hash64(seed, &entry)));
+                        own.add(hash64(seed, &entry));
                         let (_, key, value) = RangeBytes::whole(&entry).entry()?;
                         entries.push(([&at[..], key].concat(), value.to_vec()));
                     }
