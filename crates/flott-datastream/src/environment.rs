@@ -52,6 +52,8 @@ pub struct CheckpointSummary {
     pub duration: Duration,
     /// How many bytes of state it has.
     pub state_bytes: u64,
+    /// How many bytes were written for it, without those of earlier ones that it refers to.
+    pub written_bytes: u64,
     /// The longest time for which it made a task stand still.
     pub longest_pause: Duration,
 }

@@ -18,7 +18,7 @@ use flott_core::{Error, ErrorKind, Result};
 use flott_runtime::panic_message;
 use flott_state::store::{Batch, Put, StateStore, StateStores, StoreSnapshot, Visit};
 use lsm_tree::compaction::Leveled;
-use lsm_tree::config::PartitioningPolicy;
+use lsm_tree::config::{PartitioningPolicy, RestartIntervalPolicy};
 use lsm_tree::{
     AbstractTree, AnyTree, Cache, Config, DescriptorTable, Guard, SeqNo, SequenceNumberCounter,
 };
@@ -31,13 +31,16 @@ const KEY_MAX: usize = u16::MAX as usize;
 
 /// Of a tree's memory one part in so many is gathered before it is written to a file: others wait for that, or for a
 /// snapshot to go.
-const MEMTABLES: usize = 8;
+const MEMTABLES: usize = 4;
 
 /// However little memory there is, a tree gathers so many bytes before it writes them to a file.
 const MEMTABLE_MIN: usize = 1 << 20;
 
 /// So many such heaps may wait to be written to files; then whoever writes waits, too.
 const WAITING_MAX: usize = 3;
+
+/// Each so many entries of a block one has its whole key: between them a search looks at one after the other.
+const RESTART_INTERVAL: u8 = 4;
 
 /// With so many runs of tables at the first level, whoever writes waits for them to be merged.
 const RUNS_MAX: usize = 24;
@@ -105,9 +108,11 @@ impl StateStores for LsmStores {
         let (next, visible) = (SequenceNumberCounter::default(), SequenceNumberCounter::default());
         let config = Config::new(&path, next.clone(), visible.clone())
             .use_cache(self.cache.clone())
-            // As one block each, indexes and filters of large tables would be larger than what the cache takes.
-            .index_block_partitioning_policy(PartitioningPolicy::all(true))
-            .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+            // As one block each, indexes and filters of large tables would be larger than what the cache takes. Those of
+            // the first level are small; every key is looked for in all of them.
+            .index_block_partitioning_policy(PartitioningPolicy::new([false, true]))
+            .filter_block_partitioning_policy(PartitioningPolicy::new([false, true]))
+            .data_block_restart_interval_policy(RestartIntervalPolicy::all(RESTART_INTERVAL))
             // Keys that are asked for are nearly always there, at the last level: no filter is kept for that.
             .expect_point_read_hits(true)
             .use_descriptor_table(Some(self.files.clone()));

@@ -142,12 +142,16 @@ impl<W: Workplace> JobRunner<W> {
 }
 
 pub(super) fn summary(stats: &CheckpointStats) -> CheckpointSummary {
-    let pauses = stats.tasks.values().flatten().map(|task| task.metrics.sync_nanos);
+    let metrics = || stats.tasks.values().flatten().map(|task| &task.metrics);
     CheckpointSummary {
         checkpoint: stats.checkpoint,
         duration: stats.duration,
         state_bytes: stats.state_bytes,
-        longest_pause: Duration::from_nanos(pauses.max().unwrap_or(0)),
+        written_bytes: metrics().map(|own| own.bytes).sum(),
+        longest_pause: metrics()
+            .map(|own| Duration::from_nanos(own.sync_nanos))
+            .max()
+            .unwrap_or_default(),
     }
 }
 

@@ -166,7 +166,49 @@ impl<K: Key> Disk<K> {
         }
         let mut at = prefix(self.max.key_group(hash)).to_vec();
         encode_into(key, &mut at)?;
-        let found = self.store.get(&at).map_err(|error| self.explained(error))?;
+        self.bring::<S>(table, hash, key, &at, age, writes)
+    }
+
+    /// The same, for keys that will be written to together. The store is asked in the order of its keys: neighbours share
+    /// what it has to look at.
+    fn fetch_all<'k, S: Shape>(
+        &mut self,
+        table: &mut PagedTable<K, S::Cell>,
+        keys: impl Iterator<Item = (u64, &'k K)>,
+        age: Age,
+    ) -> Result<()>
+    where
+        K: 'k,
+    {
+        let (mut encoded, mut missing) = (Vec::new(), Vec::new());
+        for (hash, key) in keys {
+            if self.touch(hash, key, true) {
+                continue;
+            }
+            let start = encoded.len();
+            encoded.extend_from_slice(&prefix(self.max.key_group(hash)));
+            encode_into(key, &mut encoded)?;
+            missing.push((start..encoded.len(), hash, key));
+        }
+        missing.sort_unstable_by(|(a, ..), (b, ..)| encoded[a.clone()].cmp(&encoded[b.clone()]));
+        missing.dedup_by(|(a, ..), (b, ..)| encoded[a.clone()] == encoded[b.clone()]);
+        for (at, hash, key) in missing {
+            self.bring::<S>(table, hash, key, &encoded[at], age, true)?;
+        }
+        Ok(())
+    }
+
+    /// Brings in what the store has of a key, which is `at` there.
+    fn bring<S: Shape>(
+        &mut self,
+        table: &mut PagedTable<K, S::Cell>,
+        hash: u64,
+        key: &K,
+        at: &[u8],
+        age: Age,
+        writes: bool,
+    ) -> Result<()> {
+        let found = self.store.get(at).map_err(|error| self.explained(error))?;
         let stored = match found {
             Some(value) => {
                 let cell = S::decode(&value, &self.layout, age)?;
@@ -426,10 +468,7 @@ impl<K: Key, S: Shape> ShapedTable<K, S> {
             return self.bring(keys.map(|(hash, _)| hash));
         };
         disk.prepare::<S>(&mut self.table, age, keys.len())?;
-        for (hash, key) in keys {
-            disk.fetch::<S>(&mut self.table, hash, key, age, true)?;
-        }
-        Ok(())
+        disk.fetch_all::<S>(&mut self.table, keys, age)
     }
 
     /// Shows every value.

@@ -387,3 +387,27 @@ fn times_of_last_use_come_and_go_with_ttl() {
         assert_eq!(again.snapshot().0.digest, on_heap.snapshot().0.digest);
     }
 }
+
+#[test]
+fn keys_of_a_batch_come_in_whatever_their_order_and_also_twice() {
+    let mut backend = KeyedBackend::new("all", max(8).range_of(0, 1), max(8)).on(on_disk(1 << 20));
+    let sums = backend.register_raw_value::<u64>("sums").unwrap();
+    for round in 0..6 {
+        for batch in 0..100 {
+            // In no order, some new, some long gone from the table, one three times.
+            let mut keys: Vec<u64> =
+                (0..100).map(|at| (at * 7919 + batch * 104_729) % 20_000).collect();
+            keys.extend([keys[50], keys[3], keys[50]]);
+            sums.fetch(&mut backend, keys.iter().map(|key| (hash(key), key))).unwrap();
+            let table = sums.table_mut(&mut backend).unwrap();
+            keys.iter().for_each(|key| *table.upsert(hash(key), *key, || 0) += 1);
+        }
+        let mut sum = 0;
+        let add = |own: &u64| {
+            sum += own;
+            Ok(())
+        };
+        sums.for_each(&mut backend, add).unwrap();
+        assert_eq!(sum, (round + 1) * 100 * 103);
+    }
+}
