@@ -1,6 +1,6 @@
 //! What is done to a job beside giving it events: starting it, letting it wait, stopping it with a savepoint, starting
-//! it from there, letting it fail. Each is told to whoever started this process, in lines: `first` when the first
-//! record has come out, `figure NAME NUMBER`, `place PATH`.
+//! it from there, letting it fail, killing it, taking checkpoints of it. Each is told to whoever started this process, in
+//! lines: `first` when the first record has come out, `figure NAME NUMBER`, `place PATH`.
 
 #![expect(clippy::print_stdout, reason = "what is measured is printed")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
@@ -15,10 +15,15 @@ use flott::prelude::*;
 use flott::{Error, Result};
 use flott_control::actions::Actions;
 
+use crate::measure::median;
 use crate::workloads::Run;
 
-/// For so long after its first record a job runs before it fails: with a checkpoint each second, it has some.
+/// For so long after its first record a job runs before it fails or is killed: with a checkpoint each second, it has
+/// some.
 const FAILS_AFTER: Duration = Duration::from_millis(3500);
+
+/// So often each key comes in a job of which checkpoints are taken: two seconds each.
+const CHECKPOINTED: u64 = 6;
 
 /// A job of one record.
 ///
@@ -71,7 +76,7 @@ pub fn savepoint(keys: u64, run: &Run) -> Result<()> {
     stopper.join().map_err(|_| Error::internal("whoever stops the job has panicked"))?
 }
 
-/// The job of [`savepoint`], from there; it does not end.
+/// The job of [`savepoint`], from there or from a checkpoint; it does not end.
 ///
 /// # Errors
 /// If the job fails.
@@ -79,6 +84,45 @@ pub fn restore(keys: u64, run: &Run) -> Result<()> {
     let env = run.environment()?;
     endless(&env, keys).map(Firsts::default().tell()).discard();
     env.execute("savepoint")?;
+    Ok(())
+}
+
+/// The same job, which has its first record told when it is time to kill it.
+///
+/// # Errors
+/// If the job fails.
+pub fn kill(keys: u64, run: &Run) -> Result<()> {
+    let env = run.environment()?;
+    let began = OnceLock::<Instant>::new();
+    let (began, first) = (Arc::new(began), Firsts::default().tell());
+    let late = move |record: (u64, u64)| {
+        let is_time = record.0 == 0 && began.get_or_init(Instant::now).elapsed() > FAILS_AFTER;
+        if is_time { first(record) } else { record }
+    };
+    endless(&env, keys).map(late).discard();
+    env.execute("savepoint")?;
+    Ok(())
+}
+
+/// A job with so many keys, of which half change in each second; its options say how often there are checkpoints. Tells
+/// of these.
+///
+/// # Errors
+/// If the job fails.
+pub fn checkpoints(keys: u64, run: &Run) -> Result<()> {
+    let env = run.environment()?;
+    let in_turn = Generator::new(Some(CHECKPOINTED * keys), move |index| (index % keys, 1u64));
+    env.generate_with("events", in_turn.rate_limited(keys as f64 / 2.0))
+        .key_by(|(key, _)| *key)
+        .sum(|(_, value)| value)
+        .discard();
+    let checkpoints = env.execute("checkpoints")?.checkpoints;
+    let figure = |name: &str, of: fn(&CheckpointSummary) -> f64| {
+        println!("figure {name} {}", median(checkpoints.iter().map(of).collect()));
+    };
+    figure("duration_ms", |own| own.duration.as_secs_f64() * 1e3);
+    figure("written_mib", |own| own.written_bytes as f64 / f64::from(1 << 20));
+    figure("pause_ms", |own| own.longest_pause.as_secs_f64() * 1e3);
     Ok(())
 }
 

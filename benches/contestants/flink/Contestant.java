@@ -182,6 +182,9 @@ public class Contestant {
         long events = Long.parseLong(arguments[1]);
         Configuration options = new Configuration();
         options.setString("pipeline.object-reuse", "true");
+        if (workload.equals("CHECKPOINTS")) {
+            options.setString("rest.bind-port", String.valueOf(Checkpoints.PORT));
+        }
         for (int index = 3; index < arguments.length; index++) {
             String[] option = arguments[index].split("=", 2);
             options.setString(option[0], option[1]);

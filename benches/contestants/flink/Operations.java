@@ -18,6 +18,7 @@ import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 /** What is done to a job beside giving it events; told in the lines that {@code operations.rs} tells of. */
 final class Operations {
     private static final TypeInformation<Tuple2<Long, Long>> PAIR = Types.TUPLE(Types.LONG, Types.LONG);
+    private static final long CHECKPOINTED = 6;
     private static final long FAILS_AFTER = TimeUnit.MILLISECONDS.toNanos(3500);
 
     private static final CountDownLatch ALL_CAME = new CountDownLatch(1);
@@ -63,6 +64,24 @@ final class Operations {
         public Tuple2<Long, Long> map(Tuple2<Long, Long> record) {
             if (record.f0 == last && record.f1 == 1) {
                 ALL_CAME.countDown();
+            }
+            return record;
+        }
+    }
+
+    /** Says that the first record has come when it is time to kill the job. */
+    static final class TellLate implements MapFunction<Tuple2<Long, Long>, Tuple2<Long, Long>> {
+        private long first;
+        private boolean told;
+
+        @Override
+        public Tuple2<Long, Long> map(Tuple2<Long, Long> record) {
+            if (!told && record.f0 == 0) {
+                first = first == 0 ? System.nanoTime() : first;
+                if (System.nanoTime() - first > FAILS_AFTER) {
+                    told = true;
+                    System.out.println("first");
+                }
             }
             return record;
         }
@@ -119,6 +138,16 @@ final class Operations {
             case "RESTORE":
                 discarded(summed(env, count, Long.MAX_VALUE, null), new TellFirst());
                 break;
+            case "KILL":
+                discarded(summed(env, count, Long.MAX_VALUE, null), new TellLate());
+                break;
+            case "CHECKPOINTS":
+                double perSecond = count / 2.0;
+                discarded(
+                        summed(env, count, CHECKPOINTED * count, RateLimiterStrategy.perSecond(perSecond)),
+                        new TellFirst());
+                Checkpoints.tell(env.executeAsync(workload));
+                return true;
             case "RECOVER":
                 discarded(
                         source(env, count, Long.MAX_VALUE, null).map(new FailOnce()).returns(PAIR)

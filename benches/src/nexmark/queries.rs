@@ -1,9 +1,17 @@
-//! The queries, as Flott jobs. What each gives is counted and added up: the check does not depend on an order.
+//! The queries, as Flott jobs. What each gives is counted and added up: the check does not depend on an order. Here are
+//! those that look at single bids, and those with windows.
+
+use std::collections::BTreeMap;
 
 use flott::prelude::*;
 use flott::{Error, Result};
 
-use super::{Auction, Bid, Event, Person, event};
+use super::joins::{
+    Side, closing_prices, local_items, people_and_auctions, winning_bids, with_auctions,
+};
+use super::statistics::{channels, days, last_bids, statistics, top_bids};
+use super::{Bid, Event, event};
+use crate::events::mix;
 use crate::workloads::{Count, Run, Seen, Watch};
 
 /// Runs a query over so many events.
@@ -22,13 +30,25 @@ pub fn run(query: &str, events: u64, run: &Run) -> Result<u64> {
             .map(|bid| (bid.auction, bid.price))
             .watch(&seen, |(auction, price)| auction + price),
         "q3" => local_items(all).watch(&seen, |(seller, auction)| seller + auction),
+        "q4" => closing_prices(all).watch(&seen, |(category, average)| category + average),
         "q5" => hot_items(all).watch(&seen, |(_, count, _)| *count),
         "q7" => highest_bids(all).watch(&seen, |price| *price),
         "q8" => new_sellers(all).watch(&seen, |seller| *seller),
+        "q9" => winning_bids(all)
+            .watch(&seen, |won| won.auction + won.category + won.price + won.bidder),
         "q11" => sessions(all).watch(&seen, |(bidder, count)| bidder * count),
+        "q13" => bids(all)
+            .process(SideInput::default())
+            .watch(&seen, |(_, _, price, _, value)| price + value.len() as u64),
+        "q14" => calculated(all)
+            .watch(&seen, |(_, _, price, kind, _, letters)| price + kind.len() as u64 + letters),
+        "q15" => days(all).watch(&seen, |(_, activity)| activity.digest()),
+        "q16" => channels(all).watch(&seen, |(_, activity)| activity.digest()),
         "q17" => statistics(all).watch(&seen, |own| own.sum.wrapping_add(own.least + own.most)),
         "q18" => last_bids(all).watch(&seen, |(_, _, price, _)| *price),
         "q19" => top_bids(all).watch(&seen, |price| *price),
+        "q20" => with_auctions(all).watch(&seen, |(bid, lot)| bid.price + lot.seller),
+        "q21" => channel_ids(all).watch(&seen, |(_, _, price, _, id)| price + id.len() as u64),
         "q22" => {
             bids(all).map(folders).watch(&seen, |(folder, page)| (folder.len() + page.len()) as u64)
         }
@@ -38,7 +58,7 @@ pub fn run(query: &str, events: u64, run: &Run) -> Result<u64> {
     Ok(seen.count().wrapping_mul(1_000_003).wrapping_add(seen.sum()))
 }
 
-fn bids(events: DataStream<Event>) -> DataStream<Bid> {
+pub(super) fn bids(events: DataStream<Event>) -> DataStream<Bid> {
     events.flat_map(|event, out| {
         if let Event::Bid(bid) = event {
             out.collect(bid);
@@ -63,74 +83,77 @@ fn in_euros(mut bid: Bid) -> Bid {
     bid
 }
 
-/// q22: parts of the page.
-fn folders(bid: Bid) -> (String, String) {
-    let mut parts = bid.url.split('/').skip(3);
-    let mut next = || parts.next().unwrap_or_default().to_owned();
-    (next(), next())
-}
+/// Auction, bidder, price and time of a bid, and what the table has for it.
+type Valued = (u64, u64, u64, u64, String);
 
-/// Somebody, or what somebody sells.
-type Side = (u64, Option<u64>);
-
-/// People and auctions, by who it is.
-fn people_and_auctions(
-    events: DataStream<Event>,
-    wanted: fn(&Person) -> bool,
-    offered: fn(&Auction) -> bool,
-) -> DataStream<(Side, u64)> {
-    events.flat_map(move |event, out| match event {
-        Event::Person(person) if wanted(&person) => out.collect(((person.id, None), person.time)),
-        Event::Auction(auction) if offered(&auction) => {
-            out.collect(((auction.seller, Some(auction.id)), auction.time));
-        }
-        Event::Person(_) | Event::Auction(_) | Event::Bid(_) => {}
-    })
-}
-
-/// q3: what people of three states sell in category 10, whoever comes first.
-fn local_items(events: DataStream<Event>) -> DataStream<(u64, u64)> {
-    let is_near = |person: &Person| matches!(person.state.as_str(), "OR" | "ID" | "CA");
-    people_and_auctions(events, is_near, |auction| auction.category == 10)
-        .key_by(|((seller, _), _)| *seller)
-        .process(Join::default())
-}
-
+/// q13: bids, each with a value of a table that every task has loaded.
 #[derive(Clone, Default)]
-struct Join {
-    /// Whether the person is there.
-    person: ValueState<bool>,
-    /// What waits for the person.
-    auctions: ListState<u64>,
-}
+struct SideInput(BTreeMap<u64, String>);
 
-impl KeyedProcessFunction<u64, (Side, u64), (u64, u64)> for Join {
-    fn open(&mut self, context: &mut KeyedContext<'_, u64>) -> Result<()> {
-        self.person = context.value_state(ValueStateDescriptor::new("person"))?;
-        self.auctions = context.list_state(ListStateDescriptor::new("auctions"))?;
+/// Rows of the table.
+const ROWS: u64 = 10_000;
+
+impl ProcessFunction<Bid, Valued> for SideInput {
+    fn open(&mut self, _: &mut ProcessContext<'_>) -> Result<()> {
+        let value = |key| ((mix(key) >> 1) % 1_000_000).to_string();
+        self.0 = (0..ROWS).map(|key| (key, value(key))).collect();
         Ok(())
     }
 
     fn process_element(
         &mut self,
-        ((seller, auction), _): (Side, u64),
-        context: &mut KeyedContext<'_, u64>,
-        out: &mut Collector<(u64, u64)>,
+        Bid { auction, bidder, price, time, .. }: Bid,
+        _: &mut ProcessContext<'_>,
+        out: &mut Collector<Valued>,
     ) -> Result<()> {
-        match auction {
-            Some(auction) if self.person.get(context)?.is_some() => out.collect((seller, auction)),
-            Some(auction) => self.auctions.add(context, auction)?,
-            None => {
-                self.person.update(context, true)?;
-                self.auctions
-                    .get(context)?
-                    .iter()
-                    .for_each(|auction| out.collect((seller, *auction)));
-                self.auctions.clear(context)?;
-            }
+        if let Some(value) = self.0.get(&(auction % ROWS)) {
+            out.collect((auction, bidder, price, time, value.clone()));
         }
         Ok(())
     }
+}
+
+/// Auction, bidder, price, time of day, time, and how often there is a letter in what fills a bid up.
+type Calculated = (u64, u64, u64, String, u64, u64);
+
+/// q14: bids of some prices, with what is computed of them.
+fn calculated(events: DataStream<Event>) -> DataStream<Calculated> {
+    bids(events).map(in_euros).filter(|bid| bid.price > 1_000_000 && bid.price < 50_000_000).map(
+        |Bid { auction, bidder, price, time, extra, .. }| {
+            let kind = match time / 3_600_000 % 24 {
+                8..=18 => "Day",
+                7 | 19 => "Other",
+                _ => "Night",
+            };
+            let letters = extra.bytes().filter(|letter| *letter == b'c').count() as u64;
+            (auction, bidder, price, kind.to_owned(), time, letters)
+        },
+    )
+}
+
+/// q21: bids with the number of their channel: that of one that is known, or what the page says.
+fn channel_ids(events: DataStream<Event>) -> DataStream<(u64, u64, u64, String, String)> {
+    bids(events).flat_map(|Bid { auction, bidder, price, channel, url, .. }, out| {
+        let id = match channel.to_lowercase().as_str() {
+            "apple" => Some("0"),
+            "google" => Some("1"),
+            "facebook" => Some("2"),
+            "baidu" => Some("3"),
+            _ => url
+                .split_once("&channel_id=")
+                .map(|(_, rest)| rest.split_once('&').map_or(rest, |(id, _)| id)),
+        };
+        if let Some(id) = id {
+            out.collect((auction, bidder, price, channel, id.to_owned()));
+        }
+    })
+}
+
+/// q22: parts of the page.
+fn folders(bid: Bid) -> (String, String) {
+    let mut parts = bid.url.split('/').skip(3);
+    let mut next = || parts.next().unwrap_or_default().to_owned();
+    (next(), next())
 }
 
 /// q5: which auction had most bids in ten seconds, every two.
@@ -180,77 +203,4 @@ fn sessions(events: DataStream<Event>) -> DataStream<(u64, u64)> {
         .key_by(|(bidder, _)| *bidder)
         .window(EventTimeSessionWindows::with_gap(seconds(10)))
         .sum(|(_, count)| count)
-}
-
-/// What is known of the bids for an auction in a day.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-struct Statistics {
-    auction: u64,
-    day: u64,
-    bids: u64,
-    /// Below 10,000, below 1,000,000, and above.
-    ranks: [u64; 3],
-    least: u64,
-    most: u64,
-    sum: u64,
-}
-
-/// q17: statistics of each auction and day, after each bid.
-fn statistics(events: DataStream<Event>) -> DataStream<Statistics> {
-    bids(events)
-        .map(|Bid { auction, price, time, .. }| {
-            let rank = usize::from(price >= 10_000) + usize::from(price >= 1_000_000);
-            let mut ranks = [0; 3];
-            ranks[rank] = 1;
-            let day = time / 86_400_000;
-            Statistics { auction, day, bids: 1, ranks, least: price, most: price, sum: price }
-        })
-        .key_by(|own| (own.auction, own.day))
-        .reduce(|all, new| {
-            let ranks = [0, 1, 2].map(|rank: usize| all.ranks[rank] + new.ranks[rank]);
-            let (least, most) = (all.least.min(new.least), all.most.max(new.most));
-            Statistics { bids: all.bids + 1, ranks, least, most, sum: all.sum + new.sum, ..new }
-        })
-}
-
-/// q18: the last bid of each bidder for each auction, whenever there is a new one.
-fn last_bids(events: DataStream<Event>) -> DataStream<(u64, u64, u64, u64)> {
-    bids(events)
-        .map(|bid| (bid.bidder, bid.auction, bid.price, bid.time))
-        .key_by(|(bidder, auction, _, _)| (*bidder, *auction))
-        .reduce(|last, new| if new.3 >= last.3 { new } else { *last })
-}
-
-/// q19: the ten highest bids of each auction: a bid that comes in among them.
-fn top_bids(events: DataStream<Event>) -> DataStream<u64> {
-    bids(events)
-        .map(|bid| (bid.auction, bid.price))
-        .key_by(|(auction, _)| *auction)
-        .process(Top::default())
-}
-
-#[derive(Clone, Default)]
-struct Top(ValueState<Vec<u64>>);
-
-impl KeyedProcessFunction<u64, (u64, u64), u64> for Top {
-    fn open(&mut self, context: &mut KeyedContext<'_, u64>) -> Result<()> {
-        self.0 = context.value_state(ValueStateDescriptor::new("top"))?;
-        Ok(())
-    }
-
-    fn process_element(
-        &mut self,
-        (_, price): (u64, u64),
-        context: &mut KeyedContext<'_, u64>,
-        out: &mut Collector<u64>,
-    ) -> Result<()> {
-        let top = self.0.get_or_insert_with(context, Vec::new)?;
-        let place = top.partition_point(|other| *other >= price);
-        if place < 10 {
-            top.insert(place, price);
-            top.truncate(10);
-            out.collect(price);
-        }
-        Ok(())
-    }
 }

@@ -75,7 +75,7 @@ const fn nexmark(name: &'static str, title: &'static str) -> Case {
 }
 
 /// All of them.
-pub(crate) const CASES: [Case; 23] = [
+pub(crate) const CASES: [Case; 31] = [
     Case {
         name: "w1",
         title: "W1, stateless: map and filter, one core",
@@ -179,13 +179,21 @@ pub(crate) const CASES: [Case; 23] = [
     nexmark("q1", "Nexmark q1, prices in euros"),
     nexmark("q2", "Nexmark q2, bids for some auctions"),
     nexmark("q3", "Nexmark q3, what people of some states sell: a join without windows"),
+    nexmark("q4", "Nexmark q4, average closing prices of categories: q9, then windows that slide"),
     nexmark("q5", "Nexmark q5, hot items: windows that slide, then the most of each"),
     nexmark("q7", "Nexmark q7, the highest bid of each ten seconds"),
     nexmark("q8", "Nexmark q8, new people who sell: a join in windows"),
+    nexmark("q9", "Nexmark q9, winning bids: a join that a timer ends"),
     nexmark("q11", "Nexmark q11, bids of a session"),
+    nexmark("q13", "Nexmark q13, bids with values of a table"),
+    nexmark("q14", "Nexmark q14, a calculation"),
+    nexmark("q15", "Nexmark q15, distinct bidders and auctions of each day"),
+    nexmark("q16", "Nexmark q16, distinct bidders and auctions of each channel and day"),
     nexmark("q17", "Nexmark q17, statistics of each auction and day"),
     nexmark("q18", "Nexmark q18, the last bid of each bidder for each auction"),
     nexmark("q19", "Nexmark q19, the ten highest bids of each auction"),
+    nexmark("q20", "Nexmark q20, bids with their auction: a join without windows"),
+    nexmark("q21", "Nexmark q21, numbers of channels"),
     nexmark("q22", "Nexmark q22, parts of pages"),
 ];
 
@@ -225,7 +233,7 @@ impl Case {
     /// # Errors
     /// If one fails, or has another result than the others.
     pub(crate) fn compare(&self, engines: &Engines, all: &[Contestant]) -> Result<()> {
-        let has_windows = ["W4", "q5", "q7", "q8", "q11"].contains(&self.workload);
+        let has_windows = ["W4", "q4", "q5", "q7", "q8", "q9", "q11"].contains(&self.workload);
         let events = if has_windows { COMPARED_IN_WINDOWS } else { COMPARED };
         let mut expected = None;
         for Contestant { engine, .. } in all {

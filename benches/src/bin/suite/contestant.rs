@@ -51,6 +51,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<u64> {
         ("flott", "IDLE") => workloads::rare(events, 10.0, &run),
         ("flott", "SAVEPOINT") => operations::savepoint(events, &run).map(|()| events),
         ("flott", "RESTORE") => operations::restore(events, &run).map(|()| events),
+        ("flott", "KILL") => operations::kill(events, &run).map(|()| events),
+        ("flott", "CHECKPOINTS") => operations::checkpoints(events, &run).map(|()| events),
         ("flott", "RECOVER") => operations::recover(events, &run).map(|()| events),
         ("flott", "LATENCY") => late(events, &run).map(|()| events),
         ("loop", "W1") => Ok(loops::stateless(events, threads)),

@@ -78,6 +78,17 @@ const JAVA: [&str; 7] = [
     "--add-opens=java.base/java.time=ALL-UNNAMED",
 ];
 
+/// What Flink's contestant is compiled from.
+const SOURCES: [&str; 7] = [
+    "Contestant.java",
+    "Checkpoints.java",
+    "Nexmark.java",
+    "NexmarkEvents.java",
+    "NexmarkJoins.java",
+    "NexmarkStatistics.java",
+    "Operations.java",
+];
+
 impl Engines {
     /// Fetches and builds what is needed.
     ///
@@ -211,9 +222,13 @@ impl Engines {
         let pin: &[&str] = if pins { &["taskset", "-c", "0"] } else { &[] };
         let mut all: Vec<String> = pin.iter().map(|word| (*word).to_owned()).collect();
         for word in program {
-            // The last one counts.
-            if let Some(heap) = heap.filter(|_| word == "-cp") {
-                all.extend([format!("-Xms{heap}"), format!("-Xmx{heap}")]);
+            if word == "-cp" {
+                // Libraries that it unpacks go with the folder, also when it is killed.
+                all.push(format!("-Djava.io.tmpdir={}", job.folder.display()));
+                // The last one counts.
+                all.extend(
+                    heap.iter().flat_map(|heap| [format!("-Xms{heap}"), format!("-Xmx{heap}")]),
+                );
             }
             all.push(word.clone());
         }
@@ -304,9 +319,7 @@ fn flink(package: &Path, target: &Path) -> Result<Vec<String>> {
     let (classes, libraries) = (target.join("classes"), format!("{}/*", libraries.display()));
     let mut compiler = Command::new("javac");
     compiler.args(["-cp", &libraries, "-d"]).arg(&classes);
-    done(compiler.args(
-        ["Contestant.java", "Nexmark.java", "Operations.java"].map(|file| package.join(file)),
-    ))?;
+    done(compiler.args(SOURCES.map(|file| package.join(file))))?;
     let mut program: Vec<String> = JAVA.map(str::to_owned).to_vec();
     let path = format!("{}:{libraries}", classes.display());
     program.extend(["-cp".to_owned(), path, "Contestant".to_owned()]);

@@ -14,6 +14,7 @@ struct Size {
     size: &'static str,
     workload: &'static str,
     parallelism: u32,
+    options: &'static [&'static str],
     events: u64,
     /// Over how much the cost is spread: operators, say.
     by: u32,
@@ -22,6 +23,7 @@ struct Size {
 const KEYS: &str = "keys of a running sum";
 const OPERATORS: &str = "maps in a chain, for each";
 const BYTES: &str = "bytes of a record, through an exchange";
+const CHANNELS: &str = "channels of an exchange on one core, each with records in flight";
 const THREADS: &str = "parallelism of a running sum of a million keys, from start to end";
 
 const fn size(
@@ -30,14 +32,19 @@ const fn size(
     workload: &'static str,
     events: u64,
 ) -> Size {
-    Size { grows, size, workload, parallelism: 1, events, by: 1 }
+    Size { grows, size, workload, parallelism: 1, options: &[], events, by: 1 }
 }
 
 const fn chain(size: &'static str, workload: &'static str, by: u32) -> Size {
-    Size { grows: OPERATORS, size, workload, parallelism: 1, events: 20_000_000, by }
+    Size { by, ..self::size(OPERATORS, size, workload, 20_000_000) }
 }
 
-const SIZES: [Size; 16] = [
+/// A running sum of a million keys, by so many subtasks on one thread.
+const fn channels(size: &'static str, options: &'static [&'static str]) -> Size {
+    Size { options, ..self::size(CHANNELS, size, "W2", 10_000_000) }
+}
+
+const SIZES: [Size; 20] = [
     size(KEYS, "1,000", "W2@1000", 10_000_000),
     size(KEYS, "10,000", "W2@10000", 10_000_000),
     size(KEYS, "100,000", "W2@100000", 10_000_000),
@@ -52,6 +59,10 @@ const SIZES: [Size; 16] = [
     size(BYTES, "100", "BYTES@100", 3_000_000),
     size(BYTES, "1,000", "BYTES@1000", 1_000_000),
     size(BYTES, "10,000", "BYTES@10000", 200_000),
+    channels("1", &["parallelism.default=1"]),
+    channels("16", &["parallelism.default=4"]),
+    channels("256", &["parallelism.default=16"]),
+    channels("1,024", &["parallelism.default=32"]),
     size(THREADS, "1", "W2", 10_000_000),
     Size { parallelism: 2, ..size(THREADS, "2", "W2", 10_000_000) },
 ];
@@ -94,7 +105,8 @@ pub(crate) fn run(engines: &Engines, rounds: usize, divisor: u64) -> Result<Vec<
 }
 
 fn cost(engines: &Engines, size: &Size, rounds: usize, divisor: u64) -> Result<f64> {
-    let case = Case::alone(size.workload, size.parallelism);
+    let mut case = Case::alone(size.workload, size.parallelism);
+    case.options = size.options;
     let events = size.events / divisor;
     let mut costs = Vec::new();
     for _ in 0..rounds {

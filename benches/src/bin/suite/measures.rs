@@ -1,6 +1,8 @@
 //! What is measured of a job beside what an event costs: how long it takes to start, to save, to come back; how much
 //! memory it holds when nothing happens; how late events come.
 
+use std::path::Path;
+
 use flott::{Error, Result};
 use flott_benches::measure::median;
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,9 @@ enum Operation {
     /// Stopping with a savepoint, and starting from there.
     Savepoint,
     Recover,
+    /// Killing a process, and starting another one from its last checkpoint.
+    Kill,
+    Checkpoints,
     Latency,
     CheckpointedLatency,
 }
@@ -37,7 +42,7 @@ enum Target {
     Times(f64),
 }
 
-const MEASURES: [Measure; 13] = [
+const MEASURES: [Measure; 17] = [
     Measure {
         what: "start of a process to the first record, ms",
         operation: Operation::Start,
@@ -66,6 +71,30 @@ const MEASURES: [Measure; 13] = [
         what: "a function fails, to the first record after that, a million keys, ms",
         operation: Operation::Recover,
         figure: "recovery_ms",
+        target: Target::None,
+    },
+    Measure {
+        what: "SIGKILL, to the first record of a process started from the last checkpoint, a million keys, ms",
+        operation: Operation::Kill,
+        figure: "first_ms",
+        target: Target::None,
+    },
+    Measure {
+        what: "checkpoint each second of a million keys, half of them changed, ms",
+        operation: Operation::Checkpoints,
+        figure: "duration_ms",
+        target: Target::None,
+    },
+    Measure {
+        what: "MiB written for one",
+        operation: Operation::Checkpoints,
+        figure: "written_mib",
+        target: Target::None,
+    },
+    Measure {
+        what: "longest time for which one makes a task stand still, ms (Flink tells whole ones)",
+        operation: Operation::Checkpoints,
+        figure: "pause_ms",
         target: Target::None,
     },
     late("p50_ms", "late at 500,000 events a second: 50 %, ms", Operation::Latency),
@@ -199,6 +228,15 @@ impl Operation {
                 let options = [CHECKPOINTS, FAILING].concat();
                 engines.watch(engine, &job("RECOVER", 1_000_000, &options), None, true)
             }
+            Self::Checkpoints => {
+                engines.watch(engine, &job("CHECKPOINTS", 1_000_000, CHECKPOINTS), None, false)
+            }
+            Self::Kill => {
+                engines.watch(engine, &job("KILL", 1_000_000, CHECKPOINTS), None, true)?;
+                let from = format!("execution.state-recovery.path={}", newest(folder.path())?);
+                let options = [CHECKPOINTS, &[from.as_str()]].concat();
+                engines.watch(engine, &job("RESTORE", 1_000_000, &options), None, true)
+            }
             Self::Latency => engines.watch(engine, &job("LATENCY", seconds, &[]), None, false),
             Self::CheckpointedLatency => {
                 engines.watch(engine, &job("LATENCY", seconds, CHECKPOINTS), None, false)
@@ -218,4 +256,28 @@ impl Operation {
             }
         }
     }
+}
+
+/// The newest checkpoint of the job whose checkpoints are in this folder.
+fn newest(folder: &Path) -> Result<String> {
+    let (mut newest, mut folders) = (None, vec![folder.to_owned()]);
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next)? {
+            let entry = entry?;
+            let number = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.strip_prefix("chk-")?.parse::<u64>().ok());
+            match number {
+                Some(number) if entry.path().join("_metadata").exists() => {
+                    newest = newest.max(Some((number, entry.path())));
+                }
+                Some(_) => {}
+                None if entry.file_type()?.is_dir() => folders.push(entry.path()),
+                None => {}
+            }
+        }
+    }
+    let (_, path) = newest.ok_or_else(|| Error::internal("there is no checkpoint"))?;
+    Ok(path.display().to_string())
 }
