@@ -7,7 +7,6 @@ mod joins;
 mod queries;
 mod statistics;
 
-use std::fmt::Write;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
@@ -174,7 +173,7 @@ fn some_auction(index: u64, random: &mut Random) -> u64 {
 pub fn event(index: u64) -> Event {
     let (mut random, offset, time) = (Random(mix(index)), index % TOTAL, index / PER_MILLI);
     if offset < PERSONS {
-        let name = format!("{} {}", random.of(&FIRST), random.of(&LAST));
+        let name = [random.of(&FIRST), " ", random.of(&LAST)].concat();
         let place = random.below(STATES.len() as u64) as usize;
         Event::Person(Person {
             id: FIRST_ID + last_person(index),
@@ -214,16 +213,18 @@ fn bid(index: u64, time: u64, random: &mut Random) -> Bid {
         (random.of(&CHANNELS).to_owned(), None)
     } else {
         let number = random.below(10_000);
-        (format!("channel-{number}"), Some(number))
+        (["channel-", itoa::Buffer::new().format(number)].concat(), Some(number))
     };
-    // Writing to a text does not fail.
-    let _ =
-        write!(url, "https://www.nexmark.com/{}/item.htm?query={}", channel, random.below(1000));
+    url.push_str("https://www.nexmark.com/");
+    url.push_str(&channel);
+    url.push_str("/item.htm?query=");
+    url.push_str(itoa::Buffer::new().format(random.below(1000)));
     let extra = random.filling(40);
     if let Some(number) = number
         && random.below(10) > 0
     {
-        let _ = write!(url, "&channel_id={number}");
+        url.push_str("&channel_id=");
+        url.push_str(itoa::Buffer::new().format(number));
     }
     Bid { auction: FIRST_ID + auction, bidder: FIRST_ID + bidder, price, channel, url, time, extra }
 }

@@ -4,7 +4,7 @@ use flott::Result;
 use flott_benches::measure::median;
 use serde::{Deserialize, Serialize};
 
-use crate::cases::Case;
+use crate::cases::{CHECKPOINTS, Case};
 use crate::engines::{Engine, Engines};
 
 /// One size of something that grows.
@@ -24,6 +24,7 @@ const KEYS: &str = "keys of a running sum";
 const OPERATORS: &str = "maps in a chain, for each";
 const BYTES: &str = "bytes of a record, through an exchange";
 const CHANNELS: &str = "channels of an exchange on one core, each with records in flight";
+const CHECKPOINTED: &str = "checkpoints of a running sum of a million keys";
 const THREADS: &str = "parallelism of a running sum of a million keys, from start to end";
 
 const fn size(
@@ -44,7 +45,7 @@ const fn channels(size: &'static str, options: &'static [&'static str]) -> Size 
     Size { options, ..self::size(CHANNELS, size, "W2", 10_000_000) }
 }
 
-const SIZES: [Size; 20] = [
+const SIZES: [Size; 22] = [
     size(KEYS, "1,000", "W2@1000", 10_000_000),
     size(KEYS, "10,000", "W2@10000", 10_000_000),
     size(KEYS, "100,000", "W2@100000", 10_000_000),
@@ -63,6 +64,8 @@ const SIZES: [Size; 20] = [
     channels("16", &["parallelism.default=4"]),
     channels("256", &["parallelism.default=16"]),
     channels("1,024", &["parallelism.default=32"]),
+    size(CHECKPOINTED, "none", "W2", 30_000_000),
+    Size { options: CHECKPOINTS, ..size(CHECKPOINTED, "each second", "W2", 30_000_000) },
     size(THREADS, "1", "W2", 10_000_000),
     Size { parallelism: 2, ..size(THREADS, "2", "W2", 10_000_000) },
 ];
