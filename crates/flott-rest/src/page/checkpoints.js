@@ -96,7 +96,10 @@ const Brief = ({ checkpoint: c }) => c && html`
 
 function History({ job, stats }) {
   const [open, setOpen] = useState();
-  if (stats.history.length === 0) return html`<${Empty}>No checkpoint is remembered.<//>`;
+  // The one that somebody looks at stays when newer ones have taken its place.
+  const isOpen = (c) => open !== undefined && open.id === c.id;
+  const shown = open === undefined || stats.history.some(isOpen) ? stats.history : [...stats.history, open];
+  if (shown.length === 0) return html`<${Empty}>No checkpoint is remembered.<//>`;
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label="History of checkpoints">
       <table>
@@ -108,11 +111,11 @@ function History({ job, stats }) {
           </tr>
         </thead>
         <tbody>
-          ${stats.history.map((c) => html`
+          ${shown.flatMap((c) => [html`
             <tr key=${c.id}>
               <td>
-                <button class="plain link" aria-expanded=${open === c.id} onClick=${() => setOpen(open === c.id ? undefined : c.id)}>
-                  ${open === c.id ? "▾" : "▸"} ${c.id}
+                <button class="plain link" aria-expanded=${isOpen(c)} onClick=${() => setOpen(isOpen(c) ? undefined : c)}>
+                  ${isOpen(c) ? "▾" : "▸"} ${c.id}
                 </button>
               </td>
               <td><${Badge} status=${c.status} /></td>
@@ -123,8 +126,8 @@ function History({ job, stats }) {
               <td class="number">${bytes(c.checkpointed_size)}</td>
               <td class="number">${bytes(c.state_size)}</td>
               <td class="number">${bytes(c.persisted_data)}</td>
-            </tr>
-            ${open === c.id && html`<tr key=${`${c.id}+`} class="inner"><td colspan="9"><${Details} job=${job} id=${c.id} /></td></tr>`}`)}
+            </tr>`,
+            isOpen(c) && html`<tr key=${`${c.id}+`} class="inner"><td colspan="9"><${Details} job=${job} id=${c.id} /></td></tr>`])}
         </tbody>
       </table>
     </div>`;
