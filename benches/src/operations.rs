@@ -87,14 +87,13 @@ pub fn restore(keys: u64, run: &Run) -> Result<()> {
     Ok(())
 }
 
-/// The same job, which has its first record told when it is time to kill it.
+/// The same job, which says that its first record has come when it is time to kill it.
 ///
 /// # Errors
 /// If the job fails.
 pub fn kill(keys: u64, run: &Run) -> Result<()> {
     let env = run.environment()?;
-    let began = OnceLock::<Instant>::new();
-    let (began, first) = (Arc::new(began), Firsts::default().tell());
+    let (began, first) = (Arc::new(OnceLock::<Instant>::new()), Firsts::default().tell());
     let late = move |record: (u64, u64)| {
         let is_time = record.0 == 0 && began.get_or_init(Instant::now).elapsed() > FAILS_AFTER;
         if is_time { first(record) } else { record }

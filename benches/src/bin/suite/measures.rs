@@ -1,7 +1,7 @@
 //! What is measured of a job beside what an event costs: how long it takes to start, to save, to come back; how much
 //! memory it holds when nothing happens; how late events come.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flott::{Error, Result};
 use flott_benches::measure::median;
@@ -258,26 +258,17 @@ impl Operation {
     }
 }
 
-/// The newest checkpoint of the job whose checkpoints are in this folder.
+/// The newest checkpoint of the job whose folder is in this one.
 fn newest(folder: &Path) -> Result<String> {
-    let (mut newest, mut folders) = (None, vec![folder.to_owned()]);
-    while let Some(next) = folders.pop() {
-        for entry in std::fs::read_dir(next)? {
-            let entry = entry?;
-            let number = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.strip_prefix("chk-")?.parse::<u64>().ok());
-            match number {
-                Some(number) if entry.path().join("_metadata").exists() => {
-                    newest = newest.max(Some((number, entry.path())));
-                }
-                Some(_) => {}
-                None if entry.file_type()?.is_dir() => folders.push(entry.path()),
-                None => {}
-            }
-        }
-    }
-    let (_, path) = newest.ok_or_else(|| Error::internal("there is no checkpoint"))?;
-    Ok(path.display().to_string())
+    // What is no folder has nothing in it.
+    let inside = |folder: PathBuf| {
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+    };
+    let number =
+        |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix("chk-")?.parse::<u64>().ok();
+    let complete = inside(folder.to_owned()).flat_map(inside);
+    let complete = complete.filter(|path| path.join("_metadata").exists());
+    let newest = complete.max_by_key(number);
+    let newest = newest.ok_or_else(|| Error::internal("there is no checkpoint"))?;
+    Ok(newest.display().to_string())
 }

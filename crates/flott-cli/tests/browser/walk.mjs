@@ -82,7 +82,7 @@ async function until(what, holds) {
 async function run(fill) {
   await page.locator("select[name=job]").selectOption("word_totals");
   await page.getByLabel("Arguments").fill(`--file ${feed} --follow`);
-  await page.getByLabel("Options, one a line").fill("execution.checkpointing.interval: 500 ms\nrestart-strategy.fixed-delay.delay: 2 s");
+  await page.getByLabel("Options, one a line").fill("execution.checkpointing.interval: 2 s\nrestart-strategy.fixed-delay.delay: 2 s");
   await fill();
   await button("Run").click();
   await page.waitForURL(/#\/jobs\//);
@@ -147,8 +147,12 @@ const completed = page.locator("tr", { hasText: "COMPLETED" }).first();
 await completed.getByRole("button").click();
 const vertices = page.getByRole("region", { name: /^Vertices of checkpoint/ });
 await vertices.getByRole("button").first().click();
-const subtasks = page.getByRole("region", { name: /^Subtasks in checkpoint/ }).locator("tbody tr").nth(1);
-await subtasks.waitFor();
+const subtasks = page.getByRole("region", { name: /^Subtasks in checkpoint/ }).locator("tbody tr");
+await subtasks.nth(1).waitFor();
+const newest = page.getByRole("region", { name: "History of checkpoints" }).locator("tbody tr button").first();
+const opened = await newest.innerText();
+await until("a newer checkpoint", async () => (await newest.innerText()) !== opened);
+assert.equal(await subtasks.count(), 2, "what is open stays open when a newer checkpoint comes");
 await look("checkpoints-history");
 for (const part of ["Summary", "Configuration"]) {
   await page.getByRole("navigation", { name: "Parts of the checkpoints" }).getByRole("link", { name: part }).click();

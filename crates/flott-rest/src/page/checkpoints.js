@@ -96,10 +96,26 @@ const Brief = ({ checkpoint: c }) => c && html`
 
 function History({ job, stats }) {
   const [open, setOpen] = useState();
-  // The one that somebody looks at stays when newer ones have taken its place.
-  const isOpen = (c) => open !== undefined && open.id === c.id;
-  const shown = open === undefined || stats.history.some(isOpen) ? stats.history : [...stats.history, open];
-  if (shown.length === 0) return html`<${Empty}>No checkpoint is remembered.<//>`;
+  if (stats.history.length === 0) return html`<${Empty}>No checkpoint is remembered.<//>`;
+  const row = (c) => html`
+    <tr key=${c.id}>
+      <td>
+        <button class="plain link" aria-expanded=${open === c.id} onClick=${() => setOpen(open === c.id ? undefined : c.id)}>
+          ${open === c.id ? "▾" : "▸"} ${c.id}
+        </button>
+      </td>
+      <td><${Badge} status=${c.status} /></td>
+      <td>${kinds[c.checkpoint_type] || c.checkpoint_type}</td>
+      <td class="number">${c.num_acknowledged_subtasks} of ${c.num_subtasks}</td>
+      <td>${time(c.trigger_timestamp)}</td>
+      <td class="number">${duration(c.end_to_end_duration)}</td>
+      <td class="number">${bytes(c.checkpointed_size)}</td>
+      <td class="number">${bytes(c.state_size)}</td>
+      <td class="number">${bytes(c.persisted_data)}</td>
+    </tr>`;
+  const inner = (c) => html`
+    <tr key=${`${c.id}+`} class="inner"><td colspan="9"><${Details} job=${job} id=${c.id} /></td></tr>`;
+  // All rows are siblings, with nothing between them: so what is open stays as it is when a new checkpoint comes.
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label="History of checkpoints">
       <table>
@@ -111,23 +127,7 @@ function History({ job, stats }) {
           </tr>
         </thead>
         <tbody>
-          ${shown.flatMap((c) => [html`
-            <tr key=${c.id}>
-              <td>
-                <button class="plain link" aria-expanded=${isOpen(c)} onClick=${() => setOpen(isOpen(c) ? undefined : c)}>
-                  ${isOpen(c) ? "▾" : "▸"} ${c.id}
-                </button>
-              </td>
-              <td><${Badge} status=${c.status} /></td>
-              <td>${kinds[c.checkpoint_type] || c.checkpoint_type}</td>
-              <td class="number">${c.num_acknowledged_subtasks} of ${c.num_subtasks}</td>
-              <td>${time(c.trigger_timestamp)}</td>
-              <td class="number">${duration(c.end_to_end_duration)}</td>
-              <td class="number">${bytes(c.checkpointed_size)}</td>
-              <td class="number">${bytes(c.state_size)}</td>
-              <td class="number">${bytes(c.persisted_data)}</td>
-            </tr>`,
-            isOpen(c) && html`<tr key=${`${c.id}+`} class="inner"><td colspan="9"><${Details} job=${job} id=${c.id} /></td></tr>`])}
+          ${stats.history.flatMap((c) => (open === c.id ? [row(c), inner(c)] : [row(c)]))}
         </tbody>
       </table>
     </div>`;
